@@ -1,0 +1,72 @@
+# The front door: everything that people and CI do starts here. Only Python 3.11 to 3.13 and make are needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help run up down setup setup-dev test unit lint format bench lock clean
+
+help: ## Show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: setup ## Start the stack and run the pipeline once
+	@$(BIN)/trackyard up
+	@$(BIN)/trackyard run
+
+up: setup ## Start the stack
+	@$(BIN)/trackyard up
+
+down: setup ## Stop the stack; its data stays
+	@$(BIN)/trackyard down
+
+setup: $(VENV)/.runtime ## Make .venv from requirements.lock
+
+setup-dev: $(VENV)/.dev
+
+test: setup-dev ## Run every test (unit, contracts, integration, faults, e2e)
+	@$(BIN)/python -m pytest
+
+unit: setup-dev ## Run the tests that need no servers
+	@$(BIN)/python -m pytest tests/unit tests/contracts
+
+lint: setup-dev ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy ml serving infra
+	$(BIN)/lint-imports
+
+format: setup-dev ## Put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup-dev ## Measure the DAG, the stack's start and its memory
+	@$(BIN)/python -m tests.bench
+
+lock: setup ## Resolve the dependencies again
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--custom-compile-command "make lock" -c requirements.lock --group dev -o requirements-dev.lock
+
+clean: ## Stop the stack and delete the environment; the state in .trackyard stays
+	@if [ -x $(BIN)/trackyard ]; then $(BIN)/trackyard down; fi
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Python 3.11 to 3.13 is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1): make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(UV)
+	@echo "installing what requirements.lock names into $(VENV)"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q ml serving infra
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.lock
+	@touch $@

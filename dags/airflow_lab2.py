@@ -1,0 +1,140 @@
+"""Train, evaluate and promote one model version per DAG run. Wiring only: the work is in `ml.steps`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
+from trackyard_links import MlflowRunLink, ModelVersionLink
+
+from ml import steps
+
+GIVE_UP = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception=f"ml.errors.{name}", action=RetryAction.FAIL, reason="trying again cannot change this")
+        for name in ("BadInput", "Rejected", "Misconfigured", "Untrusted")
+    ]
+)
+DEFAULTS = steps.form_defaults()
+FORM = {
+    "data": Param(
+        DEFAULTS["data"], type="string", title="Data set", pattern="^(s3://.+)?$",
+        description="An s3:// address of a CSV or Parquet file (`trackyard data add FILE` prints one). "
+        "Empty: the generated default data set.",
+    ),
+    "rows": Param(
+        DEFAULTS["rows"], type="integer", minimum=20, maximum=2_000_000, title="Rows to generate",
+        description="How many rows the generated data set has; of no effect with a data set of your own.",
+    ),
+    "test_size": Param(
+        DEFAULTS["test_size"], type="number", exclusiveMinimum=0, exclusiveMaximum=1, title="Test part",
+        description="The fraction of the rows that training never sees.",
+    ),
+    "random_state": Param(
+        DEFAULTS["random_state"], type="integer", minimum=0, maximum=2**32 - 1, title="Seed",
+        description="The seed of the split: the same seed and data give the same split.",
+    ),
+    "C": Param(
+        DEFAULTS["C"], type="number", exclusiveMinimum=0, title="C",
+        description="The inverse of the regularisation strength of the logistic regression.",
+    ),
+    "max_iter": Param(
+        DEFAULTS["max_iter"], type="integer", minimum=1, maximum=100_000, title="Iterations",
+        description="The most iterations that the solver may take.",
+    ),
+    "model_name": Param(
+        DEFAULTS["model_name"], type="string", pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", title="Model",
+        description="The experiment and the registered model. The service serves the one in its settings.",
+    ),
+    "config": Param(
+        {}, type="object", title="Other settings",
+        description="Any keys of pipeline.yaml as JSON; they win over the fields above. "
+        'For example {"split": {"stratify": true}}.',
+    ),
+    "note": Param("", type="string", maxLength=1000, title="Note", description="Kept with the run."),
+}  # fmt: skip
+
+
+@dag(
+    dag_id="Airflow_Lab2",
+    schedule=None,
+    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=4,
+    params=FORM,
+    default_args={
+        "owner": "trackyard",
+        "retries": 5,
+        "retry_delay": timedelta(seconds=5),
+        "retry_exponential_backoff": 2,
+        "max_retry_delay": timedelta(seconds=30),
+        "execution_timeout": timedelta(minutes=10),
+        "retry_policy": GIVE_UP,
+    },
+    tags=["trackyard"],
+    doc_md=__doc__,
+)
+def training() -> None:
+    """Wires the steps of one training run."""
+
+    @task(task_id="load_data_task")
+    def load_data(dag_run: Any = None, params: Any = None) -> str:
+        return steps.load(dag_run.dag_id, dag_run.run_id, dict(params))
+
+    @task(task_id="data_preprocessing_task")
+    def preprocess(dag_run: Any = None) -> str:
+        return steps.preprocess(dag_run.dag_id, dag_run.run_id)
+
+    @task(task_id="separate_data_outputs_task")
+    def separate(dag_run: Any = None) -> str:
+        return steps.separate(dag_run.dag_id, dag_run.run_id)
+
+    @task(task_id="build_save_model_task")
+    def build(dag_run: Any = None) -> str:
+        return steps.train(dag_run.dag_id, dag_run.run_id)
+
+    @task(task_id="load_model_task")
+    def evaluate(version: str, dag_run: Any = None) -> str:
+        return steps.evaluate(dag_run.dag_id, dag_run.run_id, version)
+
+    @task(task_id="promote_model_task", multiple_outputs=False)
+    def promote(version: str, dag_run: Any = None) -> dict[str, Any]:
+        return steps.promote(dag_run.dag_id, dag_run.run_id, version)
+
+    @task(task_id="send_email", retries=2)
+    def send_email(dag_run: Any = None) -> str:
+        from airflow.providers.smtp.hooks.smtp import SmtpHook
+
+        message = steps.mail(dag_run.dag_id, dag_run.run_id)
+        if not message:
+            return "no mail is wanted"
+        with SmtpHook() as server:
+            server.send_email_smtp(to=message["to"], subject=message["subject"], html_content=message["html"])
+        return f"sent to {', '.join(message['to'])}"
+
+    @task(task_id="close_run_task")
+    def close_run(dag_run: Any = None) -> str:
+        return steps.close_run(dag_run.dag_id, dag_run.run_id)
+
+    loaded, prepared, separated = load_data(), preprocess(), separate()
+    built = build()
+    promoted = promote(evaluate(built))
+    roll_out = TriggerDagRunOperator(
+        task_id="my_trigger_task",
+        trigger_dag_id="Airflow_Lab2_Flask",
+        trigger_run_id="rollout__{{ run_id }}",
+        conf={"trained_by": "{{ run_id }}"},
+        # Clearing this task asks for the rollout again, so an earlier one of the same name starts over.
+        reset_dag_run=True,
+    )
+    # Teardown tasks run whatever happened before them and have no say in the state of the run.
+    mailed, closed = send_email().as_teardown(), close_run().as_teardown()
+    loaded >> prepared >> separated >> built
+    promoted >> [mailed, roll_out, closed]
+    for each in (loaded, prepared, separated, built, promoted, mailed, closed):
+        each.operator.operator_extra_links = (MlflowRunLink(), ModelVersionLink())
+
+
+training()

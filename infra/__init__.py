@@ -1,0 +1,1 @@
+"""How everything starts: settings, the embedded stack, and the command line."""

@@ -1,0 +1,90 @@
+"""The secrets of the embedded stack: generated once, kept in one file that only its owner can read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from ml.errors import Misconfigured
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(18)
+
+
+def _long_key() -> str:
+    return secrets.token_hex(64)
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+@dataclass(frozen=True, repr=False)
+class Credentials:
+    """Every generated secret. Its repr hides them, so that a log line or a traceback cannot show one."""
+
+    postgres_password: str = field(default_factory=_password)
+    postgres_airflow_password: str = field(default_factory=_password)
+    postgres_mlflow_password: str = field(default_factory=_password)
+    postgres_celery_password: str = field(default_factory=_password)
+    redis_password: str = field(default_factory=_password)
+    s3_access_key: str = field(default_factory=lambda: "TY" + secrets.token_hex(9).upper())
+    s3_secret_key: str = field(default_factory=lambda: secrets.token_hex(20))
+    s3_jwt_key: str = field(default_factory=_long_key)
+    airflow_admin_password: str = field(default_factory=_password)
+    airflow_status_password: str = field(default_factory=_password)
+    airflow_fernet_key: str = field(default_factory=_fernet_key)
+    airflow_jwt_secret: str = field(default_factory=_long_key)
+    airflow_api_secret: str = field(default_factory=_long_key)
+    mlflow_admin_password: str = field(default_factory=_password)
+    mlflow_status_password: str = field(default_factory=_password)
+    mlflow_flask_secret: str = field(default_factory=_long_key)
+    flower_password: str = field(default_factory=_password)
+
+    def __repr__(self) -> str:
+        """Names the class alone."""
+        return "Credentials(**********)"
+
+    @classmethod
+    def load(cls, path: Path) -> Credentials:
+        """Reads the secrets; what a newer version added is generated and kept.
+
+        Raises:
+            Misconfigured: The file is missing, damaged, or readable by other users.
+        """
+        try:
+            mode = path.stat().st_mode & 0o777
+            found = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise Misconfigured(f"no secrets in {path}: run 'trackyard up' to set the stack up") from None
+        except (OSError, ValueError) as error:
+            raise Misconfigured(f"{path} cannot be read ({error}): restore it from a backup") from error
+        if mode & 0o077:
+            raise Misconfigured(f"{path} is open to other users (mode {mode:o}): run 'chmod 600 {path}'")
+        known = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in found.items() if name in known})
+
+    @classmethod
+    def load_or_create(cls, path: Path) -> Credentials:
+        """Reads the secrets, or generates them on the first start; the file appears whole or not at all."""
+        known = json.loads(path.read_text()) if path.exists() else {}
+        credentials = cls.load(path) if known else cls()
+        if set(known) != {f.name for f in fields(cls)}:
+            write_private(path, json.dumps(asdict(credentials), indent=1))
+        return credentials
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner can read, under a temporary name and then moved into place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+            handle.write(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,223 @@
+"""Follow one DAG run until it ends, by asking Airflow again and again.
+
+What is new between two looks is worked out in pure functions; `follow` is the loop around them, and whoever calls it
+(the command line) renders. An Airflow that is away for a minute costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from ml.errors import AirflowDown, BadInput, PipelineError
+
+ENDED_TASK = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
+ENDED_RUN = frozenset({"success", "failed"})
+
+
+class RunReader(Protocol):
+    """What following asks of Airflow."""
+
+    def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """One DAG run."""
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The tasks of one DAG run."""
+
+
+class StillRunning(PipelineError):
+    """The run did not end within the time that was given; it goes on."""
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """One task at one moment: its state (`waiting` before it has one) and the seconds its last try took so far."""
+
+    task_id: str
+    state: str
+    duration_s: float | None = None
+    try_number: int = 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Tells whether nothing more will happen to it by itself."""
+        return self.state in ENDED_TASK
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A DAG run at one moment: seconds since its trigger, and its tasks in the order in which they started."""
+
+    run_id: str
+    state: str
+    duration_s: float | None
+    tasks: tuple[TaskView, ...]
+
+    @property
+    def has_ended(self) -> bool:
+        """Tells whether Airflow has decided about the run."""
+        return self.state in ENDED_RUN
+
+
+def run_view(dag_run: Mapping[str, Any], instances: Iterable[Mapping[str, Any]]) -> RunView:
+    """A view from Airflow's answers about a run and its task instances."""
+    ordered = sorted(instances, key=lambda instance: instance.get("start_date") or "9999")
+    return RunView(
+        run_id=str(dag_run["dag_run_id"]),
+        state=str(dag_run.get("state") or "queued"),
+        duration_s=seconds_of(dag_run),
+        tasks=tuple(_task_view(instance) for instance in ordered),
+    )
+
+
+def _task_view(instance: Mapping[str, Any]) -> TaskView:
+    return TaskView(
+        task_id=str(instance["task_id"]),
+        state=str(instance.get("state") or "waiting"),
+        duration_s=instance.get("duration"),
+        try_number=int(instance.get("try_number") or 0),
+    )
+
+
+def seconds_of(dag_run: Mapping[str, Any]) -> float | None:
+    """The seconds from a run's trigger to its end; None while it has none."""
+    begin = dag_run.get("queued_at") or dag_run.get("start_date")
+    end = dag_run.get("end_date")
+    if not begin or not end:
+        return None
+    return max(0.0, (_moment(end) - _moment(begin)).total_seconds())
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def news(before: RunView | None, after: RunView) -> list[TaskView]:
+    """The tasks that ended, or that wait for another try, since the look before."""
+    known = {(task.task_id, task.state, task.try_number) for task in before.tasks} if before else set()
+    return [
+        task
+        for task in after.tasks
+        if (task.has_ended or task.state == "up_for_retry")
+        and (task.task_id, task.state, task.try_number) not in known
+    ]
+
+
+def failed_tasks(view: RunView) -> list[TaskView]:
+    """The tasks that failed themselves, the first one first; those that only had no chance are not among them."""
+    return [task for task in view.tasks if task.state == "failed"]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long following goes on: between looks, while Airflow is away, and in all (None: without an end)."""
+
+    poll_s: float = 0.5
+    outage_s: float = 60.0
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Time:
+    """The clock and the wait that the loop uses; a test passes its own."""
+
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
+def follow(
+    reader: RunReader,
+    run: tuple[str, str],
+    on_look: Callable[[RunView, list[TaskView]], None],
+    time: Time,
+    patience: Patience = Patience(),
+) -> RunView:
+    """Looks at a run until it has ended.
+
+    Args:
+        reader: Airflow.
+        run: The ids of the DAG and of the run.
+        on_look: Is told each view, and the tasks that are news in it.
+        time: The clock and the wait.
+        patience: How long to go on.
+
+    Returns:
+        The last view.
+
+    Raises:
+        AirflowDown: Airflow was away for longer than `patience.outage_s`.
+        StillRunning: The run took longer than `patience.timeout_s`.
+    """
+    begin = last_answer = time.clock()
+    before: RunView | None = None
+    while True:
+        try:
+            view = _look(reader, run)
+            last_answer = time.clock()
+        except AirflowDown:
+            if time.clock() - last_answer > patience.outage_s:
+                raise
+        else:
+            on_look(view, news(before, view))
+            if view.has_ended:
+                return view
+            before = view
+        if patience.timeout_s is not None and time.clock() - begin > patience.timeout_s:
+            raise StillRunning(f"{run[1]} has not ended after {patience.timeout_s:g} s; it goes on")
+        time.sleep(patience.poll_s)
+
+
+def _look(reader: RunReader, run: tuple[str, str]) -> RunView:
+    # The run first: when it has ended, the tasks read after it are in their last state.
+    dag_run = reader.dag_run(*run)
+    return run_view(dag_run, reader.task_instances(*run))
+
+
+class Triggers(Protocol):
+    """What triggering asks of Airflow."""
+
+    def trigger(
+        self, dag_id: str, conf: Mapping[str, Any], run_id: str | None = None, note: str | None = None
+    ) -> dict[str, Any]:
+        """Asks for a DAG run."""
+
+    def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """One DAG run."""
+
+
+def trigger_once(
+    airflow: Triggers, run: tuple[str, str], conf: Mapping[str, Any], time: Time, patience: Patience = Patience()
+) -> None:
+    """Triggers a run under an id of our choice, so that asking again after a lost answer makes no second run.
+
+    Raises:
+        AirflowDown: Airflow was away for longer than `patience.outage_s`.
+        BadInput: Airflow refused it; its reason is the message.
+    """
+    dag_id, run_id = run
+    begin = time.clock()
+    asked_before = False
+    while True:
+        try:
+            airflow.trigger(dag_id, conf, run_id=run_id, note=str(conf.get("note") or "") or None)
+        except AirflowDown:
+            if time.clock() - begin > patience.outage_s:
+                raise
+            asked_before = True
+            time.sleep(patience.poll_s)
+        except BadInput:
+            if asked_before and _exists(airflow, run):
+                return
+            raise
+        else:
+            return
+
+
+def _exists(airflow: Triggers, run: tuple[str, str]) -> bool:
+    try:
+        airflow.dag_run(*run)
+    except BadInput:
+        return False
+    return True

@@ -1,0 +1,168 @@
+"""The settings of the embedded stack, read once from the environment. Light: nothing is opened or created here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from ml.errors import Misconfigured
+
+HOST = "127.0.0.1"
+
+DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
+    {
+        "airflow": 8080,
+        "mlflow": 5000,
+        "serving": 5555,
+        "flower": 5556,
+        "postgres": 15432,
+        "redis": 16379,
+        "s3": 19000,
+        "smtp": 11025,
+    }
+)
+"""The ports that have a setting, `TRACKYARD_<NAME>_PORT`, and their defaults."""
+
+INTERNAL_PORTS: Mapping[str, int] = MappingProxyType(
+    {
+        "s3_grpc": 19010,
+        "s3_master": 19001,
+        "s3_master_grpc": 19011,
+        "s3_volume": 19002,
+        "s3_volume_grpc": 19012,
+        "s3_filer": 19003,
+        "s3_filer_grpc": 19013,
+    }
+)
+"""Ports that the S3 server needs for its own parts; they answer nothing without its certificate or keys."""
+
+PART_SETTINGS = frozenset(
+    {
+        # Read by the tasks and the service; the stack sets them for its parts, so finding them here is no mistake.
+        "TRACKYARD_S3_ENDPOINT",
+        "TRACKYARD_S3_BUCKET",
+        "TRACKYARD_DATA_BUCKETS",
+        "TRACKYARD_AIRFLOW_URL",
+        "TRACKYARD_AIRFLOW_USERNAME",
+        "TRACKYARD_AIRFLOW_PASSWORD",
+        "TRACKYARD_MLFLOW_URL",
+        "TRACKYARD_SERVING_URL",
+        "TRACKYARD_SERVING_STATE",
+        "TRACKYARD_SERVING_START",
+        "TRACKYARD_MODEL_NAME",
+        "TRACKYARD_GIT_COMMIT",
+        "TRACKYARD_PRELOAD",
+        "TRACKYARD_STACK",
+        "TRACKYARD_TEST_DATA",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user can set about the embedded stack.
+
+    Attributes:
+        root: The checkout: where `dags/` and `pipeline.yaml` are.
+        home: The one folder that holds all state (`TRACKYARD_HOME`).
+        ports: The port that was set for each name of `DEFAULT_PORTS`, or None where the default may give way.
+        pipeline_file: The file whose values are the pipeline's defaults (`TRACKYARD_PIPELINE_FILE`).
+        smtp_url: A mail server to use instead of the local one (`TRACKYARD_SMTP_URL`), empty for the local one.
+        worker_slots: How many tasks the worker runs at once (`TRACKYARD_WORKER_SLOTS`).
+        min_memory_mb: The free memory, in MiB, below which the stack does not start (`TRACKYARD_MIN_MEMORY_MB`).
+        min_disk_mb: The free disk, in MiB, below which the stack does not start (`TRACKYARD_MIN_DISK_MB`).
+        start_timeout_s: How long a part may take to become ready (`TRACKYARD_START_TIMEOUT_S`).
+    """
+
+    root: Path
+    home: Path
+    ports: Mapping[str, int | None] = field(default_factory=dict)
+    pipeline_file: Path | None = None
+    smtp_url: str = ""
+    worker_slots: int = 4
+    min_memory_mb: int = 2048
+    min_disk_mb: int = 512
+    start_timeout_s: int = 90
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Reads the `TRACKYARD_*` variables.
+
+        Raises:
+            Misconfigured: A `TRACKYARD_*` variable is unknown or has a value that cannot be used.
+        """
+        _refuse_unknown(environ)
+        root = Path(__file__).resolve().parent.parent
+        pipeline_file = environ.get("TRACKYARD_PIPELINE_FILE") or root / "pipeline.yaml"
+        return cls(
+            root=root,
+            home=Path(environ.get("TRACKYARD_HOME") or root / ".trackyard").expanduser().resolve(),
+            ports={name: _port(environ, name) for name in DEFAULT_PORTS},
+            pipeline_file=Path(pipeline_file).expanduser().resolve(),
+            smtp_url=environ.get("TRACKYARD_SMTP_URL", ""),
+            worker_slots=_whole(environ, "TRACKYARD_WORKER_SLOTS", cls.worker_slots, minimum=1),
+            min_memory_mb=_whole(environ, "TRACKYARD_MIN_MEMORY_MB", cls.min_memory_mb),
+            min_disk_mb=_whole(environ, "TRACKYARD_MIN_DISK_MB", cls.min_disk_mb),
+            start_timeout_s=_whole(environ, "TRACKYARD_START_TIMEOUT_S", cls.start_timeout_s, minimum=1),
+        )
+
+    @property
+    def secrets_file(self) -> Path:
+        """The file with every generated secret, mode 0600."""
+        return self.home / "secrets.json"
+
+    @property
+    def ports_file(self) -> Path:
+        """The file that remembers the ports in use."""
+        return self.home / "ports.json"
+
+    @property
+    def log_dir(self) -> Path:
+        """The folder with one log per part."""
+        return self.home / "logs"
+
+    @property
+    def mail_dir(self) -> Path:
+        """The Maildir that the local mail server files mail in."""
+        return self.home / "mail"
+
+
+KNOWN = PART_SETTINGS | {
+    "TRACKYARD_HOME",
+    "TRACKYARD_PIPELINE_FILE",
+    "TRACKYARD_SMTP_URL",
+    "TRACKYARD_WORKER_SLOTS",
+    "TRACKYARD_MIN_MEMORY_MB",
+    "TRACKYARD_MIN_DISK_MB",
+    "TRACKYARD_START_TIMEOUT_S",
+    *(f"TRACKYARD_{name.upper()}_PORT" for name in DEFAULT_PORTS),
+}
+"""Every `TRACKYARD_*` variable that means something."""
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    unknown = sorted(name for name in environ if name.startswith("TRACKYARD_") and name not in KNOWN)
+    if unknown:
+        raise Misconfigured(
+            f"unknown setting {', '.join(unknown)}: unset it, or look its name up in docs/settings.md"
+        )
+
+
+def _port(environ: Mapping[str, str], name: str) -> int | None:
+    variable = f"TRACKYARD_{name.upper()}_PORT"
+    if not environ.get(variable):
+        return None
+    return _whole(environ, variable, 0, minimum=1, maximum=65535)
+
+
+def _whole(
+    environ: Mapping[str, str], variable: str, default: int, minimum: int = 0, maximum: int = 2**31
+) -> int:
+    text = environ.get(variable)
+    if not text:
+        return default
+    if not text.isdecimal() or not minimum <= int(text) <= maximum:
+        raise Misconfigured(f"{variable} is {text!r}: it must be a whole number from {minimum} to {maximum}")
+    return int(text)

@@ -1,0 +1,75 @@
+"""The embedded MLflow server: its command, its variables, and its accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra import object_store, postgres
+from infra.credentials import Credentials, write_private
+from infra.settings import HOST
+
+ADMIN = "admin"
+STATUS = "status"
+
+
+def arguments(port: int) -> list[str]:
+    """The arguments of `mlflow`; whatever is secret is in `env`, out of the process list."""
+    return [
+        "server",
+        *("--host", HOST),
+        *("--port", str(port)),
+        *("--workers", "1"),
+        *("--app-name", "basic-auth"),
+        *("--artifacts-destination", f"s3://{object_store.ARTIFACT_BUCKET}"),
+        *("--allowed-hosts", f"localhost,localhost:*,{HOST},{HOST}:*"),
+    ]
+
+
+def create(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> None:
+    """Writes the configuration of its accounts: nobody but the administrator may write what they did not make."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lines = {
+        "default_permission": "READ",
+        "database_uri": postgres.url(ports["postgres"], "mlflow_auth", credentials),
+        "admin_username": ADMIN,
+        "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+        # Checking a password costs tens of milliseconds by design; a minute's memory of it keeps each call short.
+        "auth_cache_ttl_seconds": 60,
+    }
+    write_private(folder / "auth.ini", "[mlflow]\n" + "".join(f"{name} = {value}\n" for name, value in lines.items()))
+
+
+def env(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
+    """The server's variables."""
+    return {
+        "MLFLOW_BACKEND_STORE_URI": postgres.url(ports["postgres"], "mlflow", credentials),
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": credentials.mlflow_admin_password,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.mlflow_flask_secret,
+        # The job runner and its seven processes serve features that nothing here uses (460 MB).
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # This process never loads a model, so it need not be able to.
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_S3_ENDPOINT_URL": f"http://{HOST}:{ports['s3']}",
+        "AWS_ACCESS_KEY_ID": credentials.s3_access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key,
+        "AWS_DEFAULT_REGION": object_store.REGION,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+    }
+
+
+def create_accounts(port: int, credentials: Credentials) -> None:
+    """Makes the service's read-only account; calling it again changes nothing."""
+    import httpx
+
+    with httpx.Client(
+        base_url=f"http://{HOST}:{port}", auth=(ADMIN, credentials.mlflow_admin_password), timeout=20
+    ) as client:
+        found = client.get("/api/2.0/mlflow/users/get", params={"username": STATUS})
+        if found.status_code == 404:
+            body = {"username": STATUS, "password": credentials.mlflow_status_password}
+            client.post("/api/2.0/mlflow/users/create", json=body).raise_for_status()
+        else:
+            found.raise_for_status()

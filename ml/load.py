@@ -1,0 +1,205 @@
+"""Loading a registered version without trusting it. Effects: reads from MLflow, writes to a folder of the caller's.
+
+MLflow reads the list of types that a skops file may hold from the model itself, and puts code that comes with a model
+on the path. So the file is loaded here: what it is, how large it is and its sha256 are checked first, and then skops
+loads it with our own list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml.errors import ForbiddenType, HashMismatch, Untrusted
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+TRUSTED_TYPES = ("numpy.dtype",)
+"""The types beyond skops's own list that our Pipelines hold; each says how numbers are laid out and runs no code."""
+MODEL_FILE = "model.skops"
+MAX_FILES = 40
+MAX_BYTES = 200 * 2**20
+MAX_RATIO = 200
+SHA256_TAG = "model.sha256"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A version whose file was checked and loaded.
+
+    Attributes:
+        name: The registered model.
+        version: The version, as text.
+        run_id: The MLflow run that made it.
+        pipeline: The fitted sklearn Pipeline, from raw columns to a probability.
+        inputs: The columns that it takes and their MLflow types (`double`, `string`), in order.
+        input_example: A few rows, as the model was logged with.
+        sha256: Of the model's file.
+        tags: The version's tags.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    pipeline: Any
+    inputs: Mapping[str, str]
+    input_example: list[dict[str, Any]]
+    sha256: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def load_verified(client: MlflowClient, name: str, version: str, workdir: Path) -> LoadedModel:
+    """Downloads a version, checks it, and loads it.
+
+    Args:
+        client: An MLflow client.
+        name: The registered model.
+        version: The version's number; never an alias, which could move in between.
+        workdir: An empty folder to download to; the checked files stay there.
+
+    Raises:
+        HashMismatch: The file is not the one whose sha256 the version carries, or it carries none.
+        ForbiddenType: The file holds types outside our list.
+        Untrusted: The model is not a plain skops model, brings code, or is too large.
+    """
+    found = client.get_model_version(name, version)
+    download(client, str(found.source), workdir)
+    tags = dict(found.tags)
+    return load_folder(workdir, name=name, version=str(version), run_id=found.run_id or "", tags=tags)
+
+
+def download(client: MlflowClient, source: str, folder: Path) -> None:
+    """Fetches a logged model's files.
+
+    Args:
+        client: An MLflow client.
+        source: `models:/<model id>`, as versions of ours carry it.
+        folder: Where the files go.
+
+    Raises:
+        Untrusted: The source is something else, or has too many or too large files.
+    """
+    model_id = source.removeprefix("models:/")
+    if model_id == source or "/" in model_id:
+        raise Untrusted(f"the version's source {source!r} is no logged model (models:/<id>): it was not made by this pipeline")
+    # The list comes with sizes, so that what is too large is refused before it fills the disk.
+    files = _listed(client, model_id)
+    if len(files) > MAX_FILES or sum(size for _, size in files) > MAX_BYTES:
+        raise Untrusted(f"{source} has {len(files)} files of {sum(size for _, size in files):,} bytes: more than a model of ours")
+    from mlflow.artifacts import download_artifacts
+
+    download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=client.tracking_uri)
+
+
+def _listed(client: MlflowClient, model_id: str) -> list[tuple[str, int]]:
+    files, folders = [], [""]
+    while folders and len(files) <= MAX_FILES and len(folders) <= MAX_FILES:
+        for entry in client.list_logged_model_artifacts(model_id, folders.pop() or None):
+            if entry.is_dir:
+                folders.append(entry.path)
+            else:
+                files.append((entry.path, entry.file_size or 0))
+    return files
+
+
+def load_folder(
+    folder: Path, *, name: str, version: str, run_id: str, tags: Mapping[str, str]
+) -> LoadedModel:
+    """Checks and loads a model that was downloaded before; `load_verified` says what is raised."""
+    what = f"{name} version {version}"
+    described = _described(folder, what)
+    path = folder / MODEL_FILE
+    content = path.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    recorded = tags.get(SHA256_TAG)
+    if recorded != sha256:
+        raise HashMismatch(
+            f"{what}: its file has sha256 {sha256[:12]}, and the version says {(recorded or 'nothing')[:12]}: "
+            "it was changed, or not made by this pipeline"
+        )
+    return LoadedModel(
+        name, version, run_id, _load_skops(path, content, what), _inputs(described), _example(folder), sha256, tags
+    )
+
+
+def sha256_of(folder: Path) -> str:
+    """The sha256 of a downloaded model's file."""
+    return hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
+
+
+def _described(folder: Path, what: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+        flavors = described["flavors"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise Untrusted(f"{what} has no readable MLmodel file ({type(error).__name__}): it was not made by this pipeline") from error
+    sklearn = flavors.get("sklearn") or {}
+    if sklearn.get("serialization_format") != "skops" or sklearn.get("pickled_model") != MODEL_FILE:
+        raise Untrusted(f"{what} is stored as {sklearn.get('serialization_format') or 'no sklearn model'}, not as skops")
+    if any((flavor or {}).get("code") for flavor in flavors.values()) or (folder / "code").exists():
+        raise Untrusted(f"{what} brings code of its own, which is never run")
+    asked = set(sklearn.get("skops_trusted_types") or ())
+    if asked - set(TRUSTED_TYPES):
+        raise ForbiddenType(f"{what} asks to trust {', '.join(sorted(asked - set(TRUSTED_TYPES)))}")
+    if not (folder / MODEL_FILE).is_file():
+        raise Untrusted(f"{what} has no {MODEL_FILE}")
+    return dict(described)
+
+
+def _load_skops(path: Path, content: bytes, what: str) -> Any:
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except zipfile.BadZipFile as error:
+        raise Untrusted(f"{what}: its file is no skops file") from error
+    if len(content) > MAX_BYTES or unpacked > MAX_BYTES or unpacked > MAX_RATIO * len(content):
+        raise Untrusted(f"{what}: its file unpacks to {unpacked:,} bytes, which is no model of ours")
+    try:
+        return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
+    except UntrustedTypesFoundException as error:
+        raise ForbiddenType(f"{what} holds types that are not trusted: {' '.join(str(error).split())}") from error
+    except Exception as error:
+        raise Untrusted(f"{what}: its file cannot be loaded ({type(error).__name__}: {error})") from error
+
+
+def _inputs(described: Mapping[str, Any]) -> dict[str, str]:
+    signature = described.get("signature") or {}
+    return {column["name"]: column["type"] for column in json.loads(signature.get("inputs") or "[]")}
+
+
+def _example(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "input_example.json"
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    return [dict(zip(found["columns"], row, strict=True)) for row in found["data"]]
+
+
+def frame_of(model: LoadedModel, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows as the table that the model takes: its columns in order, numbers as float64, text as objects."""
+    import numpy as np
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=list(model.inputs))
+    for column, kind in model.inputs.items():
+        if kind == "string":
+            values = frame[column]
+            frame[column] = values.where(values.isna(), values.astype(str)).astype(object).where(values.notna(), np.nan)
+        else:
+            frame[column] = frame[column].astype("float64")
+    return frame

@@ -1,0 +1,73 @@
+"""The plots of a model, as PNG bytes. Pure: no window, no global state."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+_DOTS_PER_INCH = 90
+
+
+def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str, bytes]:
+    """Draws how the model does on the test part.
+
+    Args:
+        pipeline: The fitted model; its last step has `coef_`.
+        target: 0 or 1, shape (n_rows,).
+        probability: Of class 1, shape (n_rows,).
+
+    Returns:
+        PNG files by name: ROC, precision-recall, calibration, confusion matrix and coefficients.
+    """
+    from sklearn import metrics as sk
+    from sklearn.calibration import CalibrationDisplay
+
+    def roc(axes: Any) -> None:
+        sk.RocCurveDisplay.from_predictions(target, probability, ax=axes, plot_chance_level=True)
+
+    def precision_recall(axes: Any) -> None:
+        sk.PrecisionRecallDisplay.from_predictions(target, probability, ax=axes, plot_chance_level=True)
+
+    def calibration(axes: Any) -> None:
+        CalibrationDisplay.from_predictions(target, probability, n_bins=10, strategy="quantile", ax=axes)
+
+    def confusion(axes: Any) -> None:
+        sk.ConfusionMatrixDisplay.from_predictions(
+            target, (probability > 0.5).astype(int), ax=axes, colorbar=False, cmap="Blues"
+        )
+
+    return {
+        "roc_curve.png": _draw("ROC curve, test part", roc),
+        "precision_recall_curve.png": _draw("Precision and recall, test part", precision_recall),
+        "calibration_curve.png": _draw("Calibration, test part", calibration),
+        "confusion_matrix.png": _draw("Confusion matrix, test part", confusion),
+        "coefficients.png": _draw("Coefficients (30 largest)", lambda axes: _coefficients(pipeline, axes)),
+    }
+
+
+def _coefficients(pipeline: Any, axes: Any) -> None:
+    names = pipeline[:-1].get_feature_names_out()
+    values = pipeline[-1].coef_[0]
+    largest = sorted(zip(names, values, strict=True), key=lambda pair: abs(pair[1]))[-30:]
+    axes.barh([name for name, _ in largest], [value for _, value in largest])
+    axes.axvline(0, color="grey", linewidth=0.8)
+    axes.set_xlabel("change of the log odds per unit of the scaled feature")
+
+
+def _draw(title: str, paint: Callable[[Any], None]) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    paint(axes)
+    axes.set_title(title)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
+    return buffer.getvalue()

@@ -1,0 +1,151 @@
+"""The registered model: its versions, its aliases, and when a version becomes champion. Effects: MLflow alone.
+
+The registry has neither a key that keeps a version from being made twice nor an alias that moves only if it still
+points where one saw it. Both are made up for here: look up, make, look up again and keep the first; and write the one
+decisive alias last, and read it back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ml.errors import BadInput, StaleCandidate, TrackerDown
+from ml.tracking import RUN_KEY
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+log = logging.getLogger(__name__)
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+PREVIOUS = "previous_champion"
+
+
+@dataclass(frozen=True)
+class Move:
+    """What moving the champion alias did: the version it points to now, and the one before (None for none)."""
+
+    version: str
+    previous: str | None
+
+
+def aliases(client: MlflowClient, name: str) -> dict[str, str]:
+    """Every alias of a model and the version it points to; empty where there is no such model.
+
+    Searching versions may answer without their aliases, so the model itself is asked.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+    return {alias: str(version) for alias, version in dict(model.aliases).items()}
+
+
+def find_versions(client: MlflowClient, name: str, key: str) -> list[ModelVersion]:
+    """The versions of a DAG run, the oldest first."""
+    found = client.search_model_versions(f"name = '{name}' and tags.{RUN_KEY} = '{key}'")
+    return sorted(found, key=lambda version: int(version.version))
+
+
+def register(client: MlflowClient, name: str, model_id: str, run_id: str, tags: Mapping[str, str]) -> str:
+    """Registers a logged model once per DAG run, whatever is retried or lost on the way.
+
+    Args:
+        client: An MLflow client.
+        name: The registered model, which is made if there is none.
+        model_id: The logged model.
+        run_id: The MLflow run.
+        tags: The version's tags, `run_key` among them.
+
+    Returns:
+        The version's number, as text.
+    """
+    from mlflow.exceptions import MlflowException
+
+    key = tags[RUN_KEY]
+    found = find_versions(client, name, key)
+    if not found:
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        client.create_model_version(
+            name, source=f"models:/{model_id}", run_id=run_id, model_id=model_id, tags=dict(tags)
+        )
+        found = find_versions(client, name, key)
+    kept, *extra = found
+    pointed_to = set(aliases(client, name).values()) if extra else set()
+    for version in extra:
+        if str(version.version) not in pointed_to:
+            client.delete_model_version(name, str(version.version))
+    return str(kept.version)
+
+
+def challenge(client: MlflowClient, name: str, version: str) -> None:
+    """Points `challenger` at a version, unless it points at a newer one already."""
+    current = aliases(client, name).get(CHALLENGER)
+    if current is None or int(current) <= int(version):
+        client.set_registered_model_alias(name, CHALLENGER, version)
+
+
+def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool = False) -> Move:
+    """Points `champion` at a version, and `previous_champion` at the one before.
+
+    Args:
+        client: An MLflow client.
+        name: The registered model.
+        version: The version to put live; nothing changes when it is live already.
+        only_forward: Refuse to replace a newer version, as a late task of an older run would.
+
+    Raises:
+        BadInput: There is no such version.
+        StaleCandidate: With `only_forward`, the champion is newer.
+        TrackerDown: The alias, read back, points elsewhere.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_model_version(name, version)
+    except MlflowException as error:
+        raise BadInput(f"{name} has no version {version!r}: 'trackyard models' lists those it has") from error
+    current = aliases(client, name).get(CHAMPION)
+    if current == version:
+        return Move(version, None)
+    if only_forward and current is not None and int(current) > int(version):
+        raise StaleCandidate(f"version {current} went live since: version {version} of an older run does not replace it")
+    if current is not None:
+        client.set_registered_model_alias(name, PREVIOUS, current)
+    client.set_registered_model_alias(name, CHAMPION, version)
+    seen = aliases(client, name).get(CHAMPION)
+    if seen != version:
+        raise TrackerDown(f"champion of {name} points to {seen} after it was set to {version}: somebody else moved it")
+    return Move(version, current)
+
+
+def roll_back(client: MlflowClient, name: str) -> Move:
+    """Points `champion` back at `previous_champion`, and that at the one that was live.
+
+    Raises:
+        BadInput: There is no champion before this one.
+    """
+    current = aliases(client, name)
+    previous = current.get(PREVIOUS)
+    if previous is None or previous == current.get(CHAMPION):
+        raise BadInput(f"{name} has no champion before this one: 'trackyard promote VERSION' names one")
+    return promote(client, name, previous)
+
+
+def write_version_tags(client: MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Writes tags to a version."""
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version, key, value[:8000])

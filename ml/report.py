@@ -1,0 +1,104 @@
+"""What people are told of a run: the mail, and the note on the MLflow run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+
+from ml.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What is known of a DAG run when it is told.
+
+    Attributes:
+        dag_id: The DAG.
+        run_id: The DAG run.
+        succeeded: Whether every step did its work.
+        model: The registered model.
+        version: The version that the run registered, or None.
+        is_champion: Whether that version went live.
+        reason: Why it did or did not.
+        metrics: The metrics of the test part.
+        failed_task: The task that failed, or None.
+        message: What it said.
+        links: Addresses by what they lead to.
+    """
+
+    dag_id: str
+    run_id: str
+    succeeded: bool
+    model: str
+    version: str | None = None
+    is_champion: bool = False
+    reason: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    failed_task: str | None = None
+    message: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+def subject(report: RunReport) -> str:
+    """The subject of the mail: one line of at most 200 characters, whatever a run was called."""
+    if report.succeeded:
+        place = "champion" if report.is_champion else "not promoted"
+        text = f"[Trackyard] {report.model} version {report.version}: {place} ({report.run_id})"
+    else:
+        text = f"[Trackyard] {report.model}: run failed at {report.failed_task or 'an unknown task'} ({report.run_id})"
+    # A line break would end the header, and the mail would be lost.
+    return " ".join(text.split())[:200]
+
+
+def html(report: RunReport) -> str:
+    """The mail as HTML; everything that comes from a run is escaped."""
+    return "\n".join(
+        [
+            f"<h2>{escape(_headline(report))}</h2>",
+            f"<p>DAG run <b>{escape(report.run_id)}</b> of <b>{escape(report.dag_id)}</b>.</p>",
+            *[f"<p>{escape(line)}</p>" for line in _lines(report)],
+            _metrics_html(report.metrics),
+            "<ul>",
+            *[f'<li><a href="{escape(url)}">{escape(name)}</a></li>' for name, url in report.links.items()],
+            "</ul>",
+        ]
+    )
+
+
+def text(report: RunReport) -> str:
+    """The mail as plain text."""
+    metrics = [f"  {name:24} {value:.6f}" for name, value in report.metrics.items()]
+    links = [f"  {name}: {url}" for name, url in report.links.items()]
+    return "\n".join([_headline(report), f"DAG run {report.run_id} of {report.dag_id}", *_lines(report), *metrics, *links])
+
+
+def _headline(report: RunReport) -> str:
+    if not report.succeeded:
+        return f"{report.model}: the run failed"
+    return f"{report.model} version {report.version} {'is champion' if report.is_champion else 'was not promoted'}"
+
+
+def _lines(report: RunReport) -> list[str]:
+    if report.succeeded:
+        return [report.reason]
+    kept = "No version was promoted; the champion is what it was."
+    return [f"Task {report.failed_task or 'unknown'}: {report.message or 'it left no message; see its log.'}", kept]
+
+
+def _metrics_html(metrics: Mapping[str, float]) -> str:
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{value:.6f}</td></tr>" for name, value in metrics.items())
+    return f"<table>{rows}</table>" if rows else ""
+
+
+def note(report: RunReport, words: str = "") -> str:
+    """The Markdown on the MLflow run: what it is, and the way back to the DAG run."""
+    safe = words.replace("<", "&lt;").replace("[", "\\[")
+    links = " · ".join(f"[{name}]({url})" for name, url in report.links.items())
+    return f"DAG run `{report.run_id.replace('`', '')}` of `{report.dag_id}`. {links}\n\n{safe}".strip()
+
+
+def describe(error: BaseException) -> str:
+    """An error as one line: ours say enough by themselves, others need their type."""
+    message = " ".join(str(error).split())
+    return message if isinstance(error, PipelineError) else f"{type(error).__name__}: {message}"

@@ -1,0 +1,205 @@
+"""Rolling a champion out to the service, and watching whether it stays. Effects: HTTP to the service and to MLflow.
+
+The Airflow task `start_Flask_API` calls this. Which rollout is the live one is a tag on the registered model: the last
+one to write it is live, and an older one sees so and ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ml.errors import TrackerDown, Unavailable
+
+TAG = "serving.rollout"
+_REGISTRY = "/api/2.0/mlflow/registered-models"
+
+
+@dataclass
+class Services:
+    """Where the service and MLflow are, and how to start the service; from the environment at an entry point."""
+
+    serving_url: str
+    mlflow_url: str
+    mlflow_login: tuple[str, str] | None
+    start_command: str = ""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Services:
+        """Reads the addresses, the MLflow account, and the start command, which may be missing."""
+        username = environ.get("MLFLOW_TRACKING_USERNAME")
+        login = (username, environ.get("MLFLOW_TRACKING_PASSWORD", "")) if username else None
+        return cls(
+            environ["TRACKYARD_SERVING_URL"],
+            environ["MLFLOW_TRACKING_URI"],
+            login,
+            environ.get("TRACKYARD_SERVING_START", ""),
+        )
+
+
+def roll_out(
+    rollout_id: str,
+    services: Services | None = None,
+    patience_s: float = 90.0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, str]:
+    """Waits until the service is up and serves the champion, and makes this the live rollout.
+
+    Args:
+        rollout_id: What this rollout is called: the DAG run's id.
+        services: Where everything is; from the environment when None.
+        patience_s: How many seconds the service may take.
+        clock: Seconds that only grow.
+        sleep: Waits for so many seconds.
+
+    Returns:
+        `{"name", "version", "url"}` of what is live.
+
+    Raises:
+        Unavailable: The service or MLflow did not come that far in time; the message says how far it came.
+    """
+    services = services or Services.from_env(os.environ)
+    deadline = clock() + patience_s
+    while True:
+        try:
+            live = _live_version(services)
+            _write_tag(services, live["name"], rollout_id)
+            return {**live, "url": services.serving_url}
+        except Unavailable as error:
+            if clock() > deadline:
+                raise
+            if isinstance(error, _NotUp) and services.start_command:
+                # Asking for a part that runs or is being restarted does nothing.
+                subprocess.run(shlex.split(services.start_command), check=False, capture_output=True, timeout=60)
+        sleep(0.3)
+
+
+class _NotUp(Unavailable):
+    """The service does not answer at all."""
+
+
+def _live_version(services: Services) -> dict[str, str]:
+    import httpx
+
+    try:
+        answer = httpx.get(f"{services.serving_url}/status", timeout=5)
+        answer.raise_for_status()
+        served = answer.json()["model"]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise _NotUp(f"the service at {services.serving_url} does not answer ({error}): see its log") from error
+    champion = _registered_model(services, served["name"])["aliases"].get("champion")
+    if champion is None:
+        raise Unavailable(f"{served['name']} has no champion: promote a version")
+    if str(served.get("version")) != champion:
+        why = served.get("error") or "it has not loaded it yet"
+        raise Unavailable(f"the service serves version {served.get('version')}, not champion {champion}: {why}")
+    return {"name": served["name"], "version": champion}
+
+
+def _registered_model(services: Services, name: str) -> dict[str, dict[str, str]]:
+    import httpx
+
+    try:
+        answer = httpx.get(
+            services.mlflow_url + f"{_REGISTRY}/get", params={"name": name}, auth=services.mlflow_login, timeout=5
+        )
+        if answer.status_code == 404:
+            return {"aliases": {}, "tags": {}}
+        answer.raise_for_status()
+        return _facts(answer.json())
+    except (httpx.HTTPError, ValueError) as error:
+        raise TrackerDown(f"MLflow at {services.mlflow_url} does not answer ({error}): see its log") from error
+
+
+def _facts(body: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    model = body["registered_model"]
+    return {
+        "aliases": {alias["alias"]: str(alias["version"]) for alias in model.get("aliases", [])},
+        "tags": {tag["key"]: tag["value"] for tag in model.get("tags", [])},
+    }
+
+
+def _write_tag(services: Services, name: str, rollout_id: str) -> None:
+    import httpx
+
+    try:
+        httpx.post(
+            services.mlflow_url + f"{_REGISTRY}/set-tag",
+            json={"name": name, "key": TAG, "value": rollout_id},
+            auth=services.mlflow_login,
+            timeout=5,
+        ).raise_for_status()
+    except httpx.HTTPError as error:
+        raise TrackerDown(f"MLflow at {services.mlflow_url} does not answer ({error}): see its log") from error
+
+
+@dataclass
+class Watch:
+    """Looks again and again at whether a rollout is still the live one and the service answers.
+
+    Attributes:
+        rollout_id: The rollout.
+        model: The registered model that it put live.
+        services: Where the service and MLflow are.
+        silence_s: How many seconds the service may be silent.
+        clock: Seconds that only grow.
+    """
+
+    rollout_id: str
+    model: str
+    services: Services
+    silence_s: float = 60.0
+    clock: Callable[[], float] = time.monotonic
+    _last_answer: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Counts the silence from now on."""
+        self._last_answer = self.clock()
+
+    @classmethod
+    def from_environment(cls, rollout_id: str, model: str, silence_s: float) -> Watch:
+        """A watch over the services that the environment names."""
+        return cls(rollout_id, model, Services.from_env(os.environ), silence_s)
+
+    async def look(self) -> dict[str, str] | None:
+        """Looks once.
+
+        Returns:
+            None while all is well, else how the rollout ended: `{"end": "taken over" | "silent", "detail": text}`.
+        """
+        import httpx
+
+        async with httpx.AsyncClient(timeout=5) as client:
+            newer = await self._newer(client)
+            if newer:
+                return {"end": "taken over", "detail": f"rollout {newer} took over"}
+            try:
+                (await client.get(f"{self.services.serving_url}/health")).raise_for_status()
+                self._last_answer = self.clock()
+            except httpx.HTTPError as error:
+                if self.clock() - self._last_answer >= self.silence_s:
+                    why = f"the service at {self.services.serving_url} has not answered for {self.silence_s:.0f} s"
+                    return {"end": "silent", "detail": f"{why} ({error or type(error).__name__}): see its log"}
+        return None
+
+    async def _newer(self, client: Any) -> str | None:
+        import httpx
+
+        try:
+            answer = await client.get(
+                self.services.mlflow_url + f"{_REGISTRY}/get",
+                params={"name": self.model},
+                auth=self.services.mlflow_login,
+            )
+            answer.raise_for_status()
+            live = _facts(answer.json())["tags"].get(TAG)
+        except (httpx.HTTPError, ValueError, KeyError):
+            # MLflow being away says nothing about who is live.
+            return None
+        return live if live and live != self.rollout_id else None

@@ -1,0 +1,203 @@
+"""The S3 store: data sets under their sha256, and each run's tables under its key. Effects: S3 alone.
+
+Nothing half-done is visible: S3 shows an object once it is whole, and whatever describes other objects is written after
+them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from ml.errors import BadInput, StoreDown, UnreadableData
+from ml.settings import TaskSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from types_boto3_s3 import S3Client
+
+log = logging.getLogger(__name__)
+_GONE = ("404", "NoSuchKey", "NotFound")
+
+
+@lru_cache(maxsize=4)
+def _client(endpoint: str) -> S3Client:
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=3,
+        read_timeout=20,
+        # Half a minute's patience: an outage of the store is not a failure of the run.
+        retries={"mode": "standard", "total_max_attempts": 6},
+        s3={"addressing_style": "path"} if endpoint else None,
+        # Other stores than AWS do not all know the checksums that boto3 adds by default.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.client("s3", endpoint_url=endpoint or None, config=config)
+
+
+class Store:
+    """The bucket that runs keep their tables in, and the buckets that data may come from.
+
+    Args:
+        client: A boto3 S3 client.
+        bucket: The bucket that is written to.
+        data_buckets: The buckets that data may be read from.
+        endpoint: The store's address, for messages.
+    """
+
+    def __init__(self, client: S3Client, bucket: str, data_buckets: tuple[str, ...], endpoint: str) -> None:
+        self._client = client
+        self.bucket = bucket
+        self._data_buckets = data_buckets
+        self._endpoint = endpoint or "AWS S3"
+
+    @classmethod
+    def from_settings(cls, settings: TaskSettings) -> Store:
+        """The store that the settings name; the account comes from boto3's own variables."""
+        return cls(_client(settings.s3_endpoint), settings.bucket, settings.data_buckets, settings.s3_endpoint)
+
+    def locate(self, uri: str) -> tuple[str, str]:
+        """Splits an `s3://bucket/key` address that data may be read from.
+
+        Raises:
+            BadInput: It is not an S3 address in an allowed bucket.
+        """
+        parts = urlsplit(uri)
+        if parts.scheme != "s3" or not parts.netloc:
+            raise BadInput(f"{uri!r} is not an s3:// address: put the file there with 'trackyard data add FILE'")
+        if parts.netloc not in (*self._data_buckets, self.bucket):
+            allowed = ", ".join(self._data_buckets)
+            raise BadInput(f"{uri!r} is in bucket {parts.netloc!r}, and data may be read from {allowed} only")
+        key = unquote(uri.removeprefix(f"s3://{parts.netloc}").lstrip("/"))
+        if not key or ".." in key.split("/") or not key.isprintable():
+            raise BadInput(f"{uri!r} does not name an object: give s3://BUCKET/KEY")
+        return parts.netloc, key
+
+    def put_file(self, path: Path, progress: Callable[[int], None] | None = None) -> str:
+        """Puts a local file under its sha256, unless that content is there already.
+
+        Args:
+            path: The file.
+            progress: Is told the bytes of each piece that went up.
+
+        Returns:
+            `s3://bucket/datasets/<sha256>/<file name>`.
+
+        Raises:
+            UnreadableData: The file cannot be read.
+            StoreDown: S3 does not answer.
+        """
+        try:
+            with path.open("rb") as handle:
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        except OSError as error:
+            raise UnreadableData(f"{path} cannot be read ({error.strerror}): name an existing file") from error
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name) or "data"
+        key = f"datasets/{digest}/{name}"
+        if not self.exists(key):
+            with self._errors(key):
+                self._client.upload_file(str(path), self.bucket, key, Callback=progress)
+        return f"s3://{self.bucket}/{quote(key)}"
+
+    def read_bytes(self, uri: str, max_bytes: int) -> bytes:
+        """The content of an object that data may be read from.
+
+        Raises:
+            BadInput: The address is not allowed.
+            UnreadableData: There is no such object, or it is larger than `max_bytes`.
+            StoreDown: S3 does not answer.
+        """
+        bucket, key = self.locate(uri)
+        with self._errors(key, bucket):
+            answer = self._client.get_object(Bucket=bucket, Key=key)
+            size = answer["ContentLength"]
+            if size > max_bytes:
+                raise UnreadableData(
+                    f"{uri} has {size:,} bytes, and data.max_bytes allows {max_bytes:,}: take a sample, or raise the limit"
+                )
+            return answer["Body"].read()
+
+    def exists(self, key: str) -> bool:
+        """Tells whether the bucket has that key."""
+        from botocore.exceptions import ClientError
+
+        with self._errors(key):
+            try:
+                self._client.head_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _GONE:
+                    return False
+                raise
+            return True
+
+    def write_parquet(self, frame: pd.DataFrame, key: str) -> str:
+        """Writes a table and returns its address."""
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, index=False)
+        return self.write_bytes(buffer.getvalue(), key)
+
+    def read_parquet(self, key: str) -> pd.DataFrame:
+        """Reads a table that `write_parquet` wrote.
+
+        Raises:
+            UnreadableData: There is no such key.
+            StoreDown: S3 does not answer.
+        """
+        import pandas as pd
+
+        return pd.read_parquet(io.BytesIO(self._read(key)))
+
+    def write_json(self, value: Any, key: str) -> str:
+        """Writes plain values and returns their address."""
+        return self.write_bytes(json.dumps(value, indent=1).encode(), key)
+
+    def read_json(self, key: str) -> Any:
+        """Reads plain values.
+
+        Raises:
+            UnreadableData: There is no such key.
+            StoreDown: S3 does not answer.
+        """
+        return json.loads(self._read(key))
+
+    def write_bytes(self, content: bytes, key: str) -> str:
+        """Writes an object, which S3 shows once it is whole, and returns its address."""
+        with self._errors(key):
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+        return f"s3://{self.bucket}/{key}"
+
+    def _read(self, key: str) -> bytes:
+        with self._errors(key):
+            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    @contextmanager
+    def _errors(self, key: str, bucket: str | None = None) -> Iterator[None]:
+        """Turns boto3's errors into ours."""
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        where = f"s3://{bucket or self.bucket}/{key}"
+        try:
+            yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in _GONE:
+                raise UnreadableData(f"{where} does not exist: put the file there with 'trackyard data add'") from error
+            if code in ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
+                raise StoreDown(f"{self._endpoint} refused the account for {where} ({code}): check the S3 keys") from error
+            raise StoreDown(f"{self._endpoint} failed at {where} ({code}): see the store's log") from error
+        except (BotoCoreError, Boto3Error) as error:
+            reason = " ".join(str(error).split())
+            raise StoreDown(f"{self._endpoint} does not answer for {where} ({reason}): is the store up?") from error

@@ -1,0 +1,193 @@
+"""The MLflow run of a DAG run: found by its key or opened, filled, and closed. Effects: MLflow alone.
+
+Every function can be called twice: what an earlier try wrote is found and kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml.errors import Misconfigured, TrackerDown, UnreadableData
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+log = logging.getLogger(__name__)
+
+RUN_KEY = "run_key"
+_ERRORS = ("error.task", "error.type", "error.message", "outcome")
+
+
+def run_key(dag_id: str, run_id: str) -> str:
+    """The name of a DAG run that is safe in searches and in S3 keys: 32 hexadecimal digits."""
+    return hashlib.sha256(f"{dag_id}|{run_id}".encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=4)
+def client(uri: str) -> MlflowClient:
+    """A client of the MLflow server; the account comes from MLflow's own variables."""
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    return mlflow.MlflowClient(uri)
+
+
+@contextlib.contextmanager
+def mapped(uri: str) -> Iterator[None]:
+    """Turns MLflow's errors into ours: a server that does not answer is worth another try, a refusal is not.
+
+    Raises:
+        TrackerDown: The server does not answer, or fails.
+        Misconfigured: It refuses the account or the host name.
+    """
+    import requests
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        status = error.get_http_status_code()
+        reason = " ".join(str(error).split())[:300]
+        if status in (401, 403):
+            raise Misconfigured(f"MLflow at {uri} refuses us ({reason}): check the account and --allowed-hosts") from error
+        if status >= 500 or "Max retries exceeded" in reason or "API request to" in reason:
+            raise TrackerDown(f"MLflow at {uri} does not answer ({reason}): is it up?") from error
+        raise
+    except requests.RequestException as error:
+        raise TrackerDown(f"MLflow at {uri} does not answer ({' '.join(str(error).split())[:300]}): is it up?") from error
+
+
+def ensure_experiment(mlflow_client: MlflowClient, name: str) -> str:
+    """The id of an experiment, which is made if there is none of that name."""
+    from mlflow.exceptions import MlflowException
+
+    found = mlflow_client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(mlflow_client.create_experiment(name))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = mlflow_client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage != "active":
+        raise UnreadableData(f"the experiment {name!r} was deleted in MLflow: restore it there, or set model.name")
+    return str(found.experiment_id)
+
+
+def find_run(mlflow_client: MlflowClient, key: str) -> Run | None:
+    """The MLflow run with a key, whichever experiment it is in; the oldest, should a lost answer have made two."""
+    experiments = [found.experiment_id for found in mlflow_client.search_experiments()]
+    runs = mlflow_client.search_runs(
+        experiments, f"tags.{RUN_KEY} = '{key}'", order_by=["attributes.start_time ASC"], max_results=5
+    )
+    return runs[0] if runs else None
+
+
+def open_run(mlflow_client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> str:
+    """Opens the run of a DAG run, or the one that an earlier try opened, and returns its id.
+
+    The server may have made the run of a request whose answer was lost, so runs are looked up once more after one is
+    made: the oldest is kept and the others are deleted.
+    """
+    key = tags[RUN_KEY]
+    experiment_id = ensure_experiment(mlflow_client, experiment)
+    found = find_run(mlflow_client, key)
+    if found is None:
+        mlflow_client.create_run(experiment_id, run_name=name, tags=dict(tags))
+        runs = mlflow_client.search_runs([experiment_id], f"tags.{RUN_KEY} = '{key}'", order_by=["start_time ASC"])
+        for extra in runs[1:]:
+            mlflow_client.delete_run(extra.info.run_id)
+        return str(runs[0].info.run_id)
+    return str(found.info.run_id)
+
+
+def begin_step(mlflow_client: MlflowClient, run: Run) -> None:
+    """Marks the run as running again and takes back what an earlier, failed try said."""
+    for tag in _ERRORS:
+        if tag in run.data.tags:
+            with contextlib.suppress(Exception):
+                mlflow_client.delete_tag(run.info.run_id, tag)
+    if run.info.status != "RUNNING":
+        mlflow_client.update_run(run.info.run_id, status="RUNNING")
+
+
+def record_error(mlflow_client: MlflowClient, run_id: str, task: str, error: BaseException) -> None:
+    """Writes to the run which step failed, and how."""
+    message = " ".join(str(error).split())[:5000] or type(error).__name__
+    write(mlflow_client, run_id, tags={_ERRORS[0]: task, _ERRORS[1]: type(error).__name__, _ERRORS[2]: message})
+
+
+def write(
+    mlflow_client: MlflowClient,
+    run_id: str,
+    metrics: Mapping[str, float] | None = None,
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Writes metrics, parameters and tags to a run in one request."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    now = int(time.time() * 1000)
+    mlflow_client.log_batch(
+        run_id,
+        metrics=[Metric(name, value, now, 0) for name, value in (metrics or {}).items()],
+        params=[Param(name, text[:6000]) for name, text in (params or {}).items()],
+        tags=[RunTag(name, text[:8000]) for name, text in (tags or {}).items()],
+    )
+
+
+def log_table(
+    mlflow_client: MlflowClient, run_id: str, frame: pd.DataFrame, source: str, name: str, *, context: str, target: str
+) -> str:
+    """Writes a data set to a run: name, digest, schema, profile and where it is; returns the digest.
+
+    MLflow keeps one entry per digest and context, so writing it again adds nothing.
+    """
+    import mlflow.data
+    from mlflow.data.dataset_source_registry import resolve_dataset_source
+    from mlflow.entities import DatasetInput, InputTag
+
+    targets = target if target in frame.columns else None
+    with warnings.catch_warnings():
+        # MLflow warns of whole numbers that could be missing in a request; this is what was read, not what is asked.
+        warnings.simplefilter("ignore", UserWarning)
+        dataset = mlflow.data.from_pandas(  # type: ignore[attr-defined]
+            frame, source=resolve_dataset_source(source), targets=targets, name=name
+        )
+        entity = dataset._to_mlflow_entity()
+    tag = InputTag("mlflow.data.context", context)
+    mlflow_client.log_inputs(run_id, [DatasetInput(dataset=entity, tags=[tag])])
+    return str(dataset.digest)
+
+
+def log_files(mlflow_client: MlflowClient, run_id: str, files: Mapping[str, bytes], folder: str) -> None:
+    """Writes files to a run's artefacts, over those of an earlier try."""
+    with tempfile.TemporaryDirectory(prefix="trackyard-") as directory:
+        for name, content in files.items():
+            (Path(directory) / name).write_bytes(content)
+        mlflow_client.log_artifacts(run_id, directory, folder)
+
+
+def close(mlflow_client: MlflowClient, run: Run) -> str:
+    """Ends a run with the status that its tags tell, and returns that status."""
+    tags = run.data.tags
+    if tags.get("outcome") == "success":
+        status = "FINISHED"
+    elif "error.message" in tags:
+        status = "FAILED"
+    else:
+        # No step finished the run and none recorded an error: it was stopped from outside.
+        status = "KILLED"
+    mlflow_client.set_terminated(run.info.run_id, status)
+    return status
