@@ -120,7 +120,8 @@ def training() -> None:
 
     loaded, prepared, separated = load_data(), preprocess(), separate()
     built = build()
-    promoted = promote(evaluate(built))
+    evaluated = evaluate(built)
+    promoted = promote(evaluated)
     roll_out = TriggerDagRunOperator(
         task_id="my_trigger_task",
         trigger_dag_id="Airflow_Lab2_Flask",
@@ -133,7 +134,7 @@ def training() -> None:
     mailed, closed = send_email().as_teardown(), close_run().as_teardown()
     loaded >> prepared >> separated >> built
     promoted >> [mailed, roll_out, closed]
-    for each in (loaded, prepared, separated, built, promoted, mailed, closed):
+    for each in (loaded, prepared, separated, built, evaluated, promoted, mailed, closed):
         each.operator.operator_extra_links = (MlflowRunLink(), ModelVersionLink())
 
 

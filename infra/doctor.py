@@ -102,7 +102,7 @@ def packages(lock: Path, installed: Callable[[str], str | None]) -> Check:
 def locked_versions(text: str) -> dict[str, str]:
     """The versions of a lock file, by package.
 
-    >>> locked_versions("mlflow==3.17.2 \\\\\\n    --hash=sha256:00")
+    >>> locked_versions("mlflow[auth]==3.17.2 ; python_version > '3.10'")
     {'mlflow': '3.17.2'}
     """
     return dict(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", text, re.M))
@@ -154,6 +154,8 @@ def configuration(settings: Settings) -> Check:
     from ml.config import load_config
 
     path = settings.pipeline_file
+    if path == settings.root / "pipeline.yaml" and not path.exists():
+        return Check("pipeline file", NOTE, f"{path} does not exist; the built-in values count", "nothing")
     try:
         load_config(path)
     except PipelineError as error:

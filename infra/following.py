@@ -100,8 +100,7 @@ def news(before: RunView | None, after: RunView) -> list[TaskView]:
     return [
         task
         for task in after.tasks
-        if (task.has_ended or task.state == "up_for_retry")
-        and (task.task_id, task.state, task.try_number) not in known
+        if (task.has_ended or task.state == "up_for_retry") and (task.task_id, task.state, task.try_number) not in known
     ]
 
 

@@ -161,7 +161,7 @@ def pipeline_yaml(found: Inspection, model_name: str) -> str:
         "#   trackyard run --config THIS-FILE --data YOUR-DATA",
         "",
         "data:",
-        '  uri: ""                        # an s3:// address (see \'trackyard data add\'), or give --data',
+        "  uri: \"\"                        # an s3:// address (see 'trackyard data add'), or give --data",
         f"  target: {_scalar(found.target)}",
         f"  positive: {_scalar(found.positive)}  # the label that counts as 1; {_scalar(negative)} counts as 0",
         "  features: auto                 # every column of the schema but the target and those below",

@@ -75,8 +75,8 @@ def _body(message: EmailMessage, kind: str) -> str | None:
 def text_of_html(html: str) -> str:
     """The words of an HTML page, a line for each block, with the address behind each link.
 
-    >>> text_of_html('<h1>Run</h1><p>see <a href="http://x/1">here</a></p>')
-    'Run\\nsee here (http://x/1)'
+    >>> text_of_html('<p>see <a href="http://x/1">here</a></p>')
+    'see here (http://x/1)'
     """
     parser = _Words()
     parser.feed(html)

@@ -162,6 +162,17 @@ def _airflow(*arguments: str) -> Callable[[Plan], Launch]:
     return lambda plan: Launch(plan.script("airflow", *arguments), plan.airflow_env(server=True))
 
 
+def _triggerer(plan: Plan) -> Launch:
+    # The trigger of the live rollout reads one tag from MLflow and asks the service; it writes nothing.
+    reading = {
+        "MLFLOW_TRACKING_URI": plan.url("mlflow"),
+        "MLFLOW_TRACKING_USERNAME": tracking_server.STATUS,
+        "MLFLOW_TRACKING_PASSWORD": plan.credentials.mlflow_status_password,
+    }
+    env = plan.airflow_env(server=True) | reading
+    return Launch(plan.script("airflow", "triggerer", "--skip-serve-logs"), env)
+
+
 def _worker(plan: Plan) -> Launch:
     env = plan.airflow_env(server=False) | plan.task_env()
     env |= {
@@ -211,7 +222,7 @@ PARTS: tuple[Part, ...] = (
     Part("airflow-api-server", _airflow("api-server"), after=("postgres",), url="airflow"),
     Part("airflow-scheduler", _airflow("scheduler"), after=("postgres", "redis")),
     Part("airflow-dag-processor", _airflow("dag-processor"), after=("postgres",)),
-    Part("airflow-triggerer", _airflow("triggerer", "--skip-serve-logs"), after=("postgres",)),
+    Part("airflow-triggerer", _triggerer, after=("postgres",)),
     Part("celery-worker", _worker, after=("postgres", "redis"), stop_s=30),
     Part("flower", _flower, after=("redis", "postgres"), url="flower"),
     Part("serving", _serving, after=("mlflow",), url="serving"),

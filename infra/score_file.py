@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import gzip
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any
 
 from ml.errors import BadInput, UnreadableData
 
@@ -34,7 +35,7 @@ MISSING = frozenset(
 _TRUTHS = {"true": "1", "false": "0"}
 
 
-def score_file(model: LoadedModel, source: Path, target: Path | TextIO) -> int:
+def score_file(model: LoadedModel, source: Path, target: Path | IO[str], chunk_rows: int = CHUNK_ROWS) -> int:
     """Writes the rows of a file with `probability`, `prediction` (0 or 1) and `model_version` added.
 
     Args:
@@ -42,6 +43,7 @@ def score_file(model: LoadedModel, source: Path, target: Path | TextIO) -> int:
         source: A CSV (UTF-8, also gzipped) or Parquet file.
         target: Where to write, `.parquet` as Parquet and anything else as CSV; or an open text file. A path shows the
             whole result at once or stays as it was.
+        chunk_rows: How many rows are in memory at a time.
 
     Returns:
         The number of rows.
@@ -50,7 +52,7 @@ def score_file(model: LoadedModel, source: Path, target: Path | TextIO) -> int:
         UnreadableData: The source cannot be read.
         BadInput: A column that the model needs is missing or is no number, or one of the added names is taken.
     """
-    chunks = _scored(model, source)
+    chunks = _scored(model, source, chunk_rows)
     if not isinstance(target, Path):
         return _write_csv(chunks, target)
     with _moved_into_place(target) as temporary:
@@ -72,10 +74,10 @@ def _moved_into_place(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _scored(model: LoadedModel, source: Path) -> Iterator[pd.DataFrame]:
+def _scored(model: LoadedModel, source: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
     first_row = 1
-    read: Callable[[Path], Iterator[pd.DataFrame]] = _parquet_chunks if _starts_with(source, _PARQUET) else _csv_chunks
-    for chunk in read(source):
+    read = _parquet_chunks if _starts_with(source, _PARQUET) else _csv_chunks
+    for chunk in read(source, chunk_rows):
         if first_row == 1:
             _check_columns(list(map(str, chunk.columns)), model, source)
         scored = chunk.copy()
@@ -121,12 +123,15 @@ def features_of(chunk: pd.DataFrame, model: LoadedModel, source: Path, first_row
     import numpy as np
     import pandas as pd
 
+    from ml.contract import as_text
+
     columns: dict[str, Any] = {}
     for name, kind in model.inputs.items():
         cells = chunk[name].astype(object)
-        cells = cells.mask(cells.isna() | cells.map(lambda cell: isinstance(cell, str) and cell.strip() in MISSING), np.nan)
+        is_missing = cells.isna() | cells.map(lambda cell: isinstance(cell, str) and cell.strip() in MISSING)
+        cells = cells.mask(is_missing, np.nan)
         if kind == "string":
-            columns[name] = cells.map(str, na_action="ignore")
+            columns[name] = as_text(cells)
             continue
         plain = cells.map(lambda cell: _TRUTHS.get(str(cell).strip().lower(), cell), na_action="ignore")
         numbers = pd.to_numeric(plain, errors="coerce").astype("float64")
@@ -139,54 +144,62 @@ def features_of(chunk: pd.DataFrame, model: LoadedModel, source: Path, first_row
     return pd.DataFrame(columns)
 
 
-def _csv_chunks(source: Path) -> Iterator[pd.DataFrame]:
+def _csv_chunks(source: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
     import pandas as pd
 
-    packed = _starts_with(source, _GZIP)
+    # pandas would drop cells beyond the header and rewrite numbers; the csv module gives every cell as it stands.
     try:
-        _check_header(source, packed=packed)
-        with pd.read_csv(
-            source,
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            encoding="utf-8-sig",
-            compression="gzip" if packed else None,
-            chunksize=CHUNK_ROWS,
-        ) as reader:
-            yield from reader
+        with _open_text(source) as handle:
+            lines = csv.reader(handle, strict=True)
+            header = next(lines, [])
+            _check_header(header, source)
+            for number, rows in enumerate(_pieces(lines, chunk_rows)):
+                for at, row in enumerate(rows, number * chunk_rows + 1):
+                    if len(row) != len(header):
+                        raise csv.Error(f"row {at} has {len(row)} cells, the header {len(header)}")
+                yield pd.DataFrame(rows, columns=header, dtype=object)
     except UnicodeDecodeError as error:
         raise UnreadableData(f"{source} is not UTF-8 ({error.reason}): save it as UTF-8") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, EOFError, gzip.BadGzipFile) as error:
-        reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
-        raise UnreadableData(f"{source} is not a proper CSV file: {reason}") from error
+    except (csv.Error, EOFError, gzip.BadGzipFile) as error:
+        raise UnreadableData(f"{source} is not a proper CSV file: {error}") from error
 
 
-def _check_header(source: Path, *, packed: bool) -> None:
-    opened: IO[str]
-    opened = gzip.open(source, "rt", encoding="utf-8-sig") if packed else source.open(encoding="utf-8-sig")  # noqa: SIM115
-    with opened as handle:
-        header = next(csv.reader(handle), [])
+def _pieces(lines: Iterator[list[str]], size: int) -> Iterator[list[list[str]]]:
+    filled = (line for line in lines if line)
+    while piece := list(islice(filled, size)):
+        yield piece
+
+
+def _open_text(source: Path) -> IO[str]:
+    if _starts_with(source, _GZIP):
+        return gzip.open(source, "rt", encoding="utf-8-sig", newline="")
+    return source.open(encoding="utf-8-sig", newline="")
+
+
+def _check_header(header: list[str], source: Path) -> None:
+    if not header:
+        raise UnreadableData(f"{source} is empty: it needs a header and rows")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise BadInput(f"{source}: column {', '.join(map(repr, twice))} is there twice: rename or remove one")
 
 
-def _parquet_chunks(source: Path) -> Iterator[pd.DataFrame]:
+def _parquet_chunks(source: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(source) as file:
-            for batch in file.iter_batches(batch_size=CHUNK_ROWS):
+            for batch in file.iter_batches(batch_size=chunk_rows):
                 # Arrow's own types keep whole numbers with gaps, and dates, as they are.
                 yield batch.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
     except (pa.ArrowException, OSError) as error:
-        raise UnreadableData(f"{source} looks like Parquet and cannot be read ({' '.join(str(error).split())})") from error
+        reason = " ".join(str(error).split())
+        raise UnreadableData(f"{source} looks like Parquet and cannot be read ({reason})") from error
 
 
-def _write_csv(chunks: Iterator[pd.DataFrame], handle: TextIO) -> int:
+def _write_csv(chunks: Iterator[pd.DataFrame], handle: IO[str]) -> int:
     rows = 0
     for chunk in chunks:
         chunk.to_csv(handle, index=False, header=rows == 0, lineterminator="\n")
@@ -202,6 +215,8 @@ def _write_parquet(chunks: Iterator[pd.DataFrame], path: Path) -> int:
     try:
         for chunk in chunks:
             table = pa.Table.from_pandas(chunk, schema=writer.schema if writer else None, preserve_index=False)
+            # The note about pandas' own types would bind readers to them.
+            table = table.replace_schema_metadata(None)
             writer = writer or pq.ParquetWriter(path, table.schema)
             writer.write_table(table)
             rows += len(chunk)

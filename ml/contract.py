@@ -35,6 +35,7 @@ def check(frame: pd.DataFrame, config: PipelineConfig, source: str) -> pd.DataFr
     named = {column for column, _ in problems}
     problems += [(column, text) for column, text in found if column not in named]
     problems += _feature_problems(frame, config, {column for column, _ in problems})
+    problems += _infinite(coerced, {column for column, _ in problems})
     if len(frame) < MIN_ROWS:
         problems.append(("", f"{len(frame)} rows where training needs at least {MIN_ROWS}"))
     if problems:
@@ -63,6 +64,23 @@ def _same(label: Any, wanted: Any) -> bool:
     if isinstance(label, str) or isinstance(wanted, str):
         return str(label) == str(wanted)
     return bool(label == wanted)
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """A column's values as text, missing ones as NaN.
+
+    A code such as 3 is the text `3`, also where a missing value elsewhere in the column made it 3.0: the same code must
+    be the same category in training, in a table to score, and in a request.
+    """
+    import numpy as np
+
+    found: pd.Series = column.dropna().map(_code).astype(object).reindex(column.index, fill_value=np.nan)
+    return found
+
+
+def _code(value: Any) -> str:
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return str(int(value)) if is_whole else str(value)
 
 
 def _target_problems(frame: pd.DataFrame, config: PipelineConfig) -> list[tuple[str, str]]:
@@ -99,6 +117,18 @@ def _feature_problems(frame: pd.DataFrame, config: PipelineConfig, named: set[st
     return problems
 
 
+def _infinite(frame: pd.DataFrame, named: set[str]) -> list[tuple[str, str]]:
+    """Columns with infinite numbers, which no scaler takes, whether or not there is a contract for them."""
+    import numpy as np
+
+    problems = []
+    for column in frame.select_dtypes("float").columns:
+        rows = frame.index[np.isinf(frame[column].to_numpy(dtype="float64", na_value=np.nan))]
+        if len(rows) and column not in named:
+            problems.append((column, _violation(column, "finite numbers", "inf", rows)))
+    return problems
+
+
 def _schema_problems(
     frame: pd.DataFrame, contract: dict[str, ColumnRule]
 ) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
@@ -111,7 +141,7 @@ def _schema_problems(
             continue
         converted, wrong = _coerce(frame[name], rule)
         if wrong is not None:
-            problems.append((name, _violation(name, f"{wrong.name}, where the type is {rule.type}", wrong.index)))
+            problems.append((name, _violation(name, f"type {rule.type}", str(wrong.name), wrong.index)))
             continue
         coerced[name] = converted
         columns[name] = pa.Column(checks=_checks(rule), nullable=rule.nullable, unique=rule.unique)
@@ -133,27 +163,29 @@ def _checks(rule: ColumnRule) -> list[Any]:
     if rule.maximum is not None:
         checks.append(pa.Check.le(rule.maximum, error=f"at most {rule.maximum:g}"))
     if rule.allowed is not None:
-        checks.append(pa.Check.isin(list(rule.allowed), error=f"one of {', '.join(map(repr, rule.allowed))}"))
+        is_text = rule.type in ("category", "string")
+        allowed = [_code(value) for value in rule.allowed] if is_text else list(rule.allowed)
+        checks.append(pa.Check.isin(allowed, error=f"one of {', '.join(map(str, allowed))}"))
     return checks
 
 
 def _told(cases: pd.DataFrame) -> list[tuple[str, str]]:
-    rules = {"not_nullable": "a value", "field_uniqueness": "a value that no other row has"}
+    rules = {"not_nullable": "no missing value", "field_uniqueness": "no value twice"}
     problems = []
     for (column, check), group in cases.groupby(["column", "check"], sort=False):
-        rule = rules.get(str(check), str(check))
         shown = ", ".join(map(str, group["failure_case"].dropna().unique()[:3]))
-        what = f"{shown}, where the contract says {rule}" if shown else f"no value, where the contract says {rule}"
-        problems.append((str(column), _violation(str(column), what, group["index"])))
+        rule = rules.get(str(check), str(check))
+        problems.append((str(column), _violation(str(column), rule, shown, group["index"])))
     return problems
 
 
-def _violation(column: str, what: str, rows: Any) -> str:
-    return f"column {column!r} has {len(rows)} of {what} ({_rows(rows)})"
+def _violation(column: str, rule: str, shown: str, rows: Any) -> str:
+    values = f": {shown}" if shown else ""
+    return f"column {column!r} breaks the rule '{rule}' {len(rows)} times{values} ({_rows(rows)})"
 
 
 def _rows(index: Any) -> str:
-    # The header is line 1 of a file, so the first row is what people find as row 2 there; rows are counted from 1.
+    # Rows of data are counted from 1, as people do; the header is not one of them.
     numbers = [int(row) + 1 for row in list(index)[:_SHOWN] if row is not None and row == row]
     dots = ", ..." if len(index) > _SHOWN else ""
     return f"row {', '.join(map(str, numbers))}{dots}" if numbers else "no row"
@@ -164,11 +196,13 @@ def _coerce(column: pd.Series, rule: ColumnRule) -> tuple[pd.Series, pd.Series |
     import pandas as pd
 
     if rule.type in ("category", "string"):
-        return column.where(column.isna(), column.astype(str)), None
+        return as_text(column), None
     if rule.type == "datetime":
         converted = pd.to_datetime(column, errors="coerce", format="mixed")
         # The dates stay text: they are checked, not learned from, and a table of text is the same everywhere.
         return column, _not_converted(column, converted.isna())
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return column, _not_converted(column, column.notna())
     source = column.astype(str).str.lower().map(_TRUTHS).where(column.notna()) if _is_boolean(column) else column
     converted = pd.to_numeric(source, errors="coerce")
     infinite = converted.abs() == float("inf")

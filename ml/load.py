@@ -45,6 +45,7 @@ class LoadedModel:
         inputs: The columns that it takes and their MLflow types (`double`, `string`), in order.
         input_example: A few rows, as the model was logged with.
         sha256: Of the model's file.
+        model_id: The logged model's id in MLflow.
         tags: The version's tags.
     """
 
@@ -55,6 +56,7 @@ class LoadedModel:
     inputs: Mapping[str, str]
     input_example: list[dict[str, Any]]
     sha256: str
+    model_id: str
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -89,20 +91,32 @@ def download(client: MlflowClient, source: str, folder: Path) -> None:
     Raises:
         Untrusted: The source is something else, or has too many or too large files.
     """
+    from mlflow.exceptions import MlflowException
+
     model_id = source.removeprefix("models:/")
     if model_id == source or "/" in model_id:
-        raise Untrusted(f"the version's source {source!r} is no logged model (models:/<id>): it was not made by this pipeline")
-    # The list comes with sizes, so that what is too large is refused before it fills the disk.
-    files = _listed(client, model_id)
+        raise Untrusted(
+            f"the version's source {source!r} is no logged model (models:/<id>): it was not made by this pipeline"
+        )
+    try:
+        # The list comes with sizes, so that what is too large is refused before it fills the disk.
+        files = _listed(client, model_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise Untrusted(f"{source} is gone from MLflow: its version can neither be loaded nor compared") from error
+        raise
     if len(files) > MAX_FILES or sum(size for _, size in files) > MAX_BYTES:
-        raise Untrusted(f"{source} has {len(files)} files of {sum(size for _, size in files):,} bytes: more than a model of ours")
+        raise Untrusted(
+            f"{source} has {len(files)} files of {sum(size for _, size in files):,} bytes: more than a model of ours"
+        )
     from mlflow.artifacts import download_artifacts
 
     download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=client.tracking_uri)
 
 
 def _listed(client: MlflowClient, model_id: str) -> list[tuple[str, int]]:
-    files, folders = [], [""]
+    files: list[tuple[str, int]] = []
+    folders = [""]
     while folders and len(files) <= MAX_FILES and len(folders) <= MAX_FILES:
         for entry in client.list_logged_model_artifacts(model_id, folders.pop() or None):
             if entry.is_dir:
@@ -112,9 +126,7 @@ def _listed(client: MlflowClient, model_id: str) -> list[tuple[str, int]]:
     return files
 
 
-def load_folder(
-    folder: Path, *, name: str, version: str, run_id: str, tags: Mapping[str, str]
-) -> LoadedModel:
+def load_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Mapping[str, str]) -> LoadedModel:
     """Checks and loads a model that was downloaded before; `load_verified` says what is raised."""
     what = f"{name} version {version}"
     described = _described(folder, what)
@@ -128,7 +140,15 @@ def load_folder(
             "it was changed, or not made by this pipeline"
         )
     return LoadedModel(
-        name, version, run_id, _load_skops(path, content, what), _inputs(described), _example(folder), sha256, tags
+        name=name,
+        version=version,
+        run_id=run_id,
+        pipeline=_load_skops(path, content, what),
+        inputs=_inputs(described),
+        input_example=_example(folder),
+        sha256=sha256,
+        model_id=str(described.get("model_id") or ""),
+        tags=tags,
     )
 
 
@@ -142,13 +162,17 @@ def _described(folder: Path, what: str) -> dict[str, Any]:
 
     try:
         described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
-        flavors = described["flavors"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise Untrusted(f"{what} has no readable MLmodel file ({type(error).__name__}): it was not made by this pipeline") from error
-    sklearn = flavors.get("sklearn") or {}
+        flavors = {name: dict(flavor or {}) for name, flavor in described["flavors"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise Untrusted(
+            f"{what} has no readable MLmodel file ({type(error).__name__}): it was not made by this pipeline"
+        ) from error
+    sklearn = flavors.get("sklearn", {})
     if sklearn.get("serialization_format") != "skops" or sklearn.get("pickled_model") != MODEL_FILE:
-        raise Untrusted(f"{what} is stored as {sklearn.get('serialization_format') or 'no sklearn model'}, not as skops")
-    if any((flavor or {}).get("code") for flavor in flavors.values()) or (folder / "code").exists():
+        raise Untrusted(
+            f"{what} is stored as {sklearn.get('serialization_format') or 'no sklearn model'}, not as skops"
+        )
+    if any(flavor.get("code") for flavor in flavors.values()) or (folder / "code").exists():
         raise Untrusted(f"{what} brings code of its own, which is never run")
     asked = set(sklearn.get("skops_trusted_types") or ())
     if asked - set(TRUSTED_TYPES):
@@ -192,14 +216,11 @@ def _example(folder: Path) -> list[dict[str, Any]]:
 
 def frame_of(model: LoadedModel, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows as the table that the model takes: its columns in order, numbers as float64, text as objects."""
-    import numpy as np
     import pandas as pd
+
+    from ml.contract import as_text
 
     frame = pd.DataFrame(rows, columns=list(model.inputs))
     for column, kind in model.inputs.items():
-        if kind == "string":
-            values = frame[column]
-            frame[column] = values.where(values.isna(), values.astype(str)).astype(object).where(values.notna(), np.nan)
-        else:
-            frame[column] = frame[column].astype("float64")
+        frame[column] = as_text(frame[column]) if kind == "string" else frame[column].astype("float64")
     return frame

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.errors import HashMismatch
-from ml.load import MODEL_FILE, TRUSTED_TYPES, download, load_folder, sha256_of
+from ml.errors import HashMismatch, Untrusted
+from ml.load import MODEL_FILE, SHA256_TAG, TRUSTED_TYPES, download, load_folder, sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 log = logging.getLogger(__name__)
 
 _EXAMPLE_ROWS = 5
+_TOLERANCE = 1e-9
 _NEEDED = ("mlflow", "scikit-learn", "skops", "pandas", "numpy", "scipy")
 
 
@@ -34,59 +37,84 @@ class LoggedFile:
     sha256: str
 
 
-def log_once(client: MlflowClient, run_id: str, pipeline: Any, features: pd.DataFrame) -> LoggedFile:
-    """Logs a fitted Pipeline to a run; what an earlier try left is taken away first.
+def log_once(client: MlflowClient, run: Run, pipeline: Any, features: pd.DataFrame) -> LoggedFile:
+    """Logs a fitted Pipeline to a run, unless an earlier try did so and what it logged reads back.
 
     Args:
         client: An MLflow client.
-        run_id: The MLflow run.
+        run: The MLflow run.
         pipeline: The fitted Pipeline.
         features: What it was fitted on, of shape (n_rows, n_features); its first rows become the input example.
 
     Raises:
         HashMismatch: What was read back does not predict what was logged.
     """
-    _remove_leftovers(client, run_id)
     example = features.head(_EXAMPLE_ROWS)
-    model_id = _log(run_id, pipeline, example)
+    of_this_run = f"source_run_id = '{run.info.run_id}'"
+    for left in client.search_logged_models([run.info.experiment_id], filter_string=of_this_run):
+        if str(left.status) == "READY":
+            with suppress(Untrusted):
+                return _read_back(client, left.model_id, pipeline, example)
+        log.info("model_id=%s status=%s is what a broken try left, and is removed", left.model_id, left.status)
+        client.delete_logged_model(left.model_id)
+    return _read_back(client, _log(client, run, pipeline, example), pipeline, example)
+
+
+def _read_back(client: MlflowClient, model_id: str, pipeline: Any, example: pd.DataFrame) -> LoggedFile:
+    what = f"logged model {model_id}"
     with tempfile.TemporaryDirectory(prefix="trackyard-") as directory:
         folder = Path(directory)
         download(client, f"models:/{model_id}", folder)
+        if not (folder / MODEL_FILE).is_file():
+            raise Untrusted(f"{what} has no {MODEL_FILE}")
         sha256 = sha256_of(folder)
-        read_back = load_folder(
-            folder, name=f"logged model {model_id}", version="", run_id=run_id, tags={"model.sha256": sha256}
-        )
-        if (read_back.pipeline.predict_proba(example) != pipeline.predict_proba(example)).any():
-            raise HashMismatch(f"logged model {model_id}: {MODEL_FILE} read back predicts something else")
+        found = load_folder(folder, name=what, version="", run_id="", tags={SHA256_TAG: sha256}).pipeline
+    # The model of an earlier try has the same data and parameters; its last digits may come from another machine.
+    if abs(found.predict_proba(example) - pipeline.predict_proba(example)).max() > _TOLERANCE:
+        raise HashMismatch(f"{what}: {MODEL_FILE} read back predicts something else")
     return LoggedFile(model_id, sha256)
 
 
-def _log(run_id: str, pipeline: Any, example: pd.DataFrame) -> str:
+def _log(client: MlflowClient, run: Run, pipeline: Any, example: pd.DataFrame) -> str:
     import mlflow.sklearn
-    from mlflow.models import Model, infer_signature
+    from mlflow.models import Model
 
-    # Named from what is installed, which is the lock file: MLflow's own search starts a second Python and takes 13 s.
-    requirements = [f"{package}=={installed(package)}" for package in _NEEDED]
+    # Left to itself, MLflow makes the model in the default experiment, where nobody who compares runs would see it.
+    made = client.create_logged_model(
+        run.info.experiment_id,
+        name="model",
+        source_run_id=run.info.run_id,
+        params=dict(run.data.params),
+        model_type="classifier",
+    )
     info = Model.log(
         artifact_path=None,
         name="model",
         flavor=mlflow.sklearn,
-        run_id=run_id,
-        sk_model=pipeline,
-        serialization_format="skops",
-        skops_trusted_types=list(TRUSTED_TYPES),
-        # The probabilities, shape (n_rows, 2): what any other server of this model answers too.
-        pyfunc_predict_fn="predict_proba",
-        signature=infer_signature(example, pipeline.predict_proba(example)),
-        input_example=example,
-        pip_requirements=requirements,
-        model_type="classifier",
+        run_id=run.info.run_id,
+        model_id=made.model_id,
+        **saving_options(pipeline, example),
     )
     return str(info.model_id)
 
 
-def _remove_leftovers(client: MlflowClient, run_id: str) -> None:
-    experiment = client.get_run(run_id).info.experiment_id
-    for model in client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'"):
-        log.info("model_id=%s status=%s is left from an earlier try and removed", model.model_id, model.status)
-        client.delete_logged_model(model.model_id)
+def saving_options(pipeline: Any, example: pd.DataFrame) -> dict[str, Any]:
+    """How a Pipeline is saved, as the arguments of `mlflow.sklearn.save_model`.
+
+    Args:
+        pipeline: The fitted Pipeline.
+        example: A few rows of its features; they become the input example.
+    """
+    from mlflow.models import infer_signature
+
+    return {
+        "sk_model": pipeline,
+        "serialization_format": "skops",
+        "skops_trusted_types": list(TRUSTED_TYPES),
+        # The probabilities, shape (n_rows, 2): what any other server of this model answers too.
+        "pyfunc_predict_fn": "predict_proba",
+        "signature": infer_signature(example, pipeline.predict_proba(example)),
+        "input_example": example,
+        # Named from what is installed, which is the lock file: MLflow's own search starts a second Python, 13 s.
+        "pip_requirements": [f"{package}=={installed(package)}" for package in _NEEDED],
+    }

@@ -46,7 +46,9 @@ def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str
         "precision_recall_curve.png": _draw("Precision and recall, test part", precision_recall),
         "calibration_curve.png": _draw("Calibration, test part", calibration),
         "confusion_matrix.png": _draw("Confusion matrix, test part", confusion),
-        "coefficients.png": _draw("Coefficients (30 largest)", lambda axes: _coefficients(pipeline, axes)),
+        "coefficients.png": _draw(
+            "Coefficients (30 largest)", lambda axes: _coefficients(pipeline, axes), has_long_labels=True
+        ),
     }
 
 
@@ -54,20 +56,29 @@ def _coefficients(pipeline: Any, axes: Any) -> None:
     names = pipeline[:-1].get_feature_names_out()
     values = pipeline[-1].coef_[0]
     largest = sorted(zip(names, values, strict=True), key=lambda pair: abs(pair[1]))[-30:]
-    axes.barh([name for name, _ in largest], [value for _, value in largest])
+    axes.barh([_told(name) for name, _ in largest], [value for _, value in largest])
     axes.axvline(0, color="grey", linewidth=0.8)
-    axes.set_xlabel("change of the log odds per unit of the scaled feature")
+    axes.set_xlabel("log odds per scaled unit")
 
 
-def _draw(title: str, paint: Callable[[Any], None]) -> bytes:
+def _told(name: str) -> str:
+    """`numeric__standard__Age` as `Age (standard)`, and `categorical__City_Rome` as `City_Rome`."""
+    branch, _, rest = name.partition("__")
+    scaler, _, column = rest.partition("__")
+    return f"{column} ({scaler})" if branch == "numeric" and column else rest
+
+
+def _draw(title: str, paint: Callable[[Any], None], *, has_long_labels: bool = False) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    # To find the margins costs more than to draw, so that is done for long labels alone.
+    figure = Figure(figsize=(7, 5), dpi=_DOTS_PER_INCH, layout="constrained" if has_long_labels else None)
+    canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     paint(axes)
     axes.set_title(title)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
+    # Figure.savefig would draw everything twice.
+    canvas.print_png(buffer)
     return buffer.getvalue()

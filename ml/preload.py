@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
 MODULES: tuple[str, ...] = (
     "boto3",
     "botocore.exceptions",
+    "git",
     "httpx",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
@@ -18,12 +26,27 @@ MODULES: tuple[str, ...] = (
     "mlflow.data",
     "mlflow.data.pandas_dataset",
     "mlflow.models",
+    "mlflow.models.display_utils",
+    "mlflow.models.rag_signatures",
+    "mlflow.pyfunc",
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.pyfunc.utils.environment",
+    "mlflow.pyfunc.utils.input_converter",
     "mlflow.sklearn",
     "mlflow.store.artifact.mlflow_artifacts_repo",
     "mlflow.store.artifact.models_artifact_repo",
+    "mlflow.tracing.export.async_export_queue",
+    "mlflow.tracing.export.utils",
+    "mlflow.tracing.processor.base_mlflow",
+    "mlflow.tracing.processor.otel",
+    "mlflow.tracing.utils.environment",
     "mlflow.tracking.client",
+    "mlflow.tracking.request_header.registry",
+    "netrc",
+    "opentelemetry.sdk.metrics",
     "pandas",
     "pandera.pandas",
+    "pyarrow.dataset",
     "pyarrow.parquet",
     "skops.io",
     "sklearn.calibration",
@@ -34,13 +57,16 @@ MODULES: tuple[str, ...] = (
     "sklearn.model_selection",
     "sklearn.pipeline",
     "sklearn.preprocessing",
+    "ml.context",
     "ml.contract",
     "ml.evaluate",
     "ml.generate",
     "ml.load",
     "ml.model_log",
+    "ml.outcome",
     "ml.plots",
     "ml.preprocess",
+    "ml.promotion",
     "ml.read",
     "ml.registry",
     "ml.report",
@@ -76,15 +102,17 @@ def _warm_up() -> None:
     _warm_up_files(pipeline, features)
 
 
-def _warm_up_files(pipeline: object, features: object) -> None:
-    import io
-
+def _warm_up_files(pipeline: Any, features: pd.DataFrame) -> None:
     import boto3
-    import skops.io
-    from mlflow.models import infer_signature
+    import mlflow.sklearn
 
-    skops.io.loads(skops.io.dumps(pipeline), trusted=["numpy.dtype"])
-    infer_signature(features)
-    features.to_parquet(io.BytesIO())  # type: ignore[attr-defined]
+    from ml import load, model_log
+
+    with tempfile.TemporaryDirectory(prefix="trackyard-") as directory:
+        folder = Path(directory) / "model"
+        mlflow.sklearn.save_model(path=str(folder), **model_log.saving_options(pipeline, features.head()))
+        tags = {load.SHA256_TAG: load.sha256_of(folder)}
+        load.load_folder(folder, name="warm-up", version="0", run_id="", tags=tags)
+    features.to_parquet(io.BytesIO())
     # Reads boto's description of S3 from disk; the client itself is thrown away.
-    boto3.client("s3", region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none")
+    boto3.client("s3", region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106

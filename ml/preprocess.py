@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ml.config import PipelineConfig
-from ml.contract import target_labels
+from ml.contract import as_text, target_labels
 from ml.errors import ContractViolation
 
 if TYPE_CHECKING:
@@ -129,20 +129,18 @@ def features_of(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     Returns:
         A new table of shape (n_rows, n_features), columns as in `roles.features`.
     """
-    import numpy as np
     import pandas as pd
 
     columns = {name: frame[name].astype("float64") for name in roles.numeric}
-    for name in roles.categorical:
-        column = frame[name]
-        columns[name] = column.where(column.isna(), column.astype(str)).astype(object).where(column.notna(), np.nan)
+    columns |= {name: as_text(frame[name]) for name in roles.categorical}
     return pd.DataFrame(columns, index=frame.index).reset_index(drop=True)
 
 
 def target_of(frame: pd.DataFrame, roles: Roles) -> pd.Series:
     """The target as 0 and 1, of shape (n_rows,)."""
     column = frame[roles.target]
-    return (column == roles.positive).astype("int64").reset_index(drop=True).rename(roles.target)
+    found: pd.Series = (column == roles.positive).astype("int64").reset_index(drop=True).rename(roles.target)
+    return found
 
 
 def build_pipeline(config: PipelineConfig, roles: Roles) -> Pipeline:
@@ -160,7 +158,7 @@ def build_pipeline(config: PipelineConfig, roles: Roles) -> Pipeline:
     scalers = {"minmax": MinMaxScaler, "standard": StandardScaler}
     branches: list[tuple[str, Any, list[str]]] = []
     if roles.numeric:
-        imputer = ("impute", SimpleImputer(strategy=config.preprocessing.impute))
+        imputer = ("impute", SimpleImputer(strategy=config.preprocessing.impute, keep_empty_features=True))
         union = [("scale", FeatureUnion([(name, scalers[name]()) for name in config.preprocessing.scalers]))]
         steps = [imputer, *(union if config.preprocessing.scalers else [])]
         branches.append(("numeric", Pipeline(steps), list(roles.numeric)))

@@ -12,9 +12,12 @@ from ml.errors import ContractViolation, UnreadableData
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
 
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_BATCH_ROWS = 8192
 
 
 def read_table(content: bytes, name: str, max_bytes: int, max_rows: int) -> pd.DataFrame:
@@ -27,7 +30,7 @@ def read_table(content: bytes, name: str, max_bytes: int, max_rows: int) -> pd.D
         max_rows: The most rows.
 
     Returns:
-        One row per record, columns as in the header.
+        One row per record, columns as in the header, the index counting from 0.
 
     Raises:
         UnreadableData: The content is empty, too large, or not such a file.
@@ -40,7 +43,7 @@ def read_table(content: bytes, name: str, max_bytes: int, max_rows: int) -> pd.D
         raise UnreadableData(f"{name} has {len(content):,} bytes, and data.max_bytes allows {max_bytes:,}")
     if not content.strip():
         raise UnreadableData(f"{name} is empty: it needs a header and rows")
-    frame = _parquet(content, name, max_rows) if content.startswith(_PARQUET) else _csv(content, name)
+    frame = _parquet(content, name, max_bytes, max_rows) if content.startswith(_PARQUET) else _csv(content, name)
     if frame.empty:
         raise ContractViolation(f"{name} has a header and no rows: it needs at least 20")
     if len(frame) > max_rows:
@@ -49,19 +52,23 @@ def read_table(content: bytes, name: str, max_bytes: int, max_rows: int) -> pd.D
 
 
 def _unpack(content: bytes, name: str, max_bytes: int) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        found = unpacker.decompress(content, max_bytes + 1)
-    except zlib.error as error:
-        raise UnreadableData(f"{name} looks like gzip and cannot be unpacked ({error})") from error
-    if len(found) > max_bytes:
-        raise UnreadableData(f"{name} unpacks to more than the {max_bytes:,} bytes that data.max_bytes allows")
-    if not unpacker.eof:
-        raise UnreadableData(f"{name} ends in the middle of its gzip data: send it again")
-    return found
+    found = bytearray()
+    # A gzip file may have several members, one after the other; all of them are the file.
+    while content:
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            found += unpacker.decompress(content, max_bytes + 1 - len(found))
+        except zlib.error as error:
+            raise UnreadableData(f"{name} looks like gzip and cannot be unpacked ({error})") from error
+        if len(found) > max_bytes:
+            raise UnreadableData(f"{name} unpacks to more than the {max_bytes:,} bytes that data.max_bytes allows")
+        if not unpacker.eof:
+            raise UnreadableData(f"{name} ends in the middle of its gzip data: send it again")
+        content = unpacker.unused_data
+    return bytes(found)
 
 
-def _parquet(content: bytes, name: str, max_rows: int) -> pd.DataFrame:
+def _parquet(content: bytes, name: str, max_bytes: int, max_rows: int) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -70,9 +77,29 @@ def _parquet(content: bytes, name: str, max_rows: int) -> pd.DataFrame:
         if file.metadata.num_rows > max_rows:
             raise UnreadableData(f"{name} has {file.metadata.num_rows:,} rows, and data.max_rows allows {max_rows:,}")
         _refuse_twice(file.schema_arrow.names, name)
-        return file.read().to_pandas()
+        nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
+        if nested:
+            raise UnreadableData(f"{name}: column {nested[0]!r} holds lists or records: give each value its own column")
+        frame: pd.DataFrame = _read_within(file, name, max_bytes).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UnreadableData(f"{name} looks like Parquet and cannot be read ({_one_line(error)})") from error
+    # What pandas wrote as a named index is a column to us; an index without a name is a row number.
+    frame = frame.reset_index(drop=frame.index.names == [None])
+    frame.columns = frame.columns.astype(str)
+    return frame
+
+
+def _read_within(file: ParquetFile, name: str, max_bytes: int) -> pa.Table:
+    """Reads piece by piece, since what is stored once may be meant for a million rows."""
+    import pyarrow as pa
+
+    batches, size = [], 0
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+        size += batch.nbytes
+        if size > max_bytes:
+            raise UnreadableData(f"{name} unpacks to more than the {max_bytes:,} bytes that data.max_bytes allows")
+        batches.append(batch)
+    return pa.Table.from_batches(batches, schema=file.schema_arrow)
 
 
 def _csv(content: bytes, name: str) -> pd.DataFrame:
@@ -87,13 +114,29 @@ def _csv(content: bytes, name: str) -> pd.DataFrame:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise UnreadableData(f"{name} is not UTF-8: byte {content[error.start]:#04x} in line {line}: save it as UTF-8") from error
-    header = next(csv.reader(io.StringIO(text.lstrip("\r\n"))), [])
-    _refuse_twice(header, name)
+        found = f"byte {content[error.start]:#04x} in line {line}"
+        raise UnreadableData(f"{name} is not UTF-8: {found}: save it as UTF-8") from error
     try:
-        return pd.read_csv(io.StringIO(text), on_bad_lines="error", index_col=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        header = next((row for row in csv.reader(io.StringIO(text, newline="")) if row), [])
+        _refuse_twice(header, name)
+        frame = pd.read_csv(io.StringIO(text), on_bad_lines="error")
+    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise UnreadableData(f"{name} is not a proper CSV file: {_one_line(error)}") from error
+    # pandas takes the first columns for an index where every row is longer than the header.
+    longer = not isinstance(frame.index, pd.RangeIndex)
+    # A row that is too short has nothing in the last column; only then is it worth to look at each row again.
+    if longer or (len(frame) and frame.iloc[:, -1].isna().any()):
+        _refuse_ragged(text, len(header), name)
+    return frame
+
+
+def _refuse_ragged(text: str, width: int, name: str) -> None:
+    rows = csv.reader(io.StringIO(text, newline=""))
+    for row in rows:
+        if row and len(row) != width:
+            raise UnreadableData(
+                f"{name} is not a proper CSV file: line {rows.line_num} has {len(row)} fields and the header {width}"
+            )
 
 
 def _refuse_twice(columns: list[str], name: str) -> None:

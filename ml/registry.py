@@ -80,7 +80,7 @@ def register(client: MlflowClient, name: str, model_id: str, run_id: str, tags: 
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         client.create_model_version(
-            name, source=f"models:/{model_id}", run_id=run_id, model_id=model_id, tags=dict(tags)
+            name, source=f"models:/{model_id}", run_id=run_id, model_id=model_id, tags=dict(tags), await_creation_for=0
         )
         found = find_versions(client, name, key)
     kept, *extra = found
@@ -122,7 +122,9 @@ def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool
     if current == version:
         return Move(version, None)
     if only_forward and current is not None and int(current) > int(version):
-        raise StaleCandidate(f"version {current} went live since: version {version} of an older run does not replace it")
+        raise StaleCandidate(
+            f"version {current} went live since: version {version} of an older run does not replace it"
+        )
     if current is not None:
         client.set_registered_model_alias(name, PREVIOUS, current)
     client.set_registered_model_alias(name, CHAMPION, version)

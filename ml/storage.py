@@ -125,7 +125,8 @@ class Store:
             size = answer["ContentLength"]
             if size > max_bytes:
                 raise UnreadableData(
-                    f"{uri} has {size:,} bytes, and data.max_bytes allows {max_bytes:,}: take a sample, or raise the limit"
+                    f"{uri} has {size:,} bytes, and data.max_bytes allows {max_bytes:,}: "
+                    "take a sample, or raise the limit"
                 )
             return answer["Body"].read()
 
@@ -196,7 +197,9 @@ class Store:
             if code in _GONE:
                 raise UnreadableData(f"{where} does not exist: put the file there with 'trackyard data add'") from error
             if code in ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
-                raise StoreDown(f"{self._endpoint} refused the account for {where} ({code}): check the S3 keys") from error
+                raise StoreDown(
+                    f"{self._endpoint} refused the account for {where} ({code}): check the S3 keys"
+                ) from error
             raise StoreDown(f"{self._endpoint} failed at {where} ({code}): see the store's log") from error
         except (BotoCoreError, Boto3Error) as error:
             reason = " ".join(str(error).split())

@@ -12,9 +12,10 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml.errors import Misconfigured, TrackerDown, UnreadableData
 
@@ -60,12 +61,16 @@ def mapped(uri: str) -> Iterator[None]:
         status = error.get_http_status_code()
         reason = " ".join(str(error).split())[:300]
         if status in (401, 403):
-            raise Misconfigured(f"MLflow at {uri} refuses us ({reason}): check the account and --allowed-hosts") from error
+            raise Misconfigured(
+                f"MLflow at {uri} refuses us ({reason}): check the account and --allowed-hosts"
+            ) from error
         if status >= 500 or "Max retries exceeded" in reason or "API request to" in reason:
             raise TrackerDown(f"MLflow at {uri} does not answer ({reason}): is it up?") from error
         raise
     except requests.RequestException as error:
-        raise TrackerDown(f"MLflow at {uri} does not answer ({' '.join(str(error).split())[:300]}): is it up?") from error
+        raise TrackerDown(
+            f"MLflow at {uri} does not answer ({' '.join(str(error).split())[:300]}): is it up?"
+        ) from error
 
 
 def ensure_experiment(mlflow_client: MlflowClient, name: str) -> str:
@@ -122,34 +127,64 @@ def begin_step(mlflow_client: MlflowClient, run: Run) -> None:
         mlflow_client.update_run(run.info.run_id, status="RUNNING")
 
 
-def record_error(mlflow_client: MlflowClient, run_id: str, task: str, error: BaseException) -> None:
-    """Writes to the run which step failed, and how."""
-    message = " ".join(str(error).split())[:5000] or type(error).__name__
-    write(mlflow_client, run_id, tags={_ERRORS[0]: task, _ERRORS[1]: type(error).__name__, _ERRORS[2]: message})
+def record_error(mlflow_client: MlflowClient, run_id: str, task: str, kind: str, message: str) -> None:
+    """Writes to the run which step failed, and how.
+
+    Args:
+        mlflow_client: A client.
+        run_id: The MLflow run.
+        task: The task's id.
+        kind: The error's class.
+        message: What it said, in one line.
+    """
+    write(mlflow_client, run_id, tags={"error.task": task, "error.type": kind, "error.message": message[:5000] or kind})
+
+
+def write_metrics(mlflow_client: MlflowClient, run: Run, metrics: Mapping[str, float], model_id: str) -> None:
+    """Writes metrics to a run and to its logged model; those that an earlier try wrote are not written again."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    fresh = {name: value for name, value in metrics.items() if run.data.metrics.get(name) != value}
+    if fresh:
+        written = [Metric(name, value, now, 0, model_id) for name, value in fresh.items()]
+        mlflow_client.log_batch(run.info.run_id, metrics=written)
 
 
 def write(
     mlflow_client: MlflowClient,
     run_id: str,
-    metrics: Mapping[str, float] | None = None,
     params: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes metrics, parameters and tags to a run in one request."""
-    from mlflow.entities import Metric, Param, RunTag
+    """Writes parameters and tags to a run in one request."""
+    from mlflow.entities import Param, RunTag
 
-    now = int(time.time() * 1000)
     mlflow_client.log_batch(
         run_id,
-        metrics=[Metric(name, value, now, 0) for name, value in (metrics or {}).items()],
         params=[Param(name, text[:6000]) for name, text in (params or {}).items()],
         tags=[RunTag(name, text[:8000]) for name, text in (tags or {}).items()],
     )
 
 
-def log_table(
-    mlflow_client: MlflowClient, run_id: str, frame: pd.DataFrame, source: str, name: str, *, context: str, target: str
-) -> str:
+@dataclass(frozen=True)
+class TableNote:
+    """What is said of a table that a run used.
+
+    Attributes:
+        name: What to call it.
+        source: Its S3 address.
+        context: What it was used for: `raw`, `training` or `test`.
+        target: The column to predict.
+    """
+
+    name: str
+    source: str
+    context: str
+    target: str
+
+
+def log_table(mlflow_client: MlflowClient, run_id: str, frame: pd.DataFrame, about: TableNote) -> str:
     """Writes a data set to a run: name, digest, schema, profile and where it is; returns the digest.
 
     MLflow keeps one entry per digest and context, so writing it again adds nothing.
@@ -158,15 +193,15 @@ def log_table(
     from mlflow.data.dataset_source_registry import resolve_dataset_source
     from mlflow.entities import DatasetInput, InputTag
 
-    targets = target if target in frame.columns else None
+    targets = about.target if about.target in frame.columns else None
     with warnings.catch_warnings():
         # MLflow warns of whole numbers that could be missing in a request; this is what was read, not what is asked.
         warnings.simplefilter("ignore", UserWarning)
         dataset = mlflow.data.from_pandas(  # type: ignore[attr-defined]
-            frame, source=resolve_dataset_source(source), targets=targets, name=name
+            frame, source=resolve_dataset_source(about.source), targets=targets, name=about.name
         )
         entity = dataset._to_mlflow_entity()
-    tag = InputTag("mlflow.data.context", context)
+    tag = InputTag("mlflow.data.context", about.context)
     mlflow_client.log_inputs(run_id, [DatasetInput(dataset=entity, tags=[tag])])
     return str(dataset.digest)
 

@@ -1,0 +1,60 @@
+"""Puts the commands together into one Typer application. Effects: none; `infra.cli.main` runs it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from infra.cli import checks, models, results, running, scoring, stack
+from infra.cli.outcome import TrackyardGroup
+
+app = typer.Typer(
+    name="trackyard",
+    cls=TrackyardGroup,
+    help="Trackyard: train, track, promote and serve a classifier.",
+    epilog="Exit codes: 0 ok, 1 it failed, 2 wrong input, 3 the stack or a server is away, 130 interrupted.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data = typer.Typer(help="Data sets in the bucket.", no_args_is_help=True)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"trackyard {version('trackyard')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Trackyard: train, track, promote and serve a classifier."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+app.command("up")(stack.up)
+app.command("down")(stack.down)
+app.command("run")(running.run)
+app.add_typer(data, name="data")
+data.command("add")(running.data_add)
+app.command("status")(stack.status)
+app.command("credentials")(stack.credentials)
+app.command("runs")(results.runs)
+app.command("models")(results.models)
+app.command("promote")(models.promote)
+app.command("rollback")(models.rollback)
+app.command("predict")(scoring.predict)
+app.command("init")(checks.init)
+app.command("logs")(stack.logs)
+app.command("mail")(checks.mail)
+app.command("doctor")(checks.doctor)

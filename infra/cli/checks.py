@@ -1,0 +1,157 @@
+"""The commands around the pipeline: init, mail, doctor."""
+
+from __future__ import annotations
+
+import os
+from email.utils import format_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.errors import CommandFailed, StackNotUp
+from infra.cli.output import local_time, say, show_json, show_table
+from infra.cli.session import Session, session_of
+from infra.cli.stack import DAG_ID, Json
+from ml.errors import BadInput, UnreadableData
+
+if TYPE_CHECKING:
+    from infra.doctor import Check
+    from infra.mailbox import Mail
+
+MAX_INIT_BYTES = 2 * 2**30
+
+
+def init(
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.", show_default=False)],
+    target: Annotated[str, typer.Option("--target", help="The column to predict.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("pipeline.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a commented pipeline.yaml for data of your own.
+
+    Types, ranges and missing values are read from the data; read the file and correct what was guessed wrong.
+    """
+    import yaml
+
+    from infra.inspect_data import inspect_table, model_name_of, pipeline_yaml
+    from ml.config import parse_config
+    from ml.read import read_table
+
+    session = session_of(context)
+    if output.exists() and not force:
+        raise BadInput(f"{output} exists: name another file with --output, or add --force to write over it")
+    try:
+        content = data.read_bytes()
+    except OSError as error:
+        raise UnreadableData(f"{data} cannot be read ({error.strerror}): name a CSV or Parquet file") from error
+    frame = read_table(content, data.name, MAX_INIT_BYTES, 10**9)
+    found = inspect_table(frame, target, data.name)
+    text = pipeline_yaml(found, model_name_of(data.name.split(".")[0]))
+    parse_config(yaml.safe_load(text), str(output))
+    _write(output, text)
+    features = sum(1 for column in found.columns if not column.drop_because) - 1
+    say(session.out, f"{output}: {found.rows} rows, {features} features, target {target!r}, 1 is {found.positive!r}")
+    for column in found.columns:
+        if column.drop_because:
+            say(session.out, f"not used: {column.name!r} ({column.drop_because})")
+    say(session.out, f"next: trackyard run --config {output} --data {data}")
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written ({error.strerror}): name a file in a folder of yours") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def mail(
+    context: typer.Context,
+    number: Annotated[
+        int | None, typer.Argument(min=1, help="Show this mail; 1 is the newest.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the mail that was sent, the newest first; or show one."""
+    from infra.mailbox import read_mails
+
+    session = session_of(context)
+    mails = read_mails(session.known_stack().mail_dir)
+    if number is not None and number > len(mails):
+        have = f"there are {len(mails)}" if mails else "no mail was sent yet"
+        raise BadInput(f"there is no mail {number}: {have}")
+    if as_json:
+        numbered = list(enumerate(mails, 1))
+        listed = [_as_json(place, each, with_text=number is not None) for place, each in numbered]
+        show_json(session.out, listed if number is None else listed[number - 1])
+    elif number is not None:
+        _show_mail(session, mails[number - 1])
+    elif not mails:
+        say(session.out, "no mail was sent yet")
+    else:
+        rows = [[str(place), local_time(each.date), each.to, each.subject] for place, each in enumerate(mails, 1)]
+        show_table(session.out, ["", "date", "to", "subject"], rows)
+
+
+def _as_json(place: int, mail: Mail, *, with_text: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "number": place,
+        "date": mail.date.isoformat(),
+        "from": mail.sender,
+        "to": mail.to,
+        "subject": mail.subject,
+    }
+    return {**found, "text": mail.text, "html": mail.html} if with_text else found
+
+
+def _show_mail(session: Session, mail: Mail) -> None:
+    for name, value in (
+        ("From", mail.sender),
+        ("To", mail.to),
+        ("Date", format_datetime(mail.date)),
+        ("Subject", mail.subject),
+    ):
+        say(session.out, f"{name}: {value}")
+    say(session.out, f"\n{mail.text}")
+
+
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Check the machine and the stack, and say what to do about what is wrong.
+
+    Exits with 1 when anything is wrong. A stack that does not run is not: then the ports it would use are checked.
+    """
+    session = session_of(context)
+    checks = _all_checks(session)
+    if as_json:
+        fields = ("name", "state", "found", "do")
+        show_json(session.out, [{field: getattr(check, field) for field in fields} for check in checks])
+    else:
+        rows = [[check.name, check.state, check.found, check.do] for check in checks]
+        show_table(session.out, ["check", "state", "found", "what to do"], rows)
+    wrong = [check.name for check in checks if check.state == "wrong"]
+    if wrong:
+        raise CommandFailed(f"wrong: {', '.join(wrong)}")
+    if not as_json:
+        say(session.out, "nothing is wrong")
+
+
+def _all_checks(session: Session) -> list[Check]:
+    from infra import doctor as checks
+
+    settings = session.settings()
+    try:
+        info = session.running_stack()
+    except StackNotUp:
+        stopped = checks.Check("stack", checks.NOTE, "it does not run", "'trackyard up' starts it")
+        return [*checks.check_machine(settings, is_running=False), stopped]
+    return [
+        *checks.check_machine(settings, is_running=True),
+        *checks.check_parts(session.control.status(info)),
+        checks.airflow_login(lambda: session.airflow(info).dag(DAG_ID)),
+        checks.clock(session.server_date(f"{info.urls['mlflow']}/health"), session.now()),
+    ]

@@ -1,0 +1,118 @@
+"""How the command line shows things: tables, sizes, durations, JSON. Plain text unless a terminal reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+STYLES: Mapping[str, str] = {
+    "success": "green",
+    "ready": "green",
+    "ok": "green",
+    "failed": "bold red",
+    "wrong": "bold red",
+    "upstream_failed": "red",
+    "running": "cyan",
+    "starting": "cyan",
+    "up_for_retry": "yellow",
+    "note": "yellow",
+    "stopped": "yellow",
+}
+"""The colour of a word that stands alone in a cell."""
+
+
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Prints a line as it is: no markup, no highlighting, no wrapping in a pipe."""
+    console.print(Text(printable(text), style=style or ""), soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """The text without the control characters that could move a terminal's cursor or change its title."""
+    return "".join(char if char in "\n\t" or char.isprintable() else "?" for char in text)
+
+
+def show_json(console: Console, value: Any) -> None:
+    """Prints a value as JSON and nothing else, so that a program can read the whole of stdout."""
+    console.file.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def show_table(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows under headings: a table on a terminal, columns of plain text in a pipe (never cut short)."""
+    if console.is_terminal:
+        console.print(table_of(headings, rows))
+        return
+    for line in plain_lines(headings, rows):
+        say(console, line)
+
+
+def table_of(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """The rows as a table for a terminal; a cell that is a known word has its colour."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell), style=STYLES.get(cell, "")) for cell in row))
+    return table
+
+
+def plain_lines(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows as lines with aligned columns, two spaces apart.
+
+    >>> plain_lines(["part", "state"], [["mlflow", "ready"], ["s3", "stopped"]])
+    ['part    state', 'mlflow  ready', 's3      stopped']
+    """
+    lines = [list(headings), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def seconds(value: float | None) -> str:
+    """A duration for people.
+
+    >>> seconds(0.42), seconds(75), seconds(None)
+    ('0.4 s', '1 min 15 s', '-')
+    """
+    if value is None:
+        return "-"
+    if value < 60:
+        return f"{value:.1f} s"
+    return f"{int(value // 60)} min {int(value % 60)} s"
+
+
+def mebibytes(value: int | None) -> str:
+    """An amount of memory for people.
+
+    >>> mebibytes(3 * 2**20), mebibytes(None)
+    ('3 MB', '-')
+    """
+    return "-" if value is None else f"{value / 2**20:.0f} MB"
+
+
+def number(value: float | None) -> str:
+    """A metric for people, to six digits.
+
+    >>> number(0.97), number(None)
+    ('0.970000', '-')
+    """
+    return "-" if value is None else f"{value:.6f}"
+
+
+def local_time(value: str | datetime | None) -> str:
+    """A moment for people, in their own time zone: an ISO 8601 text with a zone, or a datetime."""
+    if not value:
+        return "-"
+    moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Metrics that JSON can carry, by name in order: what is no number becomes null."""
+    return {name: value if abs(value) < float("inf") else None for name, value in sorted(metrics.items())}

@@ -1,0 +1,148 @@
+"""What MLflow recorded about DAG runs and versions, as the command line shows it. Effects: reads MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from infra.cli.output import finite
+from ml.errors import BadInput
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a DAG run left in MLflow; everything is empty when it did not get that far.
+
+    Attributes:
+        mlflow_run_id: The MLflow run.
+        experiment_id: The experiment that it is in.
+        model_name: The registered model.
+        version: The version that it registered.
+        is_champion: Whether that version became champion.
+        reason: Why, or why not.
+        metrics: Every metric by name.
+        failed_task: The task that recorded an error.
+        error: What it recorded, on one line.
+    """
+
+    mlflow_run_id: str | None = None
+    experiment_id: str | None = None
+    model_name: str | None = None
+    version: str | None = None
+    is_champion: bool = False
+    reason: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    failed_task: str = ""
+    error: str = ""
+
+
+def run_outcome(tracker: MlflowClient, dag_id: str, run_id: str) -> Outcome:
+    """What one DAG run left, found by its run key."""
+    from ml.tracking import find_run, run_key
+
+    key = run_key(dag_id, run_id)
+    run = find_run(tracker, key)
+    if run is None:
+        return Outcome()
+    tags = run.data.tags
+    versions = tracker.search_model_versions(f"tags.run_key = '{key}'")
+    version = min(versions, key=lambda each: int(each.version), default=None)
+    return Outcome(
+        mlflow_run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
+        model_name=version.name if version else None,
+        version=str(version.version) if version else None,
+        is_champion=tags.get("promotion.champion", "").lower() == "true",
+        reason=tags.get("promotion.reason", ""),
+        metrics=dict(run.data.metrics),
+        failed_task=tags.get("error.task", ""),
+        error=" ".join(tags.get("error.message", "").split()),
+    )
+
+
+def experiment_ids(tracker: MlflowClient) -> list[str]:
+    """Every experiment that was not deleted."""
+    return [experiment.experiment_id for experiment in tracker.search_experiments(max_results=_PAGE)]
+
+
+def latest_runs(tracker: MlflowClient, dag_id: str, limit: int) -> dict[str, Run]:
+    """The latest MLflow runs of a DAG, the newest first, by the id of their DAG run."""
+    found = tracker.search_runs(
+        experiment_ids(tracker),
+        f"tags.`airflow.dag_id` = '{dag_id}'",
+        max_results=limit,
+        order_by=["attributes.start_time DESC"],
+    )
+    runs: dict[str, Run] = {}
+    for run in found:
+        runs.setdefault(run.data.tags.get("airflow.run_id", run.info.run_id), run)
+    return runs
+
+
+def versions_by_run(tracker: MlflowClient) -> dict[str, ModelVersion]:
+    """Every model version, by the MLflow run that it came from."""
+    return {version.run_id: version for version in all_versions(tracker) if version.run_id}
+
+
+def all_versions(tracker: MlflowClient, name: str | None = None) -> list[ModelVersion]:
+    """Every version of one registered model, or of all, the newest first of each."""
+    found: list[ModelVersion] = []
+    token: str | None = None
+    while True:
+        page = tracker.search_model_versions(f"name = '{_plain(name)}'" if name else None, _PAGE, page_token=token)
+        found.extend(page)
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda version: (version.name, -int(version.version)))
+
+
+def _plain(name: str) -> str:
+    if "'" in name:
+        raise BadInput(f"{name!r} is no model's name")
+    return name
+
+
+def aliases_of(tracker: MlflowClient, name: str) -> dict[str, list[str]]:
+    """The aliases of each version of a model."""
+    from ml.registry import aliases
+
+    by_version: dict[str, list[str]] = {}
+    for alias, version in aliases(tracker, name).items():
+        by_version.setdefault(version, []).append(alias)
+    return {version: sorted(names) for version, names in by_version.items()}
+
+
+def version_rows(tracker: MlflowClient, name: str | None = None) -> list[dict[str, Any]]:
+    """Every version as `models --json` prints it."""
+    versions = all_versions(tracker, name)
+    aliases = {each: aliases_of(tracker, each) for each in {version.name for version in versions}}
+    metrics = _metrics_of(tracker, [version.run_id for version in versions if version.run_id])
+    return [
+        {
+            "name": version.name,
+            "version": str(version.version),
+            "aliases": aliases[version.name].get(str(version.version), []),
+            "metrics": finite(metrics.get(version.run_id or "", {})),
+            "run_id": version.run_id,
+            "dag_run_id": version.tags.get("airflow.run_id"),
+        }
+        for version in versions
+    ]
+
+
+def _metrics_of(tracker: MlflowClient, run_ids: list[str]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    experiments = experiment_ids(tracker)
+    for begin in range(0, len(run_ids), 100):
+        ids = ", ".join(f"'{run_id}'" for run_id in run_ids[begin : begin + 100])
+        for run in tracker.search_runs(experiments, f"attributes.run_id IN ({ids})", max_results=100):
+            found[run.info.run_id] = dict(run.data.metrics)
+    return found

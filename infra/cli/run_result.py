@@ -1,0 +1,116 @@
+"""What `trackyard run` prints once a run has ended: numbers and links, or the reason and where to look."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from infra.cli.doors import AirflowApi
+from infra.cli.errors import CommandFailed
+from infra.cli.output import finite, number, say, seconds, show_json, show_table
+from infra.cli.records import Outcome, run_outcome
+from infra.cli.session import Session
+from infra.cli.stack import DAG_ID
+from infra.following import RunView, failed_tasks
+from ml.errors import PipelineError, TrackerDown
+
+if TYPE_CHECKING:
+    from infra.stack import StackInfo
+
+_SHOWN_LINES = 8
+
+
+def report(session: Session, info: StackInfo, view: RunView, airflow: AirflowApi, *, as_json: bool) -> None:
+    """Prints the result of a run that has ended.
+
+    Raises:
+        CommandFailed: The run failed; the message says in which task and why.
+        TrackerDown: The run succeeded, and MLflow could not say what it made.
+    """
+    outcome, problem = _outcome(session, info, view.run_id)
+    if as_json:
+        show_json(session.out, result_json(view, outcome))
+    else:
+        _show(session, info, view, outcome)
+    if view.state != "success":
+        raise _failure(info, view, outcome, airflow)
+    if problem is not None:
+        raise TrackerDown(f"{view.run_id} succeeded, but its metrics could not be read: {problem}")
+
+
+def _outcome(session: Session, info: StackInfo, run_id: str) -> tuple[Outcome, PipelineError | None]:
+    from ml.tracking import mapped
+
+    try:
+        with mapped(info.urls["mlflow"]):
+            return run_outcome(session.tracker(info), DAG_ID, run_id), None
+    except PipelineError as error:
+        return Outcome(), error
+
+
+def result_json(view: RunView, outcome: Outcome) -> dict[str, Any]:
+    """The result as `run --json` prints it."""
+    return {
+        "dag_run_id": view.run_id,
+        "state": view.state,
+        "duration_s": view.duration_s,
+        "tasks": [{"task_id": task.task_id, "state": task.state, "duration_s": task.duration_s} for task in view.tasks],
+        "model": {"name": outcome.model_name, "version": outcome.version, "champion": outcome.is_champion},
+        "metrics": finite(outcome.metrics),
+    }
+
+
+def _show(session: Session, info: StackInfo, view: RunView, outcome: Outcome) -> None:
+    out = session.out
+    say(out, f"{view.state} after {seconds(view.duration_s)}", "bold green" if view.state == "success" else "bold red")
+    names = sorted({name.removeprefix("test_").removeprefix("train_") for name in outcome.metrics})
+    if names:
+        say(out, "")
+        rows = [[name, number(outcome.metrics.get(f"test_{name}")), number(outcome.metrics.get(f"train_{name}"))]
+                for name in names]  # fmt: skip
+        show_table(out, ["metric", "test", "train"], rows)
+        say(out, "")
+    if outcome.version is not None:
+        say(out, f"model     {outcome.model_name} version {outcome.version}")
+        why = f": {outcome.reason}" if outcome.reason else ""
+        say(out, f"champion  {'yes' if outcome.is_champion else 'no'}{why}")
+    for name, url in links(info.urls, view.run_id, outcome).items():
+        say(out, f"{name:<9} {url}")
+
+
+def airflow_link(url: str, run_id: str) -> str:
+    """The page of a DAG run in Airflow."""
+    return f"{url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+
+
+def links(urls: dict[str, str], run_id: str, outcome: Outcome) -> dict[str, str]:
+    """Where to look at a run: its pages in Airflow and MLflow, its version, and the service."""
+    found = {"airflow": airflow_link(urls["airflow"], run_id)}
+    if outcome.mlflow_run_id:
+        found["mlflow"] = f"{urls['mlflow']}/#/experiments/{outcome.experiment_id}/runs/{outcome.mlflow_run_id}"
+    if outcome.version is not None and outcome.model_name:
+        name = quote(outcome.model_name, safe="")
+        found["version"] = f"{urls['mlflow']}/#/models/{name}/versions/{outcome.version}"
+    return {**found, "service": urls["serving"]}
+
+
+def _failure(info: StackInfo, view: RunView, outcome: Outcome, airflow: AirflowApi) -> CommandFailed:
+    link = airflow_link(info.urls["airflow"], view.run_id)
+    if outcome.error:
+        return CommandFailed(f"{outcome.failed_task or view.run_id} failed: {outcome.error}", [link])
+    failed = failed_tasks(view)
+    if not failed:
+        return CommandFailed(f"{view.run_id} ended as {view.state} without a failed task: it was stopped", [link])
+    task = failed[0]
+    try:
+        log = airflow.task_log(DAG_ID, view.run_id, task.task_id, max(1, task.try_number))
+    except PipelineError as error:
+        return CommandFailed(f"{task.task_id} failed, and its log could not be read: {error}", [link])
+    return CommandFailed(f"{task.task_id} failed; its log says:", [*error_lines(log), link])
+
+
+def error_lines(log: list[str]) -> list[str]:
+    """The last lines of a task's log that tell of an error, or its last lines where none does."""
+    errors = [line for line in log if re.search(r"\b(error|critical|exception|traceback)\b|Error\b", line, re.I)]
+    return [f"  {line}" for line in (errors or log)[-_SHOWN_LINES:]]

@@ -1,0 +1,156 @@
+"""What every command gets: the settings, the consoles, and the doors to the stack and its servers.
+
+Each door is an argument with a real default, so that a test opens its own. The process's variables are read and, for
+MLflow's client and boto3, written here and nowhere else in the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+from rich.console import Console
+
+from infra.cli import doors
+from infra.cli.errors import StackNotUp
+from infra.cli.output import say
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from infra.stack import StackInfo
+    from ml.config import PipelineConfig
+    from ml.load import LoadedModel
+    from ml.storage import Store
+
+
+_OTHERS = (
+    "AWS_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_REGISTRY_URI",
+)
+"""Variables that people have for other servers and that would win over the stack's own."""
+
+
+@dataclass
+class Session:
+    """One call of the command line.
+
+    Attributes:
+        environ: The process's variables.
+        control: Starts, stops and looks at the stack.
+        airflow: Opens Airflow's API for a stack.
+        tracker: Opens MLflow's client for a stack.
+        store: Opens the data store of a stack.
+        load: Downloads, checks and loads a registered version.
+        fetch: Gets a JSON object from an address.
+        server_date: Gets the time that a server says it is.
+        clock: Seconds that only grow.
+        sleep: Waits for so many seconds.
+        now: The time of day, with its zone.
+        interactive: Tells whether somebody can answer a question.
+        debug: Whether errors show where they came from.
+    """
+
+    environ: MutableMapping[str, str] = field(default_factory=lambda: os.environ)
+    control: doors.StackControl = field(default_factory=doors.EmbeddedStack)
+    airflow: Callable[[StackInfo], doors.AirflowApi] = doors.open_airflow
+    tracker: Callable[[StackInfo], MlflowClient] = doors.open_tracker
+    store: Callable[[StackInfo], Store] = doors.open_store
+    load: Callable[[MlflowClient, str, str, Path], LoadedModel] = doors.load_version
+    fetch: Callable[[str], dict[str, Any]] = doors.fetch_json
+    server_date: Callable[[str], str | None] = doors.fetch_date
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    interactive: Callable[[], bool] = lambda: os.isatty(0)
+    debug: bool = False
+
+    def __post_init__(self) -> None:
+        self.attach(sys.stdout, sys.stderr)
+
+    def attach(self, out: TextIO, errors: TextIO) -> None:
+        """Says where output goes. Only a terminal gets colours and moving lines, whatever FORCE_COLOR says."""
+        self.out, self.errors = (
+            Console(file=stream, force_terminal=stream.isatty(), highlight=False, emoji=False)
+            for stream in (out, errors)
+        )
+
+    def settings(self) -> Settings:
+        """The stack's settings.
+
+        Raises:
+            Misconfigured: A `TRACKYARD_*` variable is unknown or has a value that cannot be used.
+        """
+        return Settings.from_env(self.environ)
+
+    def pipeline_config(self) -> PipelineConfig:
+        """The configuration that the stack's runs have by default; the built-in one where there is no file.
+
+        Raises:
+            Misconfigured: The file has a key or value that is not allowed.
+        """
+        from ml.config import load_config
+
+        file = self.settings().pipeline_file
+        return load_config(file if file and file.exists() else None)
+
+    def known_stack(self) -> StackInfo:
+        """The stack that was set up, running or not.
+
+        Raises:
+            StackNotUp: None was set up in the settings' home.
+        """
+        from infra.stack import StackInfo
+
+        settings = self.settings()
+        if not settings.secrets_file.exists() or not settings.ports_file.exists():
+            raise StackNotUp
+        return StackInfo.load(settings)
+
+    def running_stack(self) -> StackInfo:
+        """The stack, with this process's variables set so that MLflow's client and boto3 reach it.
+
+        Raises:
+            StackNotUp: It does not run.
+        """
+        info = self.known_stack()
+        if not self.control.is_running(info):
+            raise StackNotUp
+        self.enter(info)
+        return info
+
+    def enter(self, info: StackInfo) -> None:
+        """Sets the variables with which MLflow's client and boto3 reach the stack."""
+        for name in _OTHERS:
+            self.environ.pop(name, None)
+        self.environ.update(info.client_environ())
+        # Somebody waits in front of the terminal: one more try, then say that the server is away.
+        self.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
+        for name in ("NO_PROXY", "no_proxy"):
+            self.environ[name] = ",".join(filter(None, ["127.0.0.1,localhost", self.environ.get(name, "")]))
+
+    def complain(self, lines: list[str]) -> None:
+        """Prints an error on stderr: one line, and hints below it."""
+        first, *hints = lines
+        say(self.errors, f"trackyard: {first}", style="bold red" if self.errors.is_terminal else None)
+        for hint in hints:
+            say(self.errors, hint)
+
+
+def session_of(context: typer.Context) -> Session:
+    """The session that `infra.cli.outcome` put into Typer's context."""
+    session: Session = context.obj
+    return session

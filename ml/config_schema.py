@@ -1,0 +1,173 @@
+"""The keys of `pipeline.yaml`: their types, ranges and defaults. Pure and light; `ml.config` reads values into them."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+
+ColumnType = Literal["number", "integer", "boolean", "category", "string", "datetime"]
+Metric = Literal[
+    "test_accuracy", "test_precision", "test_recall", "test_f1", "test_roc_auc", "test_average_precision",
+    "test_log_loss", "test_brier",
+]  # fmt: skip
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _is_auto(value: Any) -> str:
+    return "auto" if value == "auto" else "listed"
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Values = Annotated[tuple[str | int | float | bool, ...], BeforeValidator(_as_tuple)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class GenerateConfig(_Section):
+    """The default data set, made when no address is given."""
+
+    rows: int = Field(default=1000, ge=20, le=2_000_000, description="how many rows are generated")
+    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="the same seed gives the same rows")
+
+
+class DataConfig(_Section):
+    """Where the data is and which of its columns count."""
+
+    uri: str = Field(default="", max_length=1000, description="an s3:// address, or empty for the generated data set")
+    target: str = Field(default="Clicked on Ad", min_length=1, description="the column to predict")
+    positive: str | int | float | bool | None = Field(default=None, description="the label that counts as 1")
+    features: Annotated[
+        Annotated[Literal["auto"], Tag("auto")] | Annotated[Texts, Tag("listed")], Discriminator(_is_auto)
+    ] = Field(default="auto", description="the columns to learn from")
+    drop: Texts = Field(
+        default=("Ad Topic Line", "City", "Country", "Timestamp"), description="columns never to learn from"
+    )
+    max_bytes: int = Field(default=200 * 2**20, ge=1, description="the largest file, in bytes, also when unpacked")
+    max_rows: int = Field(default=2_000_000, ge=1, description="the most rows")
+    generate: GenerateConfig = GenerateConfig()
+
+
+class ColumnRule(_Section):
+    """What the data contract says of one column."""
+
+    type: ColumnType
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: Values | None = None
+    nullable: bool = False
+    unique: bool = False
+
+    @model_validator(mode="after")
+    def _range_is_a_range(self) -> ColumnRule:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
+        return self
+
+
+class SplitConfig(_Section):
+    """How the rows are divided into a training and a test part."""
+
+    test_size: float = Field(default=0.3, gt=0, lt=1, description="the fraction of rows that training never sees")
+    random_state: int = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the split")
+    stratify: bool = Field(default=False, description="keep the class balance the same in both parts")
+
+
+class PreprocessingConfig(_Section):
+    """What happens to the features inside the model's Pipeline."""
+
+    scalers: Annotated[tuple[Literal["minmax", "standard"], ...], BeforeValidator(_as_tuple)] = Field(
+        default=("minmax", "standard"), description="scalers, side by side"
+    )
+    impute: Literal["median", "mean", "most_frequent"] = Field(
+        default="median", description="what fills a missing number"
+    )
+    min_frequency: int = Field(default=1, ge=1, description="categories with fewer rows are taken together")
+
+
+class LogisticParameters(_Section):
+    """The parameters of scikit-learn's LogisticRegression, by its names and with its defaults."""
+
+    C: float = Field(default=1.0, gt=0)
+    l1_ratio: float = Field(default=0.0, ge=0, le=1)
+    tol: float = Field(default=1e-4, gt=0)
+    fit_intercept: bool = True
+    class_weight: Literal["balanced"] | None = None
+    max_iter: int = Field(default=100, ge=1, le=100_000)
+    solver: Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"] = "lbfgs"
+    random_state: int | None = Field(default=None, ge=0, le=2**32 - 1)
+
+    @model_validator(mode="after")
+    def _solver_knows_the_penalty(self) -> LogisticParameters:
+        if self.l1_ratio > 0 and self.solver != "saga" and not (self.solver == "liblinear" and self.l1_ratio == 1):
+            raise ValueError(f"l1_ratio {self.l1_ratio:g} needs solver saga, not {self.solver}")
+        return self
+
+
+class ModelConfig(_Section):
+    """The experiment and registered model, and the estimator's parameters."""
+
+    name: Name = Field(default="ad-click", description="the experiment and the registered model")
+    parameters: LogisticParameters = LogisticParameters()
+
+
+class PromotionConfig(_Section):
+    """When a new version replaces the champion."""
+
+    metric: Metric = Field(default="test_log_loss", description="the metric that both are compared by")
+    tolerance: float = Field(default=0.0, ge=0, description="how much worse than the champion is still accepted")
+
+
+class NotificationConfig(_Section):
+    """Who gets mail, and when."""
+
+    to: Texts = Field(default=("team@trackyard.local",), description="addresses")
+    on_success: bool = True
+    on_failure: bool = True
+
+    @model_validator(mode="after")
+    def _addresses_are_addresses(self) -> NotificationConfig:
+        for address in self.to:
+            if address.count("@") != 1 or any(c.isspace() or c in ",;<>" for c in address):
+                raise ValueError(f"{address!r} is no mail address")
+        return self
+
+
+_AD_SCHEMA = {
+    "Daily Time Spent on Site": ColumnRule(type="number", minimum=0, maximum=1440),
+    "Age": ColumnRule(type="integer", minimum=0, maximum=120),
+    "Area Income": ColumnRule(type="number", minimum=0),
+    "Daily Internet Usage": ColumnRule(type="number", minimum=0, maximum=1440),
+    "Ad Topic Line": ColumnRule(type="string", nullable=True),
+    "City": ColumnRule(type="string", nullable=True),
+    "Male": ColumnRule(type="integer", allowed=(0, 1)),
+    "Country": ColumnRule(type="string", nullable=True),
+    "Timestamp": ColumnRule(type="datetime", nullable=True),
+    "Clicked on Ad": ColumnRule(type="integer", allowed=(0, 1)),
+}
+
+
+class PipelineConfig(_Section):
+    """Everything that a run can be told. The field `schema` of the file is `contract` here."""
+
+    data: DataConfig = DataConfig()
+    contract: dict[str, ColumnRule] = Field(
+        default=_AD_SCHEMA, alias="schema", description="the data contract, by column"
+    )
+    split: SplitConfig = SplitConfig()
+    preprocessing: PreprocessingConfig = PreprocessingConfig()
+    model: ModelConfig = ModelConfig()
+    promotion: PromotionConfig = PromotionConfig()
+    notification: NotificationConfig = NotificationConfig()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The configuration as plain values, under the names of the file; `parse_config` reads it back."""
+        plain: dict[str, Any] = json.loads(self.model_dump_json(by_alias=True))
+        return plain

@@ -1,0 +1,178 @@
+"""What a step works with, and what is done around each: the run goes on, and an error is written to it.
+
+Effects: MLflow and S3, through `ml.tracking` and `ml.storage`. An entry point: the settings come from the environment.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from ml import config as configuration
+from ml.config import PipelineConfig
+from ml.errors import BadInput
+from ml.settings import TaskSettings
+from ml.tracking import run_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from ml.preprocess import Roles
+    from ml.storage import Store
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+FIRST_TASK = "load_data_task"
+
+
+def base_config(pipeline_file: str | Path | None) -> PipelineConfig:
+    """The defaults: those of the file, or the built-in ones where it is not there."""
+    path = Path(pipeline_file) if pipeline_file else None
+    return configuration.load_config(path if path and path.exists() else None)
+
+
+class Context:
+    """What a step works with: the clients, the run's key, and its configuration once that is known.
+
+    Args:
+        dag_id: The DAG.
+        run_id: The DAG run.
+        settings: Where everything is; from the environment when None.
+    """
+
+    def __init__(self, dag_id: str, run_id: str, settings: TaskSettings | None = None) -> None:
+        self.dag_id = dag_id
+        self.run_id = run_id
+        self.settings = settings or TaskSettings.from_env(os.environ)
+        self.key = run_key(dag_id, run_id)
+
+    @cached_property
+    def store(self) -> Store:
+        """The S3 store."""
+        from ml.storage import Store
+
+        return Store.from_settings(self.settings)
+
+    @cached_property
+    def tracker(self) -> MlflowClient:
+        """The client of MLflow."""
+        from ml import tracking
+
+        return tracking.client(self.settings.mlflow_uri)
+
+    @cached_property
+    def run(self) -> Run:
+        """The MLflow run; a step after the first finds it there."""
+        from ml import tracking
+
+        found = tracking.find_run(self.tracker, self.key)
+        if found is None:
+            raise BadInput(f"DAG run {self.run_id} has no MLflow run: clear load_data_task and what follows it")
+        return found
+
+    @property
+    def mlflow_run_id(self) -> str:
+        """The id of the MLflow run."""
+        return str(self.run.info.run_id)
+
+    @cached_property
+    def config(self) -> PipelineConfig:
+        """The configuration that the first step settled; a task that is cleared later works with the same one."""
+        return configuration.parse_config(self.store.read_json(self.path("config.json")))
+
+    @cached_property
+    def split(self) -> dict[str, Any]:
+        """What `preprocess` decided: the roles, and where the rows of both parts are listed."""
+        found: dict[str, Any] = self.store.read_json(self.path("split.json"))
+        return found
+
+    @cached_property
+    def roles(self) -> Roles:
+        """What each column is to the model."""
+        from ml.preprocess import Roles
+
+        return Roles.from_dict(self.split["roles"])
+
+    def path(self, name: str) -> str:
+        """A name of this run's in the store."""
+        return f"runs/{self.key}/{name}"
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table that an earlier step wrote."""
+        return self.store.read_parquet(self.path(f"{name}.parquet"))
+
+    def test_part(self) -> tuple[pd.DataFrame, pd.Series]:
+        """Features and target of the rows that training never saw."""
+        from ml.preprocess import features_of
+
+        # Parquet gives text back as pandas' own string type, where the Pipeline was fitted on plain objects.
+        return features_of(self.table("X_test"), self.roles), self.target("test")
+
+    def target(self, part: str) -> pd.Series:
+        """The target of a part, `train` or `test`, as 0 and 1."""
+        found: pd.Series = self.table(f"y_{part}")[self.roles.target]
+        return found
+
+    def airflow_link(self) -> str:
+        """The DAG run's page."""
+        return f"{self.settings.airflow_url}/dags/{quote(self.dag_id)}/runs/{quote(self.run_id, safe='')}"
+
+    def run_link(self) -> str:
+        """The MLflow run's page."""
+        info = self.run.info
+        return f"{self.settings.mlflow_url}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
+
+    def version_link(self, name: str, version: str) -> str:
+        """A model version's page."""
+        return f"{self.settings.mlflow_url}/#/models/{quote(name)}/versions/{version}"
+
+
+def step(task: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Wraps a step: the MLflow run goes on, and what makes the step fail is written to it before it is raised again.
+
+    Args:
+        task: The id of the task that calls the step. The wrapped function takes `dag_id, run_id` for the `Context`.
+    """
+
+    def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
+        @wraps(function)
+        def wrapped(dag_id: str, run_id: str, *arguments: Any, **options: Any) -> Result:
+            from ml import tracking
+
+            context = Context(dag_id, run_id)
+            try:
+                with tracking.mapped(context.settings.mlflow_uri):
+                    if task != FIRST_TASK:
+                        tracking.begin_step(context.tracker, context.run)
+                    return function(context, *arguments, **options)
+            # A timeout of Airflow's is no Exception; it is a failure all the same. Being stopped is none.
+            except (SystemExit, KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as error:
+                _record(context, task, error)
+                raise
+
+        return wrapped
+
+    return decorate
+
+
+def _record(context: Context, task: str, error: BaseException) -> None:
+    from ml import report, tracking
+
+    message = report.describe(error)
+    log.error("task=%s error=%s %s", task, type(error).__name__, message)
+    # The error itself matters more than the note of it, which needs a server that may be what failed.
+    with suppress(Exception):
+        found = tracking.find_run(context.tracker, context.key)
+        if found is not None:
+            tracking.record_error(context.tracker, found.info.run_id, task, type(error).__name__, message)

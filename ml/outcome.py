@@ -1,0 +1,102 @@
+"""What is done and told once a DAG run is over, however it went. Effects: MLflow and S3; `ml.steps` offers these.
+
+Unlike the steps these record no error on the run: they say how it ended and must not change that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ml.context import Context, base_config
+from ml.errors import PipelineError
+
+if TYPE_CHECKING:
+    from ml.report import RunReport
+
+
+def close_run(dag_id: str, run_id: str) -> str:
+    """Ends the MLflow run with the status that fits what happened.
+
+    Returns:
+        `FINISHED`, `FAILED` or `KILLED`; `none` where there is no MLflow run.
+    """
+    from ml import tracking
+
+    context = Context(dag_id, run_id)
+    with tracking.mapped(context.settings.mlflow_uri):
+        found = tracking.find_run(context.tracker, context.key)
+        return "none" if found is None else tracking.close(context.tracker, found)
+
+
+def mail(dag_id: str, run_id: str) -> dict[str, Any]:
+    """The mail about a run.
+
+    Returns:
+        `{"to": [...], "subject", "html", "text"}`, or nothing where the configuration wants no mail.
+    """
+    from ml import report, tracking
+
+    context = Context(dag_id, run_id)
+    with tracking.mapped(context.settings.mlflow_uri):
+        told = _report(context)
+    try:
+        wanted = context.config.notification
+    except PipelineError:
+        # The run ended before its configuration was settled.
+        wanted = base_config(context.settings.pipeline_file).notification
+    if not wanted.to or not (wanted.on_success if told.succeeded else wanted.on_failure):
+        return {}
+    return {
+        "to": list(wanted.to),
+        "subject": report.subject(told),
+        "html": report.html(told),
+        "text": report.text(told),
+    }
+
+
+def _report(context: Context) -> RunReport:
+    from ml import report, tracking
+
+    found = tracking.find_run(context.tracker, context.key)
+    links = {"DAG run in Airflow": context.airflow_link()}
+    default = base_config(context.settings.pipeline_file).model.name
+    if found is None:
+        message = "it ended before its MLflow run was opened; see the task's log."
+        return report.RunReport(
+            context.dag_id, context.run_id, False, default,
+            failed_task="load_data_task", message=message, links=links,
+        )  # fmt: skip
+    tags = found.data.tags
+    links["Run in MLflow"] = context.run_link()
+    name, version = tags.get("model.name", default), tags.get("model.version")
+    if version:
+        links["Model version"] = context.version_link(name, version)
+    links["Live service"] = context.settings.serving_url
+    return report.RunReport(
+        context.dag_id,
+        context.run_id,
+        tags.get("outcome") == "success",
+        name,
+        version,
+        tags.get("promotion.champion") == "true",
+        tags.get("promotion.reason", ""),
+        {key: value for key, value in sorted(found.data.metrics.items()) if key.startswith("test_")},
+        tags.get("error.task"),
+        tags.get("error.message", ""),
+        links,
+    )
+
+
+def links(dag_id: str, run_id: str) -> dict[str, str | None]:
+    """The addresses of the run and of its version in MLflow; None for what is not there yet."""
+    from ml import registry, tracking
+
+    context = Context(dag_id, run_id)
+    with tracking.mapped(context.settings.mlflow_uri):
+        found = tracking.find_run(context.tracker, context.key)
+        if found is None:
+            return {"run": None, "model": None}
+        name = found.data.params.get("model.name", "")
+        versions = registry.find_versions(context.tracker, name, context.key) if name else []
+        model = context.version_link(name, str(versions[0].version)) if versions else None
+        return {"run": context.run_link(), "model": model}

@@ -1,0 +1,38 @@
+"""The one stack that the tests with servers share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra import stack
+from infra.settings import Settings
+from tests.support import RunningStack, Silent, clean_environ, port_settings, real_data
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A stack in a folder and on ports of its own, beside anything else that runs; gone at the end."""
+    home = tmp_path_factory.mktemp("stack") / "state"
+    settings = Settings.from_env(clean_environ(home, TRACKYARD_START_TIMEOUT_S="240", **port_settings()))
+    before = dict(os.environ)
+    try:
+        info = stack.up(settings, Silent())
+        os.environ.update(info.client_environ())
+        yield RunningStack(settings, info)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        stack.down(settings, Silent())
+
+
+@pytest.fixture(scope="session")
+def advertising() -> Path:
+    """The real data."""
+    path = real_data()
+    if not path.exists():
+        pytest.skip(f"the public advertising data is not at {path}: set TRACKYARD_TEST_DATA")
+    return path

@@ -1,0 +1,128 @@
+"""What people script against in the DAGs, and what keeps them cheap to parse."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from ml import config
+from tests.support import ROOT
+
+HEAVY = ("pandas", "numpy", "sklearn", "mlflow", "boto3", "flask", "matplotlib", "skops")
+PARSE = """
+import json, sys
+sys.path[:0] = [{plugins!r}]
+import airflow.sdk
+import airflow.providers.standard.operators.trigger_dagrun
+import airflow.providers.smtp.notifications.smtp
+import airflow.triggers.base
+before = set(sys.modules)
+import importlib.util
+from airflow.sdk.definitions._internal.contextmanager import DagContext
+found = {{}}
+for name in ("airflow_lab2", "airflow_lab2_flask"):
+    spec = importlib.util.spec_from_file_location(name, {dags!r} + "/" + name + ".py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    DagContext.current_autoregister_module_name = name
+    spec.loader.exec_module(module)
+for dag, module in DagContext.autoregistered_dags:
+    found[dag.dag_id] = {{
+        "tasks": {{t.task_id: sorted(t.downstream_task_ids) for t in dag.tasks}},
+        "timeouts": {{t.task_id: t.execution_timeout.total_seconds() if t.execution_timeout else None for t in dag.tasks}},
+        "retries": {{t.task_id: t.retries for t in dag.tasks}},
+        "teardowns": sorted(t.task_id for t in dag.tasks if t.is_teardown),
+        "params": {{k: {{"default": dag.params.get_param(k).value, "schema": dag.params.get_param(k).schema, "description": dag.params.get_param(k).description}} for k in dag.params}},
+        "schedule": str(dag.schedule),
+        "links": {{t.task_id: len(t.operator_extra_links) for t in dag.tasks}},
+    }}
+heavy = sorted({{m.split(".")[0] for m in set(sys.modules) - before}} & set({heavy!r}))
+print("@@" + json.dumps({{"dags": found, "heavy": heavy}}, default=str))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Both DAG files, parsed in a fresh process as Airflow does."""
+    code = PARSE.format(plugins=str(ROOT / "dags" / "plugins"), dags=str(ROOT / "dags"), heavy=HEAVY)
+    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    env |= {
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "TRACKYARD_PIPELINE_FILE": str(ROOT / "pipeline.yaml"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.rpartition("@@")[2])
+    return found
+
+
+def test_parsing_imports_nothing_heavy(parsed: dict[str, Any]) -> None:
+    assert parsed["heavy"] == []
+
+
+def test_tasks_and_their_order_are_as_agreed(parsed: dict[str, Any]) -> None:
+    assert parsed["dags"]["Airflow_Lab2"]["tasks"] == {
+        "load_data_task": ["data_preprocessing_task"],
+        "data_preprocessing_task": ["separate_data_outputs_task"],
+        "separate_data_outputs_task": ["build_save_model_task"],
+        "build_save_model_task": ["load_model_task"],
+        "load_model_task": ["promote_model_task"],
+        "promote_model_task": ["close_run_task", "my_trigger_task", "send_email"],
+        "send_email": [],
+        "my_trigger_task": [],
+        "close_run_task": [],
+    }
+    assert parsed["dags"]["Airflow_Lab2_Flask"]["tasks"] == {"start_Flask_API": []}
+
+
+def test_every_task_has_a_timeout_and_retries(parsed: dict[str, Any]) -> None:
+    for found in parsed["dags"].values():
+        assert all(found["timeouts"].values())
+        assert all(retries >= 1 for retries in found["retries"].values())
+
+
+def test_what_must_not_decide_a_run_is_a_teardown(parsed: dict[str, Any]) -> None:
+    assert parsed["dags"]["Airflow_Lab2"]["teardowns"] == ["close_run_task", "send_email"]
+
+
+def test_no_schedule_is_on_by_default(parsed: dict[str, Any]) -> None:
+    assert {found["schedule"] for found in parsed["dags"].values()} == {"None"}
+
+
+def test_the_form_has_typed_fields_with_defaults_and_descriptions(parsed: dict[str, Any]) -> None:
+    params = parsed["dags"]["Airflow_Lab2"]["params"]
+
+    assert all(param["schema"].get("type") for param in params.values())
+    assert all(param["description"] for param in params.values())
+    defaults = config.form_defaults(config.load_config(ROOT / "pipeline.yaml"))
+    for name, value in defaults.items():
+        if name in params:
+            assert params[name]["default"] == value
+
+
+def test_the_form_and_the_configuration_know_the_same_fields(parsed: dict[str, Any]) -> None:
+    fields = set(parsed["dags"]["Airflow_Lab2"]["params"])
+    known = set(config.form_defaults(config.load_config(None))) - {"mail_to"}
+
+    assert fields == known | {"config", "note"}
+
+
+def test_every_step_links_to_mlflow(parsed: dict[str, Any]) -> None:
+    links = parsed["dags"]["Airflow_Lab2"]["links"]
+
+    assert {task for task, count in links.items() if count == 2} == set(links) - {"my_trigger_task"}
+
+
+def test_errors_that_are_never_retried_exist() -> None:
+    from ml import errors
+
+    for name in ("BadInput", "Rejected", "Misconfigured", "Untrusted"):
+        assert issubclass(getattr(errors, name), errors.PipelineError)

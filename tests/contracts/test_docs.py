@@ -1,0 +1,67 @@
+"""What the documents say is what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from infra.settings import DEFAULT_PORTS, KNOWN, Settings
+from infra.stack import PART_NAMES
+from ml import config
+from tests.support import ROOT
+
+
+def _read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def test_every_setting_is_described() -> None:
+    described = set(re.findall(r"^\| `(TRACKYARD_\w+)`", _read("docs/settings.md"), re.MULTILINE))
+
+    assert described == set(KNOWN)
+
+
+def test_the_defaults_that_are_described_are_the_defaults() -> None:
+    table = dict(re.findall(r"^\| `(TRACKYARD_\w+)` \| (\d+) \|", _read("docs/settings.md"), re.MULTILINE))
+    settings = Settings.from_env({})
+
+    expected = {f"TRACKYARD_{name.upper()}_PORT": str(port) for name, port in DEFAULT_PORTS.items()}
+    for name in ("worker_slots", "min_memory_mb", "min_disk_mb", "start_timeout_s"):
+        expected[f"TRACKYARD_{name.upper()}"] = str(getattr(settings, name))
+    assert table == expected
+
+
+def test_pipeline_yaml_holds_the_defaults() -> None:
+    assert config.load_config(ROOT / "pipeline.yaml") == config.load_config(None)
+
+
+def test_the_readme_leads_to_files_that_exist() -> None:
+    for name in ("README.md", *[str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")]):
+        for target in re.findall(r"\]\(([^)#:]+?)\)", _read(name)):
+            assert ((ROOT / name).parent / target).exists(), f"{name} leads to {target}"
+
+
+def test_the_readme_names_commands_and_targets_that_exist() -> None:
+    readme = _read("README.md")
+    makefile = _read("Makefile")
+    from infra.cli import app
+
+    names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    names |= {group.name for group in app.registered_groups}
+    for command in set(re.findall(r"trackyard ([a-z]+)", readme)):
+        assert command in names, f"trackyard {command}"
+    for target in set(re.findall(r"^make ([a-z-]+)", readme, re.MULTILINE)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+
+
+def test_the_parts_are_in_the_documents() -> None:
+    text = _read("README.md") + _read("docs/architecture.md") + _read("docs/cli.md")
+
+    for name in PART_NAMES:
+        word = name.removeprefix("airflow-").removeprefix("celery-")
+        assert word.replace("postgres", "postgresql").replace("serving", "service") in text.lower()
+
+
+def test_pictures_of_the_readme_are_real_files() -> None:
+    for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", _read("README.md")):
+        assert Path(ROOT / target).stat().st_size > 10_000

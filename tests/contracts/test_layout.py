@@ -1,0 +1,68 @@
+"""Rules of the tree that no other tool checks."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+PACKAGES = ("ml", "serving", "infra")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def test_the_mlflow_folder_does_not_hide_the_library() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import mlflow; print(mlflow.__file__)"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert list((ROOT / "mlflow").rglob("*.py")) == []
+    assert "site-packages" in done.stdout
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_and_its_public_names_are_described(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), "the module says nothing of itself"
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} says nothing of itself"
+
+
+def test_importing_touches_nothing(tmp_path: Path) -> None:
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in MODULES
+        if path.name not in ("wsgi.py", "celery_preload.py", "__main__.py")
+    ]
+    code = "import importlib\nfor name in " + repr(names) + ": importlib.import_module(name)"
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == ""
+    assert [path.name for path in tmp_path.iterdir() if path.name not in (".cache", ".config")] == []
+
+
+def test_lock_files_name_no_address_and_every_hash() -> None:
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        text = (ROOT / name).read_text()
+        assert "://" not in text
+        pinned = len(re.findall(r"^[a-zA-Z0-9_.\[\]-]+==", text, re.MULTILINE))
+        assert pinned > 10
+        assert text.count("--hash=sha256:") >= pinned
+    assert not (ROOT / "uv.lock").exists()
+
+
+def test_the_real_data_is_no_part_of_the_project() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "advertising.csv" not in tracked.split()

@@ -1,0 +1,112 @@
+"""What people see: Airflow, MLflow, Flower and the service, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support import PIPELINE, RunningStack, wait_for
+
+TIMEOUT_MS = 60_000
+
+
+def _open(browser: Any, url: str, login: dict[str, str] | None = None, width: int = 1280) -> Any:
+    credentials = {"username": login["username"], "password": login["password"]} if login else None
+    context = browser.new_context(viewport={"width": width, "height": 900}, http_credentials=credentials)
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    page.goto(url)
+    return page
+
+
+def _airflow(browser: Any, running: RunningStack, path: str) -> Any:
+    login = running.info.logins()["airflow"]
+    page = _open(browser, f"{login['url']}/auth/login/")
+    page.fill("input[name=username]", login["username"])
+    page.fill("input[name=password]", login["password"])
+    page.click("input[type=submit], button[type=submit]")
+    page.wait_for_load_state("networkidle")
+    page.goto(login["url"] + path)
+    return page
+
+
+def test_airflow_shows_the_run_and_its_tasks(
+    browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None]
+) -> None:
+    page = _airflow(browser, running, f"/dags/{PIPELINE}/runs/{shown_run}")
+
+    page.get_by_text("promote_model_task").first.wait_for()
+
+    shot(page, "airflow-run")
+    page.context.close()
+
+
+def test_airflow_offers_the_trigger_form(
+    browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None]
+) -> None:
+    page = _airflow(browser, running, f"/dags/{PIPELINE}")
+    page.get_by_role("button", name="Trigger").first.click()
+
+    for title in ("Data set", "Test part", "Seed", "Iterations"):
+        page.get_by_text(title, exact=False).first.wait_for()
+
+    shot(page, "airflow-trigger")
+    page.context.close()
+
+
+def test_mlflow_shows_the_run_and_the_champion(
+    browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None]
+) -> None:
+    login = running.info.logins()["mlflow"]
+    run = running.mlflow_run(shown_run)
+    page = _open(browser, f"{login['url']}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}", login)
+
+    page.get_by_text(shown_run).first.wait_for()
+    page.get_by_text("test_accuracy").first.wait_for()
+    shot(page, "mlflow-run")
+
+    page.goto(f"{login['url']}/#/models/ad-click")
+    page.get_by_text("champion").first.wait_for()
+    shot(page, "mlflow-model")
+    page.context.close()
+
+
+def test_flower_shows_the_worker(browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None]) -> None:
+    login = running.info.logins()["flower"]
+    page = _open(browser, f"{login['url']}/workers", login)
+
+    page.get_by_text("celery@").first.wait_for()
+
+    shot(page, "flower-workers")
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280])
+@pytest.mark.parametrize("path", ["/success", "/dashboard", "/docs"])
+def test_the_service_shows_its_pages_at_every_width(
+    browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None], path: str, width: int
+) -> None:
+    wait_for(lambda: running.status()["pipeline"]["last_run"], "the last run to be known")
+    page = _open(browser, running.url(path), width=width)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+
+    page.get_by_role("heading").first.wait_for()
+
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    assert errors == []
+    shot(page, f"service{path.replace('/', '-')}-{width}")
+    page.context.close()
+
+
+def test_the_last_run_is_a_click_away(browser: Any, running: RunningStack, shown_run: str) -> None:
+    wait_for(lambda: running.status()["pipeline"]["last_run"], "the last run to be known")
+    last = running.status()["pipeline"]["last_run"]["dag_run_id"]
+    page = _open(browser, running.url("/"))
+
+    page.get_by_role("link", name=last).first.wait_for()
+
+    page.context.close()

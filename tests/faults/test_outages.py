@@ -1,0 +1,176 @@
+"""What dies or goes away while the pipeline runs: it costs time, and never a second version or a wrong state."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from infra.supervision import Supervisor
+from tests.support import PIPELINE, ROLLOUT, RunningStack, wait_for
+
+
+@pytest.fixture(autouse=True)
+def healthy(running: RunningStack) -> Iterator[None]:
+    """Every test finds and leaves all parts ready."""
+    yield
+    running.healthy()
+
+
+@pytest.fixture
+def manager(running: RunningStack) -> Supervisor:
+    return Supervisor(running.info.plan)
+
+
+def _state(running: RunningStack, run_id: str, task: str) -> Any:
+    return running.tasks(run_id).get(task, {}).get("state")
+
+
+def _wait_until_running(running: RunningStack, run_id: str, task: str) -> None:
+    wait_for(lambda: _state(running, run_id, task) in ("running", "success"), f"{task} to run", 60)
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def _one_version(running: RunningStack, run_id: str) -> None:
+    """What must hold after every fault: one run, one version with its file, one champion."""
+    assert len(running.versions(run_id)) == 1
+    assert running.mlflow_run(run_id).info.status == "FINISHED"
+    assert running.champion() is not None
+
+
+def test_a_killed_task_is_tried_again_and_makes_one_version(running: RunningStack) -> None:
+    run_id = running.trigger("killed_task")
+    _wait_until_running(running, run_id, "build_save_model_task")
+    worker = psutil.Process(running.pid("celery-worker"))
+    for process in worker.children(recursive=True):
+        # Below each pool process that has work is the process of its task; idle ones have no child.
+        for task in process.children() if process.parent() == worker else []:
+            _kill(task.pid)
+
+    assert running.finished(run_id) == "success"
+
+    _one_version(running, run_id)
+
+
+def test_a_killed_worker_comes_back_and_the_run_ends_well(running: RunningStack) -> None:
+    run_id = running.trigger("killed_worker")
+    _wait_until_running(running, run_id, "data_preprocessing_task")
+    worker = psutil.Process(running.pid("celery-worker"))
+    for process in [worker, *worker.children(recursive=True)]:
+        if process.is_running():
+            _kill(process.pid)
+
+    assert running.finished(run_id, timeout_s=400) == "success"
+
+    _one_version(running, run_id)
+
+
+def test_a_killed_scheduler_comes_back_and_the_run_ends_well(running: RunningStack) -> None:
+    run_id = running.trigger("killed_scheduler")
+    _wait_until_running(running, run_id, "load_data_task")
+    _kill(running.pid("airflow-scheduler"))
+
+    assert running.finished(run_id, timeout_s=300) == "success"
+
+    _one_version(running, run_id)
+
+
+def test_mlflow_and_s3_away_cost_only_time(running: RunningStack, manager: Supervisor) -> None:
+    run_id = running.trigger("mlflow_and_s3_away")
+    _wait_until_running(running, run_id, "load_data_task")
+    manager.stop_part("mlflow")
+    _kill(running.pid("s3"))
+    # The service answers from memory meanwhile.
+    answer = running.status()
+    assert answer["model"]["version"]
+    wait_for(lambda: not running.status()["upstream"]["mlflow"]["ok"], "the service to notice", 30)
+    assert running.get("/ready").status_code == 200
+    manager.start_part("mlflow")
+
+    assert running.finished(run_id, timeout_s=300) == "success"
+
+    _one_version(running, run_id)
+
+
+def test_redis_and_postgres_restarted_lose_no_run(running: RunningStack) -> None:
+    run_id = running.trigger("restarted_databases")
+    _wait_until_running(running, run_id, "load_data_task")
+    _kill(running.pid("redis"))
+    _kill(running.pid("postgres"))
+
+    running.healthy()
+    assert running.finished(run_id, timeout_s=400) == "success"
+
+    _one_version(running, run_id)
+
+
+def test_a_run_that_is_stopped_ends_its_mlflow_run(running: RunningStack) -> None:
+    run_id = running.trigger("stopped", rows=200_000)
+    wait_for(lambda: _state(running, run_id, "load_data_task") == "success", "the data to be loaded", 60)
+    running.airflow.patch_run_state(PIPELINE, run_id, "failed")
+
+    wait_for(lambda: running.mlflow_run(run_id).info.status in ("KILLED", "FAILED"), "the MLflow run to end", 90)
+
+    assert running.airflow.dag_run(PIPELINE, run_id)["state"] == "failed"
+
+
+def test_mail_that_cannot_be_sent_changes_nothing(running: RunningStack, manager: Supervisor) -> None:
+    manager.stop_part("smtp")
+    try:
+        run_id = running.trigger("no_mail")
+        wait_for(lambda: running.airflow.dag_run(PIPELINE, run_id)["state"] in ("success", "failed"), "the run", 180)
+    finally:
+        manager.start_part("smtp")
+
+    assert running.finished(run_id) == "success"
+    _one_version(running, run_id)
+
+
+def test_the_service_restarts_from_its_own_copy_when_all_else_is_down(
+    running: RunningStack, manager: Supervisor
+) -> None:
+    wait_for(lambda: running.status()["model"]["version"] == running.champion(), "the champion to be served")
+    version = running.champion()
+    manager.stop_part("mlflow")
+    try:
+        service = psutil.Process(running.pid("serving"))
+        _kill(service.pid)
+        for child in service.children(recursive=True):
+            if child.is_running():
+                _kill(child.pid)
+        wait_for(lambda: running.status()["model"]["version"] == version, "the copy to be served", 60)
+        assert running.get("/ready").status_code == 200
+    finally:
+        manager.start_part("mlflow")
+
+
+def test_a_silent_service_fails_the_rollout_and_sends_mail(running: RunningStack, manager: Supervisor) -> None:
+    running.run("before_silence")
+    rollout = "rollout__before_silence"
+    wait_for(lambda: running.tasks(rollout, ROLLOUT)["start_Flask_API"]["state"] == "deferred", "the rollout", 90)
+    manager.stop_part("serving")
+    try:
+        assert running.finished(rollout, ROLLOUT, timeout_s=180) == "failed"
+    finally:
+        manager.start_part("serving")
+
+    wait_for(
+        lambda: any("does not answer" in str(mail["Subject"]) for mail in running.mails()), "the mail about it", 60
+    )
+
+
+def test_a_service_that_is_down_is_started_by_the_next_rollout(running: RunningStack, manager: Supervisor) -> None:
+    manager.stop_part("serving")
+
+    running.run("starts_the_service")
+
+    rollout = "rollout__starts_the_service"
+    wait_for(lambda: running.tasks(rollout, ROLLOUT)["start_Flask_API"]["state"] == "deferred", "the rollout", 150)
+    assert running.get("/ready").status_code == 200

@@ -1,0 +1,209 @@
+"""What the tests that need servers share: a stack of their own, and waiting for a condition."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from infra import stack
+from infra.settings import DEFAULT_PORTS, Settings
+from serving.airflow_client import AirflowClient
+
+ROOT = Path(__file__).resolve().parent.parent
+PIPELINE = "Airflow_Lab2"
+ROLLOUT = "Airflow_Lab2_Flask"
+T = TypeVar("T")
+
+
+def real_data() -> Path:
+    """The public advertising data, which lies beside the project and is not part of it."""
+    return Path(os.environ.get("TRACKYARD_TEST_DATA") or ROOT.parent / "shared" / "data" / "advertising.csv")
+
+
+def wait_for(look: Callable[[], T], what: str, timeout_s: float = 60.0) -> T:
+    """Looks again and again until something true comes back; what an unanswered look raises counts as not yet."""
+    deadline = time.monotonic() + timeout_s
+    last: object = None
+    while time.monotonic() < deadline:
+        try:
+            found = look()
+            if found:
+                return found
+            last = found
+        except Exception as error:  # noqa: BLE001
+            last = error
+        time.sleep(0.1)
+    raise AssertionError(f"waited {timeout_s:.0f} s for {what}; the last look gave {last!r}")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def clean_environ(home: Path, **settings: str) -> dict[str, str]:
+    """The environment of a user who exported nothing but what is given."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRACKYARD_", "AIRFLOW", "MLFLOW"))}
+    return {**kept, "TRACKYARD_HOME": str(home), **settings}
+
+
+def port_settings() -> dict[str, str]:
+    """A free port for every part, as settings."""
+    return {
+        f"TRACKYARD_{name.upper()}_PORT": str(port)
+        for name, port in zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True)
+    }
+
+
+class Silent:
+    """Listens to a start and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[str, str, str]] = []
+        self.said: list[str] = []
+
+    def part(self, name: str, state: str, detail: str = "") -> None:
+        self.parts.append((name, state, detail))
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack that is up, and the ways to use it."""
+
+    settings: Settings
+    info: stack.StackInfo
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    @cached_property
+    def airflow(self) -> AirflowClient:
+        login = self.info.logins()["airflow"]
+        return AirflowClient(login["url"], login["username"], login["password"], timeout_s=20)
+
+    @cached_property
+    def mlflow(self) -> Any:
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.info.urls["mlflow"])
+
+    def url(self, path: str) -> str:
+        return self.info.urls["serving"] + path
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.get(self.url(path), timeout=10, **options)
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.get("/status").json()
+        return found
+
+    def cli(self, *arguments: str, timeout_s: float = 300, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Runs the command line as a user would."""
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "trackyard"), *arguments],
+            env=clean_environ(self.home, **settings),
+            cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+
+    def cli_json(self, *arguments: str) -> Any:
+        done = self.cli(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def trigger(self, run_id: str, **params: Any) -> str:
+        self.airflow.trigger(PIPELINE, params, run_id)
+        return run_id
+
+    def finished(self, run_id: str, dag_id: str = PIPELINE, timeout_s: float = 180) -> str:
+        """Waits for the end of a run, teardown included, and returns its state."""
+
+        def look() -> str | None:
+            run = self.airflow.dag_run(dag_id, run_id)
+            ended = all(task["end_date"] for task in self.airflow.task_instances(dag_id, run_id))
+            return str(run["state"]) if run["state"] in ("success", "failed") and ended else None
+
+        state = wait_for(look, f"run {run_id} to end", timeout_s)
+        assert state
+        return state
+
+    def run(self, run_id: str, **params: Any) -> str:
+        return self.finished(self.trigger(run_id, **params))
+
+    def tasks(self, run_id: str, dag_id: str = PIPELINE) -> dict[str, dict[str, Any]]:
+        return {task["task_id"]: task for task in self.airflow.task_instances(dag_id, run_id)}
+
+    def mlflow_run(self, run_id: str) -> Any:
+        """The one MLflow run of a DAG run."""
+        experiments = [found.experiment_id for found in self.mlflow.search_experiments()]
+        runs = self.mlflow.search_runs(experiments, f"tags.`airflow.run_id` = '{run_id}'")
+        assert len(runs) == 1, f"{run_id} has {len(runs)} MLflow runs"
+        return runs[0]
+
+    def versions(self, run_id: str | None = None, name: str = "ad-click") -> list[Any]:
+        found = self.mlflow.search_model_versions(f"name = '{name}'")
+        kept = [version for version in found if run_id is None or version.tags.get("airflow.run_id") == run_id]
+        return sorted(kept, key=lambda version: int(version.version))
+
+    def champion(self, name: str = "ad-click") -> str | None:
+        version = self.mlflow.get_registered_model(name).aliases.get("champion")
+        return None if version is None else str(version)
+
+    def mails(self) -> list[Any]:
+        """The mails that were sent, parsed, in no particular order."""
+        import mailbox
+
+        return list(mailbox.Maildir(self.info.mail_dir))
+
+    def mail_about(self, run_id: str) -> tuple[str, str]:
+        """Subject and body of the mail about a run, waiting for it."""
+
+        def look() -> tuple[str, str] | None:
+            for mail in self.mails():
+                body = "".join(
+                    (part.get_payload(decode=True) or b"").decode()
+                    for part in mail.walk()
+                    if part.get_content_maintype() == "text"
+                )
+                if run_id in body:
+                    return str(mail["Subject"]), body
+            return None
+
+        found = wait_for(look, f"the mail about {run_id}", 30)
+        assert found
+        return found
+
+    def healthy(self, timeout_s: float = 120) -> None:
+        """Waits until every part does its job."""
+
+        def look() -> bool:
+            return all(part.state == "ready" for part in stack.status(self.info))
+
+        wait_for(look, "every part to be ready", timeout_s)
+
+    def pid(self, part: str) -> int:
+        """The process id of a part, which must be running."""
+        found = next(one for one in stack.status(self.info) if one.name == part)
+        assert found.pid, f"{part} does not run"
+        return found.pid
