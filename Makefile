@@ -14,6 +14,7 @@ help: ## Show what can be made
 run: setup ## Start the stack and run the pipeline once
 	@$(BIN)/trackyard up
 	@$(BIN)/trackyard run
+	@$(BIN)/trackyard credentials
 
 up: setup ## Start the stack
 	@$(BIN)/trackyard up

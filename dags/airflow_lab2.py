@@ -7,9 +7,9 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
-from trackyard_links import MlflowRunLink, ModelVersionLink
 
 from ml import steps
+from trackyard_links import MlflowRunLink, ModelVersionLink
 
 GIVE_UP = ExceptionRetryPolicy(
     rules=[
@@ -122,7 +122,7 @@ def training() -> None:
     built = build()
     evaluated = evaluate(built)
     promoted = promote(evaluated)
-    roll_out = TriggerDagRunOperator(
+    my_trigger_task = TriggerDagRunOperator(
         task_id="my_trigger_task",
         trigger_dag_id="Airflow_Lab2_Flask",
         trigger_run_id="rollout__{{ run_id }}",
@@ -133,7 +133,7 @@ def training() -> None:
     # Teardown tasks run whatever happened before them and have no say in the state of the run.
     mailed, closed = send_email().as_teardown(), close_run().as_teardown()
     loaded >> prepared >> separated >> built
-    promoted >> [mailed, roll_out, closed]
+    promoted >> [mailed, my_trigger_task, closed]
     for each in (loaded, prepared, separated, built, evaluated, promoted, mailed, closed):
         each.operator.operator_extra_links = (MlflowRunLink(), ModelVersionLink())
 

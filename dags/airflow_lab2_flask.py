@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 from airflow.sdk import dag
-from trackyard_rollout import RolloutOperator
 
 from ml import steps
+from trackyard_rollout import RolloutOperator
 
 
 @dag(

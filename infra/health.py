@@ -30,7 +30,7 @@ def check(plan: Plan, name: str) -> str:
         return _CHECKS[name](plan)
     except NotReady:
         raise
-    except Exception as error:  # noqa: BLE001 - a probe: whatever goes wrong means "not ready", and is its reason
+    except Exception as error:
         raise NotReady(_first_line(error)) from error
 
 

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ml.config_schema import PromotionConfig
 from ml.errors import BadInput
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def pipeline_yaml(found: Inspection, model_name: str) -> str:
         "schema:",
         *(f"  {_scalar(column.name)}: {_flow(column.rule)}  # {column.comment}" for column in found.columns),
         "",
-        *_TAIL.format(model=_scalar(model_name)).splitlines(),
+        *_TAIL.format(model=_scalar(model_name), metric=PromotionConfig().metric).splitlines(),
     ]
     return "\n".join(lines) + "\n"
 
@@ -189,6 +190,7 @@ split:
 preprocessing:
   scalers: [minmax, standard]    # side by side; one of them is enough for most data
   impute: median                 # what fills a missing number: median, mean or most_frequent
+  min_frequency: 1               # categories with fewer rows are taken together
 
 model:
   name: {model}  # the experiment and the registered model
@@ -197,7 +199,7 @@ model:
     max_iter: 1000
 
 promotion:
-  metric: test_roc_auc           # champion if not worse than the champion on the same held-out rows
+  metric: {metric}          # champion if not worse than the champion on the same held-out rows
   tolerance: 0.0                 # ... by more than this
 
 notification:

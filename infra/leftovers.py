@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -37,8 +38,6 @@ def end_processes(processes: Iterable[psutil.Process], patience_s: float = 10.0)
     psutil.wait_procs(alive, timeout=patience_s)
 
 
-def _try(action: object) -> None:
-    try:
-        action()  # type: ignore[operator]
-    except psutil.NoSuchProcess:
-        pass
+def _try(action: Callable[[], None]) -> None:
+    with suppress(psutil.NoSuchProcess):
+        action()

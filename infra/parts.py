@@ -120,6 +120,8 @@ class Part:
         after: The parts that must be ready before it is started.
         url: The name of the port that people open in a browser, if there is one.
         stop_s: How long it may take to end before it is killed.
+        stop_signal: The signal that asks it to end.
+        is_server: Whether other parts keep their state in it, so that it is stopped after them.
     """
 
     name: str
@@ -127,6 +129,8 @@ class Part:
     after: tuple[str, ...] = ()
     url: str | None = None
     stop_s: int = 10
+    stop_signal: str = "TERM"
+    is_server: bool = False
 
 
 def _postgres(plan: Plan) -> Launch:
@@ -208,16 +212,19 @@ def _serving(plan: Plan) -> Launch:
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         del env[key]
     address = ("--interface", "wsgi", "--host", HOST, "--port", str(plan.ports["serving"]))
-    return Launch(plan.script("granian", *address, "--workers", "1", "--blocking-threads", "8", "serving.wsgi:app"), env)
+    return Launch(
+        plan.script("granian", *address, "--workers", "1", "--blocking-threads", "8", "serving.wsgi:app"), env
+    )
 
 
 FLOWER_USER = "admin"
 
 PARTS: tuple[Part, ...] = (
-    Part("postgres", _postgres, stop_s=20),
-    Part("redis", _redis),
-    Part("s3", _s3, url="s3", stop_s=20),
-    Part("smtp", _smtp),
+    # INT is PostgreSQL's fast shutdown; TERM would wait for the last client to leave.
+    Part("postgres", _postgres, stop_s=20, stop_signal="INT", is_server=True),
+    Part("redis", _redis, is_server=True),
+    Part("s3", _s3, url="s3", stop_s=20, is_server=True),
+    Part("smtp", _smtp, is_server=True),
     Part("mlflow", _mlflow, after=("postgres", "s3"), url="mlflow"),
     Part("airflow-api-server", _airflow("api-server"), after=("postgres",), url="airflow"),
     Part("airflow-scheduler", _airflow("scheduler"), after=("postgres", "redis")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 import psutil
 
@@ -84,7 +85,7 @@ def _check_set(name: str, port: int, chosen: Mapping[str, int], free: Callable[[
 
 
 def _next_free(wanted: int, taken: set[int], free: Callable[[int], bool]) -> int:
-    for port in [*range(wanted, min(wanted + 1000, 65536)), *range(20000, 65536)]:
+    for port in chain(range(wanted, min(wanted + 1000, 65536)), range(20000, 65536)):
         if port not in taken and free(port):
             return port
     raise Misconfigured(f"no free port from {wanted} upwards: free one, or set the port")

@@ -159,5 +159,3 @@ def url(port: int, database: str, credentials: Credentials, scheme: str = "postg
     """The address of a database, with its owner's password."""
     role = DATABASES[database]
     return f"{scheme}://{role}:{getattr(credentials, f'postgres_{role}_password')}@{HOST}:{port}/{database}"
-
-

@@ -145,9 +145,7 @@ KNOWN = PART_SETTINGS | {
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
     unknown = sorted(name for name in environ if name.startswith("TRACKYARD_") and name not in KNOWN)
     if unknown:
-        raise Misconfigured(
-            f"unknown setting {', '.join(unknown)}: unset it, or look its name up in docs/settings.md"
-        )
+        raise Misconfigured(f"unknown setting {', '.join(unknown)}: unset it, or look its name up in docs/settings.md")
 
 
 def _port(environ: Mapping[str, str], name: str) -> int | None:
@@ -157,9 +155,7 @@ def _port(environ: Mapping[str, str], name: str) -> int | None:
     return _whole(environ, variable, 0, minimum=1, maximum=65535)
 
 
-def _whole(
-    environ: Mapping[str, str], variable: str, default: int, minimum: int = 0, maximum: int = 2**31
-) -> int:
+def _whole(environ: Mapping[str, str], variable: str, default: int, minimum: int = 0, maximum: int = 2**31) -> int:
     text = environ.get(variable)
     if not text:
         return default

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,7 +225,7 @@ class _Start:
         self._ready: set[str] = set()
         self._started: set[str] = set()
         self._exits: dict[str, int] = {}
-        self._initialised: dict[str, Any] = {}
+        self._initialised: dict[Callable[[Plan], None], Future[None]] = {}
         self._reasons: dict[str, str] = {}
 
     def run(self) -> None:

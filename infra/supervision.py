@@ -12,6 +12,7 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +78,30 @@ class Supervisor:
         if done.returncode != 0:
             raise PipelineError(f"the process manager did not start: {_last_line(done.stderr or done.stdout)}")
         if not self._wait_until(self.is_running, 20):
-            raise PipelineError(f"the process manager does not answer: see {self._plan.settings.log_dir}/supervisord.log")
+            raise PipelineError(
+                f"the process manager does not answer: see {self._plan.settings.log_dir}/supervisord.log"
+            )
 
     def stop(self) -> None:
         """Stops every part and the manager, and waits until it is gone; does nothing when it is not running."""
         process = self._process()
         try:
+            # By itself the manager stops one part after the other. The servers that others need are told last, so that
+            # a part can finish what it has begun.
+            for wave in ([part for part in PARTS if not part.is_server], [part for part in PARTS if part.is_server]):
+                self._stop_together([part.name for part in wave])
             self._call("shutdown")
         except (OSError, xmlrpc.client.Error):
             if process is None:
                 return
             process.terminate()
         self._wait_until(lambda: process is None or not process.is_running(), 60)
+
+    def _stop_together(self, names: list[str]) -> None:
+        for name in names:
+            with suppress(xmlrpc.client.Fault):
+                self._call("stopProcess", name, False)
+        self._wait_until(lambda: all(self.info(name)["pid"] == 0 for name in names), 60)
 
     def stop_part(self, name: str) -> None:
         """Stops one part; it stays stopped until it is started again."""
@@ -155,21 +168,20 @@ class Supervisor:
 
 
 def configuration(plan: Plan, socket: Path, pid_file: Path) -> str:
-    """supervisor's configuration for the parts; it holds no secret, since each part fetches its own."""
+    """Supervisor's configuration for the parts; it holds no secret, since each part fetches its own."""
     logs = plan.settings.log_dir
     sections = [
         f"[unix_http_server]\nfile = {socket}\nchmod = 0700",
         f"[supervisord]\npidfile = {pid_file}\nlogfile = {logs}/supervisord.log\nlogfile_maxbytes = 10MB\n"
         f"logfile_backups = 2\nchildlogdir = {logs}\numask = 077\nminfds = 1024",
-        "[rpcinterface:supervisor]\n"
-        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
     ]
     for part in PARTS:
         command = " ".join(plan.python("infra.launch", part.name))
         sections.append(
             f"[program:{part.name}]\ncommand = {command}\ndirectory = {plan.settings.root}\n"
             "autostart = false\nautorestart = true\nstartsecs = 2\nstartretries = 100000\n"
-            f"stopwaitsecs = {part.stop_s}\nstopasgroup = {_stops_as_group(part.name)}\nkillasgroup = true\n"
+            f"stopsignal = {part.stop_signal}\nstopwaitsecs = {part.stop_s}\nstopasgroup = {_stops_as_group(part.name)}\nkillasgroup = true\n"
             f"stdout_logfile = {logs}/{part.name}.log\nredirect_stderr = true\n"
             "stdout_logfile_maxbytes = 10MB\nstdout_logfile_backups = 3"
         )

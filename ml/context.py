@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property, wraps
+from functools import cached_property, lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -136,6 +136,12 @@ class Context:
         return f"{self.settings.mlflow_url}/#/models/{quote(name)}/versions/{version}"
 
 
+@lru_cache(maxsize=1)
+def recent(dag_id: str, run_id: str) -> Context:
+    """The context of a run, the same one for all that a task's process asks about it: the step, and then its links."""
+    return Context(dag_id, run_id)
+
+
 def step(task: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Wraps a step: the MLflow run goes on, and what makes the step fail is written to it before it is raised again.
 
@@ -148,7 +154,9 @@ def step(task: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
         def wrapped(dag_id: str, run_id: str, *arguments: Any, **options: Any) -> Result:
             from ml import tracking
 
-            context = Context(dag_id, run_id)
+            # What an earlier step of this process saw of the run is old by now.
+            recent.cache_clear()
+            context = recent(dag_id, run_id)
             try:
                 with tracking.mapped(context.settings.mlflow_uri):
                     if task != FIRST_TASK:

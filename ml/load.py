@@ -94,7 +94,7 @@ def download(client: MlflowClient, source: str, folder: Path) -> None:
     from mlflow.exceptions import MlflowException
 
     model_id = source.removeprefix("models:/")
-    if model_id == source or "/" in model_id:
+    if model_id in ("", source) or "/" in model_id:
         raise Untrusted(
             f"the version's source {source!r} is no logged model (models:/<id>): it was not made by this pipeline"
         )

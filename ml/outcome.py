@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ml.context import Context, base_config
-from ml.errors import PipelineError
+from ml.context import Context, base_config, recent
+from ml.errors import BadInput, PipelineError
 
 if TYPE_CHECKING:
     from ml.report import RunReport
@@ -91,11 +91,13 @@ def links(dag_id: str, run_id: str) -> dict[str, str | None]:
     """The addresses of the run and of its version in MLflow; None for what is not there yet."""
     from ml import registry, tracking
 
-    context = Context(dag_id, run_id)
+    context = recent(dag_id, run_id)
     with tracking.mapped(context.settings.mlflow_uri):
-        found = tracking.find_run(context.tracker, context.key)
-        if found is None:
+        try:
+            found = context.run
+        except BadInput:
             return {"run": None, "model": None}
+        # Without that parameter the run has not got as far as a version, or this task opened it.
         name = found.data.params.get("model.name", "")
         versions = registry.find_versions(context.tracker, name, context.key) if name else []
         model = context.version_link(name, str(versions[0].version)) if versions else None

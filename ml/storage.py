@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _GONE = ("404", "NoSuchKey", "NotFound")
+_PUT_IT_THERE = "put the file there with 'trackyard data add FILE'"
 
 
 @lru_cache(maxsize=4)
@@ -37,7 +38,7 @@ def _client(endpoint: str) -> S3Client:
     config = Config(
         connect_timeout=3,
         read_timeout=20,
-        # Half a minute's patience: an outage of the store is not a failure of the run.
+        # This rides out a second or two; the tasks' own retries ride out a longer outage.
         retries={"mode": "standard", "total_max_attempts": 6},
         s3={"addressing_style": "path"} if endpoint else None,
         # Other stores than AWS do not all know the checksums that boto3 adds by default.
@@ -76,7 +77,7 @@ class Store:
         """
         parts = urlsplit(uri)
         if parts.scheme != "s3" or not parts.netloc:
-            raise BadInput(f"{uri!r} is not an s3:// address: put the file there with 'trackyard data add FILE'")
+            raise BadInput(f"{uri!r} is not an s3:// address: {_PUT_IT_THERE}")
         if parts.netloc not in (*self._data_buckets, self.bucket):
             allowed = ", ".join(self._data_buckets)
             raise BadInput(f"{uri!r} is in bucket {parts.netloc!r}, and data may be read from {allowed} only")
@@ -195,7 +196,8 @@ class Store:
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code in _GONE:
-                raise UnreadableData(f"{where} does not exist: put the file there with 'trackyard data add'") from error
+                cure = "clear load_data_task and what follows it" if key.startswith("runs/") else _PUT_IT_THERE
+                raise UnreadableData(f"{where} does not exist: {cure}") from error
             if code in ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
                 raise StoreDown(
                     f"{self._endpoint} refused the account for {where} ({code}): check the S3 keys"

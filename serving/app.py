@@ -85,7 +85,7 @@ def _status() -> dict[str, Any]:
 
 
 def _wants_json() -> bool:
-    best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
+    best: str = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
     return best == "application/json"
 
 
@@ -219,5 +219,5 @@ def _http_error(error: HTTPException) -> Any:
 
 
 def _unexpected(error: Exception) -> tuple[Response, int]:
-    log.exception("route=%s", request.path, exc_info=error)
+    log.error("route=%s", request.path, exc_info=error)
     return _error(500, "internal", "something unexpected went wrong: see the service's log")

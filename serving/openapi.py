@@ -87,7 +87,12 @@ def _predict(live: LiveModel | None, settings: ServingSettings) -> dict[str, Any
         "422": "A row is not what the model takes.",
         "503": "No model is live yet.",
     }
-    rows = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "minItems": 1, "maxItems": settings.max_rows}
+    rows = {
+        "type": "array",
+        "items": {"$ref": "#/components/schemas/Row"},
+        "minItems": 1,
+        "maxItems": settings.max_rows,
+    }
     body: dict[str, Any] = {"schema": {"type": "object", "properties": {"rows": rows}, "required": ["rows"]}}
     if live:
         body["example"] = {"rows": live.loaded.input_example[:1]}

@@ -15,7 +15,9 @@ _FINISHED = ("success", "failed")
 class Airflow(Protocol):
     """What the board asks of Airflow."""
 
-    def dag_runs(self, dag_id: str, limit: int = ..., order_by: str = ..., state: str | None = ...) -> list[dict[str, Any]]:
+    def dag_runs(
+        self, dag_id: str, limit: int = ..., order_by: str = ..., state: str | None = ...
+    ) -> list[dict[str, Any]]:
         """DAG runs."""
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:

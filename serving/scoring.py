@@ -77,7 +77,8 @@ def score(model: LoadedModel, rows: list[dict[str, Any]]) -> dict[str, Any]:
     Raises:
         RequestRefused: 422 with each wrong row, its field and the rule.
     """
-    cleaned, problems = [], []
+    cleaned: list[dict[str, Any]] = []
+    problems: list[dict[str, Any]] = []
     for number, row in enumerate(rows):
         cleaned.append({field: _clean(row, field, kind, number, problems) for field, kind in model.inputs.items()})
         if len(problems) >= MAX_PROBLEMS:
@@ -104,7 +105,9 @@ def _clean(row: Mapping[str, Any], field: str, kind: str, number: int, problems:
     value = row[field]
     if kind == "string":
         if value is not None and (not isinstance(value, str) or len(value) > _LONGEST_TEXT):
-            problems.append({"row": number, "field": field, "rule": f"text of at most {_LONGEST_TEXT} characters, or null"})
+            problems.append(
+                {"row": number, "field": field, "rule": f"text of at most {_LONGEST_TEXT} characters, or null"}
+            )
         return value
     found = _number(value)
     if found is None:

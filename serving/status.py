@@ -25,7 +25,7 @@ def model(holder: ModelHolder) -> dict[str, Any]:
     """The live version; its fields are null while none is loaded."""
     live = holder.live
     if live is None:
-        nothing = {"version": None, "aliases": [], "run_id": None, "metrics": {}, "loaded_at": None}
+        nothing: dict[str, Any] = {"version": None, "aliases": [], "run_id": None, "metrics": {}, "loaded_at": None}
         return {"name": holder.name, **nothing, "error": holder.error}
     loaded = live.loaded
     return {

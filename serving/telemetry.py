@@ -20,14 +20,14 @@ class Telemetry:
         self._registry = CollectorRegistry()
         self._board = board
         self._holder = holder
-        of = {"registry": self._registry}
-        self.requests = Counter("trackyard_requests", "Requests answered", ["route", "status"], **of)
-        self.seconds = Histogram("trackyard_request_seconds", "Time to answer", ["route"], **of)
-        self.rows = Counter("trackyard_rows_predicted", "Rows predicted", ["model", "version"], **of)
-        self._model = Gauge("trackyard_model_info", "The live version", ["model", "version"], **of)
-        self._reloads = Gauge("trackyard_model_reloads", "Versions put live by this process", **of)
-        self._refusals = Gauge("trackyard_model_refusals", "Versions refused by this process", **of)
-        self._upstream = Gauge("trackyard_upstream_up", "Whether an upstream answers", ["upstream"], **of)
+        to = self._registry
+        self.requests = Counter("trackyard_requests", "Requests answered", ["route", "status"], registry=to)
+        self.seconds = Histogram("trackyard_request_seconds", "Time to answer", ["route"], registry=to)
+        self.rows = Counter("trackyard_rows_predicted", "Rows predicted", ["model", "version"], registry=to)
+        self._model = Gauge("trackyard_model_info", "The live version", ["model", "version"], registry=to)
+        self._reloads = Gauge("trackyard_model_reloads", "Versions put live by this process", registry=to)
+        self._refusals = Gauge("trackyard_model_refusals", "Versions refused by this process", registry=to)
+        self._upstream = Gauge("trackyard_upstream_up", "Whether an upstream answers", ["upstream"], registry=to)
 
     def render(self) -> bytes:
         """Everything in Prometheus's text format."""

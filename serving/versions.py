@@ -24,9 +24,7 @@ class VersionBoard:
         every_s: How old the list may be before it is asked for again.
     """
 
-    def __init__(
-        self, registry: Versions, clock: Callable[[], float] = time.monotonic, every_s: float = 3.0
-    ) -> None:
+    def __init__(self, registry: Versions, clock: Callable[[], float] = time.monotonic, every_s: float = 3.0) -> None:
         self._registry = registry
         self._clock = clock
         self._every_s = every_s

@@ -41,7 +41,7 @@ def wait_for(look: Callable[[], T], what: str, timeout_s: float = 60.0) -> T:
             if found:
                 return found
             last = found
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             last = error
         time.sleep(0.1)
     raise AssertionError(f"waited {timeout_s:.0f} s for {what}; the last look gave {last!r}")
@@ -61,7 +61,9 @@ def free_ports(count: int) -> list[int]:
 
 def clean_environ(home: Path, **settings: str) -> dict[str, str]:
     """The environment of a user who exported nothing but what is given."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRACKYARD_", "AIRFLOW", "MLFLOW"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("TRACKYARD_", "AIRFLOW", "MLFLOW"))
+    }
     return {**kept, "TRACKYARD_HOME": str(home), **settings}
 
 

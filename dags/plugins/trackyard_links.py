@@ -19,7 +19,7 @@ def _links(dag_id: str, run_id: str) -> dict[str, str | None]:
 
 
 def _link(ti_key: Any, which: str) -> str:
-    """A link of the run that a task instance belongs to; empty when it cannot be told, since a button decides nothing."""
+    """A link of the run that a task instance belongs to; empty when it cannot be told: a button decides nothing."""
     try:
         return _links(ti_key.dag_id, ti_key.run_id)[which] or ""
     except Exception as error:  # noqa: BLE001 - a missing button must not fail a task

@@ -34,10 +34,13 @@ for name in ("airflow_lab2", "airflow_lab2_flask"):
 for dag, module in DagContext.autoregistered_dags:
     found[dag.dag_id] = {{
         "tasks": {{t.task_id: sorted(t.downstream_task_ids) for t in dag.tasks}},
-        "timeouts": {{t.task_id: t.execution_timeout.total_seconds() if t.execution_timeout else None for t in dag.tasks}},
+        "timeouts": {{t.task_id: (t.execution_timeout and t.execution_timeout.total_seconds()) for t in dag.tasks}},
         "retries": {{t.task_id: t.retries for t in dag.tasks}},
         "teardowns": sorted(t.task_id for t in dag.tasks if t.is_teardown),
-        "params": {{k: {{"default": dag.params.get_param(k).value, "schema": dag.params.get_param(k).schema, "description": dag.params.get_param(k).description}} for k in dag.params}},
+        "params": {{
+            name: {{"default": param.value, "schema": param.schema, "description": param.description}}
+            for name, param in ((name, dag.params.get_param(name)) for name in dag.params)
+        }},
         "schedule": str(dag.schedule),
         "links": {{t.task_id: len(t.operator_extra_links) for t in dag.tasks}},
     }}

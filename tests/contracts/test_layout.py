@@ -19,7 +19,11 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 
 def test_the_mlflow_folder_does_not_hide_the_library() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import mlflow; print(mlflow.__file__)"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", "import mlflow; print(mlflow.__file__)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     assert list((ROOT / "mlflow").rglob("*.py")) == []

@@ -73,7 +73,9 @@ def test_mlflow_shows_the_run_and_the_champion(
     page.context.close()
 
 
-def test_flower_shows_the_worker(browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None]) -> None:
+def test_flower_shows_the_worker(
+    browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None]
+) -> None:
     login = running.info.logins()["flower"]
     page = _open(browser, f"{login['url']}/workers", login)
 

@@ -68,7 +68,9 @@ def test_bad_data_fails_at_once_with_one_clear_message(
     assert "Traceback" not in done.stdout + done.stderr
     assert (running.champion(), len(running.versions())) == (champion, versions)
     # Some of it the command line sees by itself, before anything is triggered.
-    ours = [run for run in running.airflow.dag_runs(PIPELINE, limit=5) if run["dag_run_id"] in done.stdout + done.stderr]
+    ours = [
+        run for run in running.airflow.dag_runs(PIPELINE, limit=5) if run["dag_run_id"] in done.stdout + done.stderr
+    ]
     for run in ours:
         run_id = run["dag_run_id"]
         assert running.finished(run_id) == "failed"

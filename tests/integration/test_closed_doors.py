@@ -74,7 +74,10 @@ def test_s3_wants_its_keys(running: RunningStack) -> None:
         "s3", endpoint_url=running.info.urls["s3"], region_name="us-east-1", config=Config(signature_version=UNSIGNED)
     )
 
-    for look in (lambda: client.list_objects_v2(Bucket="trackyard"), lambda: client.put_object(Bucket="mlflow", Key="x")):
+    for look in (
+        lambda: client.list_objects_v2(Bucket="trackyard"),
+        lambda: client.put_object(Bucket="mlflow", Key="x"),
+    ):
         with pytest.raises(ClientError, match="Access"):
             look()
 

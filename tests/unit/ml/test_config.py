@@ -1,0 +1,192 @@
+"""What pipeline.yaml, --set and the trigger form may say, and what is told of what they may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml.config import (
+    PipelineConfig,
+    config_from_trigger,
+    flatten,
+    form_defaults,
+    json_schema,
+    load_config,
+    parse_assignments,
+    parse_config,
+    resolve,
+)
+from ml.errors import Misconfigured
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_packaged_defaults_equal_the_pipeline_file() -> None:
+    assert load_config(ROOT / "pipeline.yaml") == load_config(None)
+
+
+def test_the_pipeline_file_names_every_key() -> None:
+    import yaml
+
+    written = yaml.safe_load((ROOT / "pipeline.yaml").read_text(encoding="utf-8"))
+    expected = PipelineConfig().as_dict()
+
+    def keys(value: Any, prefix: str = "") -> set[str]:
+        if not isinstance(value, dict) or prefix == "schema":
+            return {prefix}
+        return {key for name, inner in value.items() for key in keys(inner, f"{prefix}.{name}" if prefix else name)}
+
+    assert keys(written) == keys(expected)
+
+
+def test_plain_values_read_back_as_the_same_configuration() -> None:
+    config = resolve(PipelineConfig(), {"data": {"features": ["a", "b"], "positive": "yes"}, "schema": {}})
+
+    assert parse_config(config.as_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("assignment", "told"),
+    [
+        ("split.test_size=abc", 'split.test_size is "abc"'),
+        ("split.test_size=0", "greater than 0"),
+        ("split.test_size=1", "less than 1"),
+        ("split.test_size=.nan", "split.test_size is NaN"),
+        ("split.random_state=true", "split.random_state is true"),
+        ("split.random_state=1.5", "valid integer"),
+        ("split.stratify=1", "valid boolean"),
+        ("split=3", "split is 3: should be a section of keys"),
+        ("split=null", "split is null"),
+        ("split.test_sise=0.2", "unknown key split.test_sise (did you mean test_size?)"),
+        ("splitt.test_size=0.2", "unknown key splitt (did you mean split?)"),
+        ("model.parameters.penalty=l1", "unknown key model.parameters.penalty"),
+        ("model.parameters.C=-1", "model.parameters.C is -1"),
+        ("model.parameters.l1_ratio=0.5", "needs solver saga"),
+        ("model.name=a/b", "model.name"),
+        ("data.features=3", "data.features is 3: should be a list"),
+        ("data.generate.rows=5", "greater than or equal to 20"),
+        ("schema.Age.type=int", "schema.Age.type"),
+        ("schema.Age={type: number, min: 1}", "did you mean minimum?"),
+        ("schema.Age={type: number, minimum: 2, maximum: 1}", "minimum 2 is above maximum 1"),
+        ("promotion.metric=auc", "test_roc_auc"),
+        ("preprocessing.scalers=[minmax, robust]", "robust"),
+        ("notification.to=[nobody]", "'nobody' is no mail address"),
+        ('notification.to=["a@b.c\\nBcc: x@y.z"]', "is no mail address"),
+    ],
+)
+def test_what_is_not_allowed_is_named(assignment: str, told: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        resolve(PipelineConfig(), parse_assignments([assignment]))
+
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_problem_is_told_at_once() -> None:
+    with pytest.raises(Misconfigured, match=r"split\.test_size .*; .*split\.random_state"):
+        resolve(PipelineConfig(), {"split": {"test_size": "x", "random_state": "y"}})
+
+
+@pytest.mark.parametrize("word", ["nonsense", "=x", "a..b=1", ".a=1", "x=[1"])
+def test_a_word_that_is_no_assignment_is_refused(word: str) -> None:
+    with pytest.raises(Misconfigured):
+        parse_assignments([word])
+
+
+def test_assignments_are_read_as_yaml_and_merged() -> None:
+    found = parse_assignments(["split.test_size=0.2", "split.stratify=true", "data.drop=[a, b]", "data.uri=s3://b/k=v"])
+
+    assert found == {
+        "split": {"test_size": 0.2, "stratify": True},
+        "data": {"drop": ["a", "b"], "uri": "s3://b/k=v"},
+    }
+
+
+def test_a_column_name_may_hold_dots() -> None:
+    assert parse_assignments(["schema.a.b.type=number"]) == {"schema": {"a.b": {"type": "number"}}}
+
+
+def test_a_new_contract_replaces_the_old_one() -> None:
+    config = resolve(PipelineConfig(), {"schema": {"x": {"type": "number"}}})
+
+    assert list(config.contract) == ["x"]
+
+
+def test_a_date_that_yaml_made_is_the_text_that_was_written() -> None:
+    config = resolve(PipelineConfig(), parse_assignments(["data.positive=2020-01-31"]))
+
+    assert config.data.positive == "2020-01-31"
+
+
+def test_the_trigger_form_overrides_the_defaults_and_config_overrides_the_form() -> None:
+    params = {
+        "data": "s3://bucket/key.csv", "rows": 50, "test_size": 0.2, "random_state": 1, "C": 2, "max_iter": 5,
+        "model_name": "other", "note": "anything", "config": {"split": {"test_size": 0.4}},
+    }  # fmt: skip
+
+    config = config_from_trigger(PipelineConfig(), params)
+
+    assert config.data.uri == "s3://bucket/key.csv"
+    assert config.data.generate.rows == 50
+    assert (config.split.test_size, config.split.random_state) == (0.4, 1)
+    assert (config.model.name, config.model.parameters.C, config.model.parameters.max_iter) == ("other", 2.0, 5)
+
+
+@pytest.mark.parametrize(
+    "params", [{"C": "abc"}, {"C": True}, {"foo": 1}, {"config": [1]}, {"config": "x"}, {"test_size": 1}, {"rows": 1.5}]
+)
+def test_a_wrong_trigger_field_is_refused(params: dict[str, object]) -> None:
+    with pytest.raises(Misconfigured):
+        config_from_trigger(PipelineConfig(), params)
+
+
+def test_an_empty_form_leaves_the_defaults() -> None:
+    assert config_from_trigger(PipelineConfig(), {"C": None, "config": None, "note": ""}) == PipelineConfig()
+
+
+def test_the_form_defaults_are_a_trigger_that_changes_nothing() -> None:
+    defaults = form_defaults(PipelineConfig())
+    del defaults["mail_to"]
+
+    assert config_from_trigger(PipelineConfig(), defaults) == PipelineConfig()
+
+
+def test_flatten_gives_dotted_keys_and_text() -> None:
+    flat = flatten(PipelineConfig())
+
+    assert flat["split.test_size"] == "0.3"
+    assert flat["model.parameters.C"] == "1.0"
+    assert flat["data.drop"] == '["Ad Topic Line", "City", "Country", "Timestamp"]'
+    assert all(isinstance(value, str) for value in flat.values())
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(b"a: [1\n", "is not YAML"), (b"- 1\n", "holds a list"), (b"\xff\xfea", "cannot be read")]
+)
+def test_a_broken_file_is_told_in_one_line(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "pipeline.yaml"
+    path.write_bytes(content)
+
+    with pytest.raises(Misconfigured, match=told) as caught:
+        load_config(path)
+
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="does not exist"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.yaml"
+    path.write_text("# nothing\n")
+
+    assert load_config(path) == PipelineConfig()
+
+
+def test_the_json_schema_has_the_keys_of_the_file() -> None:
+    assert set(json_schema()["properties"]) == set(PipelineConfig().as_dict())

@@ -1,0 +1,154 @@
+"""Every violation of the data contract is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.config import PipelineConfig, parse_config
+from ml.contract import as_text, check, target_labels
+from ml.errors import ContractViolation
+
+RULES = {
+    "x": {"type": "number", "minimum": 0, "maximum": 100},
+    "n": {"type": "integer", "unique": True},
+    "c": {"type": "category", "allowed": ["a", "b", "c"]},
+    "y": {"type": "integer", "allowed": [0, 1]},
+}
+
+
+def table(**columns: Any) -> pd.DataFrame:
+    frame = pd.DataFrame({"x": np.arange(30.0), "n": range(30), "c": ["a", "b", "c"] * 10, "y": [0, 1] * 15})
+    return frame.assign(**columns)
+
+
+def config(schema: dict[str, Any] | None = None, **data: Any) -> PipelineConfig:
+    return parse_config({"data": {"target": "y", "drop": [], **data}, "schema": RULES if schema is None else schema})
+
+
+def violation(frame: pd.DataFrame, settings: PipelineConfig | None = None) -> str:
+    with pytest.raises(ContractViolation) as caught:
+        check(frame, settings or config(), "file.csv")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_table_that_keeps_the_contract_passes() -> None:
+    assert check(table(), config(), "file.csv").to_dict() == table().to_dict()
+
+
+def test_every_violation_is_named_with_column_rule_count_and_rows() -> None:
+    frame = table(x=[-1.0, 200.0, *range(28)], c=["z"] * 7 + ["a"] * 23).drop(columns="n")
+
+    told = violation(frame)
+
+    assert "column 'n' is missing" in told
+    assert "column 'x' breaks the rule 'at least 0' 1 times: -1.0 (row 1)" in told
+    assert "column 'x' breaks the rule 'at most 100' 1 times: 200.0 (row 2)" in told
+    assert "column 'c' breaks the rule 'one of a, b, c' 7 times: z (row 1, 2, 3, 4, 5, ...)" in told
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"x": ["?", *range(29)]}, "column 'x' breaks the rule 'type number' 1 times: '?' (row 1)"),
+        ({"x": [np.inf, *range(29)]}, "breaks the rule 'type number' 1 times: 'inf'"),
+        ({"x": [None, *range(29)]}, "breaks the rule 'no missing value' 1 times (row 1)"),
+        ({"x": pd.date_range("2020", periods=30)}, "breaks the rule 'type number' 30 times"),
+        ({"n": [0.5, *range(29)]}, "breaks the rule 'type integer' 1 times: '0.5'"),
+        ({"n": [5] * 30}, "breaks the rule 'no value twice'"),
+        ({"y": [0, 1] * 14 + [0, None]}, "the target 'y' has 1 missing values (row 30)"),
+        ({"y": [1] * 30}, "the target 'y' has 1 different values (1), not two"),
+        ({"y": [0, 1, 2] * 10}, "3 different values"),
+        ({"y": [1] + [0] * 29}, "one class of the target 'y' has 1 row"),
+    ],
+)
+def test_a_violation_is_told(columns: dict[str, Any], told: str) -> None:
+    assert told in violation(table(**columns))
+
+
+def test_a_missing_target_names_the_columns_there_are() -> None:
+    assert "the target column 'y' is missing (the columns are 'x', 'n', 'c')" in violation(table().drop(columns="y"))
+
+
+def test_too_few_rows_are_told() -> None:
+    assert "10 rows where training needs at least 20" in violation(table().head(10))
+
+
+def test_without_a_contract_the_target_and_infinite_numbers_are_checked_all_the_same() -> None:
+    told = violation(table(x=[np.inf, *range(29)], y=[1] * 30), config(schema={}))
+
+    assert "column 'x' breaks the rule 'finite numbers'" in told
+    assert "the target 'y' has 1 different values" in told
+
+
+def test_a_listed_feature_must_be_there_and_may_not_be_the_target() -> None:
+    told = violation(table(), config(schema={}, features=["x", "q", "y"]))
+
+    assert "the feature 'q' is missing" in told
+    assert "the target 'y' is listed as a feature" in told
+
+
+def test_a_positive_label_that_no_row_has_is_told() -> None:
+    assert "no row has the positive label 'maybe'" in violation(table(), config(positive="maybe"))
+
+
+def test_numbers_written_as_text_and_truth_values_become_numbers() -> None:
+    rules = {"x": {"type": "number"}, "f": {"type": "boolean", "nullable": True}, "g": {"type": "boolean"}}
+    frame = table(x=[str(i) for i in range(30)], f=["True", None, "false"] * 10, g=[True, False] * 15)
+
+    checked = check(frame, config(schema=rules), "file.csv")
+
+    assert checked["x"].tolist() == list(range(30))
+    assert checked["f"].dropna().tolist() == [1.0, 0.0] * 10
+    assert checked["g"].dtype == "int64"
+
+
+def test_the_table_that_was_given_is_left_as_it_was() -> None:
+    frame = table(x=[str(i) for i in range(30)])
+    before = frame.copy()
+
+    check(frame, config(), "file.csv")
+
+    pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive", "expected"),
+    [
+        ([0, 1], None, (0, 1)),
+        ([0, 1], 0, (1, 0)),
+        ([True, False], None, (False, True)),
+        ([0, 1], True, (0, 1)),
+        (["yes", "no"], None, ("no", "yes")),
+        (["yes", "no"], "no", ("yes", "no")),
+        (["A", "b"], None, ("A", "b")),
+        ([1, 2], "1", (2, 1)),
+    ],
+)
+def test_the_positive_label_is_the_one_asked_for_or_the_greater(
+    labels: list[Any], positive: Any, expected: tuple[Any, Any]
+) -> None:
+    assert target_labels(pd.DataFrame({"y": labels * 2}), config(positive=positive)) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 2], ["1", "2"]),
+        ([1.0, None], ["1", None]),
+        ([3.0, 3.5], ["3", "3.5"]),
+        (["a", None], ["a", None]),
+        ([True, False], ["True", "False"]),
+        (pd.array([1, None], dtype="Int64"), ["1", None]),
+        ([None, None], [None, None]),
+    ],
+)
+def test_the_same_code_is_the_same_text_however_pandas_holds_it(values: Any, expected: list[str | None]) -> None:
+    found = as_text(pd.Series(values))
+
+    assert [None if value is np.nan else value for value in found] == expected
+    assert found.dtype == object

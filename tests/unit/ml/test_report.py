@@ -1,0 +1,75 @@
+"""What people are told of a run, whatever the run was called and whatever its error said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ml.errors import ContractViolation
+from ml.report import RunReport, describe, html, note, subject, text
+
+EVIL = '<script>alert("x")</script>'
+GOOD = RunReport(
+    "Airflow_Lab2", "manual__1", True, "ad-click", "3", True, "there was no champion before it",
+    {"test_accuracy": 0.97}, links={"Run in MLflow": "http://m/#/runs/1"},
+)  # fmt: skip
+BAD = replace(
+    GOOD, succeeded=False, version=None, is_champion=False, metrics={}, failed_task="load_data_task",
+    message="file.csv is empty",
+)  # fmt: skip
+
+
+def test_a_success_tells_version_decision_reason_metrics_and_links() -> None:
+    assert subject(GOOD) == "[Trackyard] ad-click version 3: champion (manual__1)"
+    for told in (html(GOOD), text(GOOD)):
+        for part in (
+            "ad-click version 3 is champion",
+            "no champion before it",
+            "test_accuracy",
+            "0.970000",
+            "http://m/#",
+        ):
+            assert part in told
+
+
+def test_a_version_that_was_not_promoted_is_told_so() -> None:
+    report = replace(GOOD, is_champion=False)
+
+    assert "not promoted" in subject(report)
+    assert "was not promoted" in text(report)
+
+
+def test_a_failure_tells_task_and_message() -> None:
+    assert subject(BAD) == "[Trackyard] ad-click: run failed at load_data_task (manual__1)"
+    for told in (html(BAD), text(BAD)):
+        for part in ("load_data_task", "file.csv is empty", "the champion is what it was"):
+            assert part in told
+
+
+def test_a_subject_is_one_line_of_at_most_two_hundred_characters() -> None:
+    found = subject(replace(GOOD, run_id="a\r\nBcc: x@y.z\n" + "b" * 500))
+
+    assert len(found) == 200
+    assert "\r" not in found
+    assert "\n" not in found
+
+
+def test_html_is_escaped_everywhere() -> None:
+    for report in (
+        replace(GOOD, run_id=EVIL, model=EVIL, reason=EVIL, metrics={EVIL: 1.0}, links={EVIL: f'http://x/"{EVIL}'}),
+        replace(BAD, dag_id=EVIL, failed_task=EVIL, message=EVIL),
+    ):
+        assert "<script" not in html(report)
+        assert 'x/"' not in html(report)
+
+
+def test_a_note_keeps_markup_out() -> None:
+    told = note(replace(GOOD, run_id="a`b"), "[click](javascript:x) <img src=x>")
+
+    assert "<img" not in told
+    assert "\\[click]" in told
+    assert "[Run in MLflow](http://m/#/runs/1)" in told
+
+
+def test_an_error_of_ours_speaks_for_itself_and_a_foreign_one_with_its_type() -> None:
+    assert describe(ContractViolation("two\nlines")) == "two lines"
+    assert describe(KeyError("x")) == "KeyError: 'x'"
