@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 MODULES: tuple[str, ...] = (
     "boto3",
     "botocore.exceptions",
+    "encodings.utf_8_sig",
     "git",
     "httpx",
     "matplotlib.backends.backend_agg",

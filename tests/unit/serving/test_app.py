@@ -1,0 +1,204 @@
+"""Every route, with servers that answer and with none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from ml.load import LoadedModel, load_folder
+from serving import ServingSettings, create_app
+from serving.champion import ModelHolder
+from serving.pipeline import PipelineBoard
+from tests.unit.serving.conftest import Airflow
+from tests.unit.serving.test_champion import Registry
+from tests.unit.serving.test_scoring import ROW
+
+ROUTES = ("/success", "/failure", "/dashboard", "/health", "/ready", "/status", "/openapi.json", "/docs", "/metrics")
+
+
+class Service:
+    """The service with boards of the test's own."""
+
+    def __init__(self, settings: ServingSettings, folder: Path, tags: dict[str, str]) -> None:
+        self.airflow = Airflow()
+        self.registry = Registry(folder, tags)
+        self.board = PipelineBoard(self.airflow, "Airflow_Lab2")
+        self.holder = ModelHolder(self.registry, "ad-click", settings.state_dir)
+        self.app = create_app(settings, board=self.board, holder=self.holder, start_background=False)
+        self.client: FlaskClient = self.app.test_client()
+
+    def refresh(self) -> None:
+        self.board.refresh()
+        self.holder.refresh()
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.get("/status").json
+        return found
+
+
+@pytest.fixture
+def service(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Service:
+    return Service(settings, folder, tags)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("known", [True, False])
+def test_no_route_fails_whatever_is_known(service: Service, route: str, known: bool) -> None:
+    if known:
+        service.airflow.add("run_1", "success")
+        service.registry.aliases_now = {"champion": "7"}
+        service.refresh()
+
+    answer = service.client.get(route)
+
+    assert answer.status_code == (503 if route == "/ready" and not known else 200)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(("state", "page"), [("success", "/success"), ("failed", "/failure")])
+def test_the_root_leads_to_how_the_last_run_ended(service: Service, state: str, page: str) -> None:
+    service.airflow.add("earlier", "failed" if state == "success" else "success")
+    service.airflow.add("last", state)
+    service.airflow.add("under_way", "running")
+    service.refresh()
+
+    assert service.client.get("/").headers["Location"] == page
+
+
+def test_the_root_claims_no_success_before_any_run(service: Service) -> None:
+    service.refresh()
+
+    assert service.client.get("/").headers["Location"] == "/failure"
+    assert "No run has finished yet" in service.client.get("/failure").text
+
+
+def test_the_page_of_success_does_not_claim_it_after_a_failure(service: Service) -> None:
+    service.airflow.add("bad", "failed")
+    service.refresh()
+
+    page = service.client.get("/success").text
+
+    assert "The last run failed" in page
+    assert "The last run succeeded" not in page
+
+
+def test_status_tells_the_last_run_what_runs_and_the_model(service: Service) -> None:
+    service.airflow.add("done", "success")
+    service.airflow.add("under_way", "running")
+    service.registry.aliases_now = {"champion": "7", "challenger": "8"}
+    service.refresh()
+
+    found = service.status()
+
+    assert found["pipeline"]["last_run"]["dag_run_id"] == "done"
+    assert found["pipeline"]["running"][0]["at"] == ["load_data_task"]
+    assert (found["model"]["name"], found["model"]["version"]) == ("ad-click", "7")
+    assert found["model"]["aliases"] == ["champion"]
+    assert found["upstream"]["airflow"]["ok"]
+    assert found["upstream"]["mlflow"]["ok"]
+
+
+def test_an_upstream_that_is_down_leaves_the_last_state_and_the_reason(service: Service) -> None:
+    service.airflow.add("done", "success")
+    service.registry.aliases_now = {"champion": "7"}
+    service.refresh()
+    service.airflow.error = RuntimeError("no <b>route</b> to host")
+    service.registry.error = RuntimeError("gone")
+    service.refresh()
+
+    answer = service.client.get("/status")
+
+    assert answer.status_code == 200
+    assert answer.json["pipeline"]["last_run"]["dag_run_id"] == "done"
+    assert answer.json["model"]["version"] == "7"
+    assert answer.json["upstream"]["airflow"] | {"url": "", "age_s": 0} == {
+        "ok": False, "url": "", "age_s": 0, "error": "no <b>route</b> to host",
+    }  # fmt: skip
+    assert "<b>route</b>" not in service.client.get("/success").text
+
+
+def test_names_of_runs_are_escaped(service: Service) -> None:
+    service.airflow.add("<img src=x onerror=alert(1)>", "success")
+    service.refresh()
+
+    for route in ("/success", "/dashboard"):
+        assert "<img" not in service.client.get(route).text
+
+
+def test_predict_answers_with_the_version_in_body_and_headers(service: Service) -> None:
+    service.registry.aliases_now = {"champion": "7"}
+    service.refresh()
+
+    answer = service.client.post("/predict", json={"rows": [ROW]})
+
+    assert answer.status_code == 200
+    assert answer.json["model"] == {"name": "ad-click", "version": "7"}
+    assert (answer.headers["X-Model-Name"], answer.headers["X-Model-Version"]) == ("ad-click", "7")
+
+
+def test_predict_without_a_model_says_so(service: Service) -> None:
+    answer = service.client.post("/predict", json={"rows": [ROW]})
+
+    assert answer.status_code == 503
+    assert answer.json["error"]["code"] == "no_model"
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read(service: Service) -> None:
+    service.registry.aliases_now = {"champion": "7"}
+    service.refresh()
+
+    answer = service.client.post("/predict", data=b"x" * 300_000, content_type="application/json")
+
+    assert answer.status_code == 413
+    assert answer.json["error"]["problems"][0]["field"] == "body"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("POST", "/status", 405)])
+def test_other_errors_are_json_too(service: Service, method: str, path: str, status: int) -> None:
+    answer = service.client.open(path, method=method)
+
+    assert answer.status_code == status
+    assert set(answer.json["error"]) == {"code", "message", "problems"}
+
+
+def test_pages_answer_json_to_those_who_ask_for_it(service: Service) -> None:
+    service.airflow.add("done", "success")
+    service.refresh()
+
+    answer = service.client.get("/success", headers={"Accept": "application/json"})
+
+    assert answer.json["pipeline"]["last_run"]["dag_run_id"] == "done"
+
+
+def test_the_description_names_every_route(service: Service) -> None:
+    described = set(service.client.get("/openapi.json").json["paths"])
+    routes = {rule.rule for rule in service.app.url_map.iter_rules() if not rule.rule.startswith("/static")}
+
+    assert described == routes
+
+
+def test_metrics_count_by_route_and_not_by_path(service: Service) -> None:
+    service.client.get("/health")
+    service.client.get("/nothing/at/all")
+
+    text = service.client.get("/metrics").text
+
+    assert 'trackyard_requests_total{route="/health",status="200"} 1.0' in text
+    assert "nothing" not in text
+
+
+def test_the_example_of_the_description_can_be_sent(
+    service: Service, folder: Path, tags: dict[str, str], model: LoadedModel
+) -> None:
+    service.registry.aliases_now = {"champion": "7"}
+    service.refresh()
+    document = service.client.get("/openapi.json").json
+
+    example = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"]
+
+    assert service.client.post("/predict", json=example).status_code == 200
+    assert load_folder(folder, name="a", version="1", run_id="", tags=tags).inputs == model.inputs

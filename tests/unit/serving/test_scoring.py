@@ -1,0 +1,127 @@
+"""Requests that can be answered, and what is said of those that cannot."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ml.load import LoadedModel, frame_of
+from serving.scoring import RequestRefused, parse, score
+
+ROW = {"Daily Time Spent on Site": 68.9, "Age": 35, "Area Income": 61833.9, "Daily Internet Usage": 256.1, "Male": 0}
+
+
+def body(*rows: object) -> bytes:
+    return json.dumps({"rows": list(rows)}).encode()
+
+
+def refused(content: bytes, kind: str = "application/json", model: LoadedModel | None = None) -> RequestRefused:
+    with pytest.raises(RequestRefused) as caught:
+        rows = parse(content, kind, 100)
+        assert model is not None
+        score(model, rows)
+    return caught.value
+
+
+def test_predictions_are_those_of_sklearn(model: LoadedModel) -> None:
+    rows = [ROW, {**ROW, "Age": 60, "Daily Internet Usage": 110.0}]
+
+    found = score(model, parse(body(*rows), "application/json; charset=utf-8", 100))
+
+    expected = model.pipeline.predict_proba(frame_of(model, rows))[:, 1]
+    assert found["probabilities"] == expected.tolist()
+    assert found["predictions"] == model.pipeline.predict(frame_of(model, rows)).tolist()
+    assert found["model"] == {"name": "ad-click", "version": "7"}
+    assert "ignored_fields" not in found
+
+
+def test_unknown_fields_are_ignored_and_named(model: LoadedModel) -> None:
+    found = score(model, parse(body({**ROW, "City": "x", "Zip": 1}), "application/json", 100))
+
+    assert found["ignored_fields"] == ["City", "Zip"]
+
+
+def test_csv_gives_what_json_gives(model: LoadedModel) -> None:
+    header, values = ",".join(ROW), ",".join(map(str, ROW.values()))
+
+    found = score(model, parse(f"\ufeff{header}\n{values}\n".encode(), "text/csv", 100))
+
+    assert found["probabilities"] == score(model, [ROW])["probabilities"]
+
+
+@pytest.mark.parametrize("value", [None, "35", True, [], {}, "", "NaN"])
+def test_a_value_that_is_no_number_is_named(model: LoadedModel, value: object) -> None:
+    error = refused(body(ROW, {**ROW, "Age": value}), model=model)
+
+    assert error.status == 422
+    assert (error.problems[0]["row"], error.problems[0]["field"]) == (1, "Age")
+    assert "number" in error.problems[0]["rule"]
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400])
+def test_numbers_that_are_not_finite_are_refused(model: LoadedModel, text: str) -> None:
+    error = refused(body(ROW).replace(b": 35", f": {text}".encode()), model=model)
+
+    assert error.status == 422
+    assert error.problems[0]["field"] == "Age"
+
+
+def test_a_missing_field_is_named(model: LoadedModel) -> None:
+    error = refused(body({name: value for name, value in ROW.items() if name != "Male"}), model=model)
+
+    assert error.problems == [{"row": 0, "field": "Male", "rule": "required"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"", "application/json", 400),
+        (b"{", "application/json", 400),
+        (b"\xff\xfe", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b"null", "application/json", 422),
+        (b"[]", "application/json", 422),
+        (b'"rows"', "application/json", 422),
+        (b'{"rows": {}}', "application/json", 422),
+        (b'{"rows": []}', "application/json", 422),
+        (b'{"rows": [1]}', "application/json", 422),
+        (b'{"rows": [[]]}', "application/json", 422),
+        (b'{"rows": [{}]}', "application/json", 422),
+        (body(*[ROW] * 101), "application/json", 413),
+        (b"", "text/csv", 422),
+        (b"Age\n", "text/csv", 422),
+        (b"Age,Age\n1,2\n", "text/csv", 400),
+        (b"Age,Male\n1\n", "text/csv", 400),
+        (b'Age\n"1\n', "text/csv", 400),
+        (b"\xff\n1\n", "text/csv", 400),
+        (b"Age\nold\n", "text/csv", 422),
+        (body(ROW), "", 415),
+        (body(ROW), "application/xml", 415),
+        (body(ROW), "multipart/form-data", 415),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_a_reason(
+    model: LoadedModel, content: bytes, kind: str, status: int
+) -> None:
+    error = refused(content, kind, model)
+
+    assert error.status == status
+    assert error.message
+    assert "\n" not in error.message
+
+
+def test_many_wrong_rows_are_told_of_up_to_a_limit(model: LoadedModel) -> None:
+    error = refused(body(*[{**ROW, "Age": None}] * 90), model=model)
+
+    assert len(error.problems) == 20
+
+
+def test_text_fields_take_text_and_null_only(model: LoadedModel) -> None:
+    texts: Any = LoadedModel(**{**vars(model), "inputs": {"colour": "string"}})
+
+    for wrong in (1, True, [], "x" * 2000):
+        with pytest.raises(RequestRefused) as caught:
+            score(texts, [{"colour": wrong}])
+        assert caught.value.problems[0]["field"] == "colour"
