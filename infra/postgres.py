@@ -69,12 +69,18 @@ def create(data_dir: Path, credentials: Credentials) -> None:
             as_server_account([binary("initdb"), *arguments]), capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
-            raise PipelineError(f"PostgreSQL could not make its data folder {data_dir}: {last[0]}")
+            raise PipelineError(f"PostgreSQL could not make its data folder {data_dir}: {_reason(done.stderr)}")
         building.rename(data_dir)
     finally:
         password_file.unlink(missing_ok=True)
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _reason(log: str) -> str:
+    """The line of a log that says what went wrong; the last ones tell of the tidying up after it."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    telling = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:", "could not"))]
+    return next(iter([*telling, *reversed(lines)]), "it left no message")
 
 
 def server_account() -> pwd.struct_passwd | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ml.errors import TrackerDown, Unavailable
+from ml.errors import Misconfigured, TrackerDown, Unavailable
 
 TAG = "serving.rollout"
 _REGISTRY = "/api/2.0/mlflow/registered-models"
@@ -31,7 +31,14 @@ class Services:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Services:
-        """Reads the addresses, the MLflow account, and the start command, which may be missing."""
+        """Reads the addresses, the MLflow account, and the start command, which may be missing.
+
+        Raises:
+            Misconfigured: An address is not set; it is named.
+        """
+        missing = [name for name in ("TRACKYARD_SERVING_URL", "MLFLOW_TRACKING_URI") if not environ.get(name)]
+        if missing:
+            raise Misconfigured(f"{', '.join(missing)} is not set: the stack sets it for its parts")
         username = environ.get("MLFLOW_TRACKING_USERNAME")
         login = (username, environ.get("MLFLOW_TRACKING_PASSWORD", "")) if username else None
         return cls(

@@ -39,7 +39,9 @@ class Server:
         return self._answer(request)
 
 
-def client(server: Callable[[httpx.Request], httpx.Response], clock: Callable[[], float] = lambda: NOW) -> AirflowClient:
+def client(
+    server: Callable[[httpx.Request], httpx.Response], clock: Callable[[], float] = lambda: NOW
+) -> AirflowClient:
     return AirflowClient("http://airflow", "me", "secret", clock=clock, transport=httpx.MockTransport(server))
 
 

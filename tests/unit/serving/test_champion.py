@@ -80,9 +80,7 @@ def test_the_version_that_the_alias_points_to_goes_live(holder: ModelHolder, reg
     assert (holder.reloads, registry.fetched) == (2, 2)
 
 
-def test_a_version_that_is_refused_leaves_the_old_one(
-    holder: ModelHolder, registry: Registry, clock: Clock
-) -> None:
+def test_a_version_that_is_refused_leaves_the_old_one(holder: ModelHolder, registry: Registry, clock: Clock) -> None:
     registry.aliases_now = {"champion": "1"}
     holder.refresh()
     registry.aliases_now, registry.fetch_error = {"champion": "2"}, HashMismatch("version 2: its file was changed")

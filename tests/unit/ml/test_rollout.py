@@ -1,0 +1,143 @@
+"""Which rollout is live, and when a service counts as silent; the service and MLflow are small real servers here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from ml import rollout
+from ml.errors import Misconfigured, Unavailable
+
+
+class Both:
+    """The service and MLflow behind one address, answering what a test sets."""
+
+    def __init__(self) -> None:
+        self.served: dict[str, Any] = {"name": "m", "version": "2"}
+        self.champion: str | None = "2"
+        self.tags: dict[str, str] = {}
+        self.is_up = True
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path.startswith("/api/"):
+                    aliases = [{"alias": "champion", "version": outer.champion}] if outer.champion else []
+                    tags = [{"key": key, "value": value} for key, value in outer.tags.items()]
+                    self._answer({"registered_model": {"name": "m", "aliases": aliases, "tags": tags}})
+                elif outer.is_up:
+                    self._answer({"model": outer.served})
+                else:
+                    self.send_error(500)
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.tags[body["key"]] = body["value"]
+                self._answer({})
+
+            def _answer(self, value: object) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(json.dumps(value).encode())
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        url = f"http://127.0.0.1:{self.server.server_port}"
+        self.services = rollout.Services(url, url, ("me", "secret"))
+
+
+@pytest.fixture
+def both() -> Iterator[Both]:
+    found = Both()
+    thread = threading.Thread(target=found.server.serve_forever, daemon=True)
+    thread.start()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+class Clock:
+    """Seconds that pass when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_rollout_of_a_served_champion_becomes_the_live_one(both: Both) -> None:
+    live = rollout.roll_out("r1", both.services)
+
+    assert live == {"name": "m", "version": "2", "url": both.services.serving_url}
+    assert both.tags == {rollout.TAG: "r1"}
+
+
+@pytest.mark.parametrize(("champion", "told"), [("3", "not champion 3"), (None, "no champion")])
+def test_a_rollout_waits_for_the_champion_and_then_says_how_far_it_came(
+    both: Both, champion: str | None, told: str
+) -> None:
+    both.champion = champion
+    clock = Clock()
+
+    with pytest.raises(Unavailable, match=told):
+        rollout.roll_out("r1", both.services, patience_s=5, clock=clock, sleep=clock.sleep)
+
+    assert clock.now > 5
+    assert both.tags == {}
+
+
+def look(watch: rollout.Watch) -> dict[str, str] | None:
+    return asyncio.run(watch.look())
+
+
+def test_a_newer_rollout_takes_over(both: Both) -> None:
+    watch = rollout.Watch("r1", "m", both.services)
+    both.tags[rollout.TAG] = "r1"
+    assert look(watch) is None
+
+    both.tags[rollout.TAG] = "r2"
+
+    assert look(watch) == {"end": "taken over", "detail": "rollout r2 took over"}
+
+
+def test_a_service_is_silent_after_a_minute_and_not_before(both: Both) -> None:
+    clock = Clock()
+    watch = rollout.Watch("r1", "m", both.services, clock=clock)
+    both.is_up = False
+    clock.now = 59
+    assert look(watch) is None
+
+    clock.now = 60
+    ended = look(watch)
+
+    assert ended
+    assert ended["end"] == "silent"
+    assert "60 s" in ended["detail"]
+
+
+def test_an_answer_starts_the_minute_anew(both: Both) -> None:
+    clock = Clock()
+    watch = rollout.Watch("r1", "m", both.services, clock=clock)
+    clock.now = 50
+    assert look(watch) is None
+    both.is_up = False
+    clock.now = 100
+
+    assert look(watch) is None
+
+
+def test_addresses_that_are_not_set_are_named() -> None:
+    with pytest.raises(Misconfigured, match="TRACKYARD_SERVING_URL"):
+        rollout.Services.from_env({})
