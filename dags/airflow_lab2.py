@@ -19,8 +19,9 @@ GIVE_UP = ExceptionRetryPolicy(
 )
 DEFAULTS = steps.form_defaults()
 FORM = {
+    # Airflow's form takes an empty field for null, and for nothing else.
     "data": Param(
-        DEFAULTS["data"], type="string", title="Data set", pattern="^(s3://.+)?$",
+        DEFAULTS["data"] or None, type=["null", "string"], title="Data set", pattern="^(s3://.+)?$",
         description="An s3:// address of a CSV or Parquet file (`trackyard data add FILE` prints one). "
         "Empty: the generated default data set.",
     ),
@@ -53,7 +54,7 @@ FORM = {
         description="Any keys of pipeline.yaml as JSON; they win over the fields above. "
         'For example {"split": {"stratify": true}}.',
     ),
-    "note": Param("", type="string", maxLength=1000, title="Note", description="Kept with the run."),
+    "note": Param(None, type=["null", "string"], maxLength=1000, title="Note", description="Kept with the run."),
 }  # fmt: skip
 
 

@@ -109,7 +109,10 @@ def as_server_account(arguments: Sequence[str]) -> list[str]:
         raise PipelineError("PostgreSQL does not run as root and 'setpriv' is missing: run this as another user")
     allowed = _passing_capability()
     caps = [f"--inh-caps=-all,+{allowed}", f"--ambient-caps=-all,+{allowed}"]
-    return [setpriv, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", *caps, *arguments]
+    # Without this bit the kernel leaves capabilities out of account where a program asks whether it may read a file.
+    bits = "--securebits=+no_setuid_fixup"
+    ids = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+    return [setpriv, bits, *ids, *caps, *arguments]
 
 
 def _passing_capability() -> str:

@@ -181,7 +181,8 @@ def configuration(plan: Plan, socket: Path, pid_file: Path) -> str:
         sections.append(
             f"[program:{part.name}]\ncommand = {command}\ndirectory = {plan.settings.root}\n"
             "autostart = false\nautorestart = true\nstartsecs = 2\nstartretries = 100000\n"
-            f"stopsignal = {part.stop_signal}\nstopwaitsecs = {part.stop_s}\nstopasgroup = {_stops_as_group(part.name)}\nkillasgroup = true\n"
+            f"stopsignal = {part.stop_signal}\nstopwaitsecs = {part.stop_s}\n"
+            f"stopasgroup = {_stops_as_group(part.name)}\nkillasgroup = true\n"
             f"stdout_logfile = {logs}/{part.name}.log\nredirect_stderr = true\n"
             "stdout_logfile_maxbytes = 10MB\nstdout_logfile_backups = 3"
         )

@@ -64,6 +64,7 @@ def create_app(
     }
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.jinja_env.filters["moment"] = _moment
     app.register_blueprint(pages)
     app.register_error_handler(RequestRefused, _refused)
     app.register_error_handler(HTTPException, _http_error)
@@ -74,6 +75,11 @@ def create_app(
         keep_refreshing(holder.refresh, CHAMPION_POLL_S, "champion")
         keep_refreshing(board.refresh, PIPELINE_POLL_S, "pipeline")
     return app
+
+
+def _moment(text: str | None) -> str:
+    """A time of Airflow's, for people: to the second, in UTC; the page's own clock would be another one."""
+    return f"{text[:19].replace('T', ' ')} UTC" if text else ""
 
 
 def _part(name: str) -> Any:

@@ -108,7 +108,7 @@ def test_the_form_has_typed_fields_with_defaults_and_descriptions(parsed: dict[s
     defaults = config.form_defaults(config.load_config(ROOT / "pipeline.yaml"))
     for name, value in defaults.items():
         if name in params:
-            assert params[name]["default"] == value
+            assert params[name]["default"] == (value or None)
 
 
 def test_the_form_and_the_configuration_know_the_same_fields(parsed: dict[str, Any]) -> None:

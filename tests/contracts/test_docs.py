@@ -44,7 +44,7 @@ def test_the_readme_leads_to_files_that_exist() -> None:
 def test_the_readme_names_commands_and_targets_that_exist() -> None:
     readme = _read("README.md")
     makefile = _read("Makefile")
-    from infra.cli import app
+    from infra.cli.app import app
 
     names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     names |= {group.name for group in app.registered_groups}

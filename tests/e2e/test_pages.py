@@ -43,7 +43,7 @@ def test_airflow_shows_the_run_and_its_tasks(
     page.context.close()
 
 
-def test_airflow_offers_the_trigger_form(
+def test_airflows_form_triggers_a_run(
     browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None]
 ) -> None:
     page = _airflow(browser, running, f"/dags/{PIPELINE}")
@@ -53,6 +53,14 @@ def test_airflow_offers_the_trigger_form(
         page.get_by_text(title, exact=False).first.wait_for()
 
     shot(page, "airflow-trigger")
+    before = {run["dag_run_id"] for run in running.airflow.dag_runs(PIPELINE, limit=100)}
+    page.get_by_role("dialog").get_by_role("button", name="Trigger").click()
+
+    def new() -> set[str]:
+        return {run["dag_run_id"] for run in running.airflow.dag_runs(PIPELINE, limit=100)} - before
+
+    (run_id,) = wait_for(new, "the run that the form asked for")
+    assert running.finished(run_id) == "success"
     page.context.close()
 
 
@@ -70,6 +78,24 @@ def test_mlflow_shows_the_run_and_the_champion(
     page.goto(f"{login['url']}/#/models/ad-click")
     page.get_by_text("champion").first.wait_for()
     shot(page, "mlflow-model")
+    page.context.close()
+
+
+def test_a_version_promoted_in_mlflow_by_hand_is_served(browser: Any, running: RunningStack, shown_run: str) -> None:
+    (version,) = running.versions(shown_run)
+    number = str(version.version)
+    running.mlflow.delete_registered_model_alias("ad-click", "champion")
+    login = running.info.logins()["mlflow"]
+    page = _open(browser, f"{login['url']}/#/models/ad-click/versions/{number}", login)
+    # The pencil beside the aliases opens the window in which they are written.
+    page.get_by_role("button", name="Edit aliases").or_(page.get_by_label("Edit aliases")).first.click()
+    page.get_by_role("dialog").get_by_role("combobox").fill("champion")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Save aliases").click()
+
+    wait_for(lambda: running.champion() == number, "the alias to be moved", 30)
+
+    wait_for(lambda: running.status()["model"]["version"] == number, "the version to be served", 15)
     page.context.close()
 
 

@@ -74,7 +74,8 @@ class Airflow:
             0,
             {
                 "dag_run_id": run_id, "state": state, "run_after": f"2026-01-01T00:00:{len(self.runs):02}Z",
-                "start_date": "2026-01-01T00:00:00Z", "end_date": None if state == "running" else "2026-01-01T00:00:09Z",
+                "start_date": "2026-01-01T00:00:00Z",
+                "end_date": None if state == "running" else "2026-01-01T00:00:09Z",
                 "duration": 9.0, "triggered_by": "rest_api",
             },
         )  # fmt: skip
