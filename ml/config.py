@@ -186,9 +186,18 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         # The contract is one thing: a new one replaces the old, rather than adding columns to it.
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key != "schema"
+        nested = (
+            isinstance(value, Mapping)
+            and isinstance(merged.get(key), Mapping)
+            and not (key == "schema" and _is_whole_contract(value))
+        )
         merged[key] = _merge(merged[key], value) if nested else value
     return merged
+
+
+def _is_whole_contract(value: Mapping[str, Any]) -> bool:
+    """Whether these are whole rules, each with its type, rather than single words about rules that are there."""
+    return all(isinstance(rule, Mapping) and "type" in rule for rule in value.values())
 
 
 def _flat(prefix: str, value: Any) -> Iterable[tuple[str, str]]:

@@ -6,11 +6,25 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from infra import stack
 from infra.settings import Settings
 from tests.support import RunningStack, Silent, clean_environ, port_settings, real_data
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests that share a stack together where `make test` spreads the tests over two processes."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in _STACKS:
+            item.add_marker(pytest.mark.xdist_group(_STACKS[folder]))
+    # What takes longest starts first.
+    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] not in _STACKS)
+
+
+_STACKS = {"integration": "used", "e2e": "used", "faults": "broken"}
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +36,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     try:
         info = stack.up(settings, Silent())
         os.environ.update(info.client_environ())
+        mlflow.set_tracking_uri(info.urls["mlflow"])
         yield RunningStack(settings, info)
     finally:
         os.environ.clear()

@@ -107,9 +107,10 @@ class RunningStack:
 
     @cached_property
     def mlflow(self) -> Any:
-        from mlflow import MlflowClient
+        from ml import tracking
 
-        return MlflowClient(self.info.urls["mlflow"])
+        # MLflow asks the process's own address for some files, whatever the client was given.
+        return tracking.client(self.info.urls["mlflow"])
 
     def url(self, path: str) -> str:
         return self.info.urls["serving"] + path

@@ -190,3 +190,20 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
 
 def test_the_json_schema_has_the_keys_of_the_file() -> None:
     assert set(json_schema()["properties"]) == set(PipelineConfig().as_dict())
+
+
+def test_one_word_about_a_rule_leaves_the_rest_of_the_contract() -> None:
+    base = load_config(None)
+
+    changed = resolve(base, parse_assignments(["schema.Age.maximum=50"]))
+
+    assert changed.contract["Age"].maximum == 50
+    assert changed.contract["Age"].type == base.contract["Age"].type
+    assert set(changed.contract) == set(base.contract)
+
+
+def test_a_whole_contract_replaces_the_old_one() -> None:
+    changed = resolve(load_config(None), {"schema": {"x": {"type": "number"}}})
+
+    assert set(changed.contract) == {"x"}
+    assert resolve(changed, {"schema": {}}).contract == {}
