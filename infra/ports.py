@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 from collections.abc import Callable, Mapping
@@ -60,7 +61,7 @@ def choose(settings: Settings, say: Callable[[str], None], free: Callable[[int],
         if port is not None:
             _check_set(name, port, chosen, free)
             chosen[name] = port
-    for name, default in {**DEFAULT_PORTS, **INTERNAL_PORTS}.items():
+    for name, default in {**DEFAULT_PORTS, **_internal(settings)}.items():
         if name in chosen:
             continue
         wanted = before.get(name, default)
@@ -72,6 +73,14 @@ def choose(settings: Settings, say: Callable[[str], None], free: Callable[[int],
             )
     write_private(settings.ports_file, json.dumps(chosen, indent=1))
     return chosen
+
+
+def _internal(settings: Settings) -> dict[str, int]:
+    """Where the internal ports are looked for: each home has a range of its own, so that two stacks that start at the
+    same moment do not both find the same port free. The range ends below the ports that systems give to clients.
+    """
+    first = 20000 + 10 * (int(hashlib.sha256(str(settings.home).encode()).hexdigest(), 16) % 1200)
+    return {name: first + number for number, name in enumerate(INTERNAL_PORTS)}
 
 
 def _check_set(name: str, port: int, chosen: Mapping[str, int], free: Callable[[int], bool]) -> None:

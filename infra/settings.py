@@ -25,17 +25,7 @@ DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
 )
 """The ports that have a setting, `TRACKYARD_<NAME>_PORT`, and their defaults."""
 
-INTERNAL_PORTS: Mapping[str, int] = MappingProxyType(
-    {
-        "s3_grpc": 19010,
-        "s3_master": 19001,
-        "s3_master_grpc": 19011,
-        "s3_volume": 19002,
-        "s3_volume_grpc": 19012,
-        "s3_filer": 19003,
-        "s3_filer_grpc": 19013,
-    }
-)
+INTERNAL_PORTS = ("s3_grpc", "s3_master", "s3_master_grpc", "s3_volume", "s3_volume_grpc", "s3_filer", "s3_filer_grpc")
 """Ports that the S3 server needs for its own parts; they answer nothing without its certificate or keys."""
 
 PART_SETTINGS = frozenset(

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, redirect, render_template, request, url_for
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from serving import openapi, status
 from serving.airflow_client import AirflowClient
@@ -19,6 +19,7 @@ from serving.registry_client import MlflowRegistry
 from serving.scoring import RequestRefused, parse, score
 from serving.settings import ServingSettings
 from serving.telemetry import Telemetry
+from serving.versions import POLL_S as VERSIONS_POLL_S
 from serving.versions import VersionBoard
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def create_app(
     *,
     board: PipelineBoard | None = None,
     holder: ModelHolder | None = None,
+    versions: VersionBoard | None = None,
     start_background: bool = True,
 ) -> Flask:
     """Builds the application.
@@ -47,6 +49,7 @@ def create_app(
         settings: Where everything is.
         board: The pipeline's state; one that asks Airflow when None.
         holder: The live model; one that asks MLflow when None.
+        versions: The registered versions; a board that asks MLflow when None.
         start_background: Whether the threads that ask Airflow and MLflow start now. Requests never wait for them.
     """
     app = Flask("serving")
@@ -55,14 +58,16 @@ def create_app(
         airflow = AirflowClient(settings.airflow_url, settings.airflow_username, settings.airflow_password)
         board = PipelineBoard(airflow, settings.dag_id)
     holder = holder or ModelHolder(registry, settings.model_name, settings.state_dir)
+    versions = versions or VersionBoard(registry)
     app.extensions["trackyard"] = {
         "settings": settings,
         "board": board,
         "holder": holder,
-        "versions": VersionBoard(registry),
+        "versions": versions,
         "telemetry": Telemetry(board, holder),
     }
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    # One more than the limit: a body without a length is cut off there, and must not pass for a whole one.
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.filters["moment"] = _moment
     app.register_blueprint(pages)
@@ -74,6 +79,7 @@ def create_app(
     if start_background:
         keep_refreshing(holder.refresh, CHAMPION_POLL_S, "champion")
         keep_refreshing(board.refresh, PIPELINE_POLL_S, "pipeline")
+        keep_refreshing(versions.refresh, VERSIONS_POLL_S, "versions")
     return app
 
 
@@ -97,7 +103,7 @@ def _wants_json() -> bool:
 
 @pages.get("/")
 def index() -> Any:
-    """Leads to the page of how the last finished run ended; to the one of failure where none has."""
+    """Leads to the page of how the last finished run ended; to the one that claims no success where none has."""
     last = _part("board").state.last_run
     succeeded = last is not None and last["state"] == "success"
     return redirect(url_for("pages.success" if succeeded else "pages.failure"))
@@ -125,8 +131,7 @@ def _page(expected: str) -> Any:
 @pages.get("/dashboard")
 def dashboard() -> Any:
     """The runs over time, the tasks of the last one, and the versions with their metrics."""
-    versions: VersionBoard = _part("versions")
-    found = {**_status(), "runs": _part("board").state.runs, "versions": versions.current()}
+    found = {**_status(), "runs": _part("board").state.runs, "versions": _part("versions").versions}
     if _wants_json():
         return jsonify(found)
     return render_template("dashboard.html", status=found, settings=_part("settings"))
@@ -142,7 +147,10 @@ def health() -> Any:
 def ready() -> Any:
     """200 only when a model is loaded."""
     found = status.model(_part("holder"))
-    return jsonify({"ready": found["version"] is not None, "model": found}), 200 if found["version"] else 503
+    if found["version"] is not None:
+        return jsonify({"ready": True, "model": found})
+    reason = found["error"] or _part("holder").upstream_error or "no version is champion yet: promote one"
+    return jsonify({"ready": False, "reason": reason, "model": found}), 503
 
 
 @pages.get("/status")
@@ -158,7 +166,13 @@ def predict() -> Any:
     if live is None:
         raise RequestRefused(503, "no_model", "no model is live yet: promote a version")
     settings = _part("settings")
-    rows = parse(request.get_data(cache=False), request.content_type or "", settings.max_rows)
+    if request.content_encoding not in (None, "", "identity"):
+        encoding = [{"row": None, "field": "Content-Encoding", "rule": "none"}]
+        raise RequestRefused(415, "content_encoding", "the body is compressed: send it as it is", encoding)
+    body = request.get_data(cache=False)
+    if len(body) > settings.max_body_bytes:
+        raise RequestEntityTooLarge
+    rows = parse(body, request.content_type or "", settings.max_rows)
     answer = score(live.loaded, rows)
     _part("telemetry").rows.labels(live.loaded.name, live.loaded.version).inc(len(rows))
     response = jsonify(answer)
@@ -177,7 +191,7 @@ def openapi_json() -> Any:
 def docs() -> Any:
     """The API's description for people."""
     document = openapi.document(_part("holder").live, _part("settings"))
-    return render_template("docs.html", api=document)
+    return render_template("docs.html", api=document, settings=_part("settings"))
 
 
 @pages.get("/metrics")

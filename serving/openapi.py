@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.champion import LiveModel
+from serving.model_copy import LiveModel
 from serving.settings import ServingSettings
 
 _ERROR = {

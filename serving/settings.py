@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml.config import load_config
@@ -29,7 +29,7 @@ class ServingSettings:
 
     airflow_url: str
     airflow_username: str
-    airflow_password: str
+    airflow_password: str = field(repr=False)
     mlflow_uri: str
     mlflow_url: str
     model_name: str

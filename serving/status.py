@@ -27,11 +27,11 @@ def model(holder: ModelHolder) -> dict[str, Any]:
     if live is None:
         nothing: dict[str, Any] = {"version": None, "aliases": [], "run_id": None, "metrics": {}, "loaded_at": None}
         return {"name": holder.name, **nothing, "error": holder.error}
-    loaded = live.loaded
+    loaded, champion = live.loaded, holder.champion
     return {
         "name": loaded.name,
         "version": loaded.version,
-        "aliases": sorted(alias for alias, version in holder.aliases.items() if version == loaded.version),
+        "aliases": list(champion.aliases) if champion and champion.version == loaded.version else [],
         "run_id": loaded.run_id,
         "metrics": dict(live.metrics),
         "loaded_at": live.loaded_at,

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import random
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
-from infra import stack
+from infra import ports, stack
 from infra.settings import DEFAULT_PORTS, Settings
 from serving.airflow_client import AirflowClient
 
@@ -48,15 +49,9 @@ def wait_for(look: Callable[[], T], what: str, timeout_s: float = 60.0) -> T:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports that nobody listens on now, below those that the system gives to clients."""
+    free = (port for port in random.sample(range(10_000, 19_000), 5_000) if ports.is_free(port))
+    return list(islice(free, count))
 
 
 def clean_environ(home: Path, **settings: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from infra.launch import part_env
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
 from ml.errors import Misconfigured
 
-PORTS = {**DEFAULT_PORTS, **INTERNAL_PORTS}
+PORTS = {**DEFAULT_PORTS, **{name: 20000 + number for number, name in enumerate(INTERNAL_PORTS)}}
 
 
 def _settings(home: Path, **environ: str) -> Settings:

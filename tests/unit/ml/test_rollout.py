@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -99,7 +100,9 @@ def test_a_rollout_waits_for_the_champion_and_then_says_how_far_it_came(
 
 
 def look(watch: rollout.Watch) -> dict[str, str] | None:
-    return asyncio.run(watch.look())
+    # In a thread of its own: a browser in this process may have left a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, watch.look()).result()
 
 
 def test_a_newer_rollout_takes_over(both: Both) -> None:

@@ -16,7 +16,11 @@ NOW = 1_000_000.0
 
 
 def _token(expires: float, number: int) -> str:
-    payload = base64.urlsafe_b64encode(json.dumps({"exp": expires, "n": number}).encode()).decode().rstrip("=")
+    payload = (
+        base64.urlsafe_b64encode(json.dumps({"iat": expires - 100, "exp": expires, "n": number}).encode())
+        .decode()
+        .rstrip("=")
+    )
     return f"head.{payload}.sign"
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ml.errors import HashMismatch, TrackerDown
-from ml.load import LoadedModel, load_folder
+from ml.load import SHA256_TAG, LoadedModel, load_folder
 from serving.champion import ModelHolder
+from serving.registry_client import Champion
 from tests.unit.serving.conftest import stored
 
 
@@ -18,23 +19,27 @@ class Registry:
 
     def __init__(self, folder: Path, tags: dict[str, str]) -> None:
         self._folder = folder
-        self._tags = tags
+        self.tags = tags
         self.aliases_now: dict[str, str] = {}
         self.error: Exception | None = None
         self.fetch_error: Exception | None = None
         self.fetched = 0
 
-    def aliases(self) -> dict[str, str]:
+    def champion(self) -> Champion | None:
         if self.error:
             raise self.error
-        return dict(self.aliases_now)
+        version = self.aliases_now.get("champion")
+        if version is None:
+            return None
+        aliases = sorted(alias for alias, number in self.aliases_now.items() if number == version)
+        return Champion(version, self.tags[SHA256_TAG], tuple(aliases))
 
     def fetch(self, version: str, folder: Path) -> LoadedModel:
         self.fetched += 1
         if self.fetch_error:
             raise self.fetch_error
         shutil.copytree(self._folder, folder, dirs_exist_ok=True)
-        return load_folder(folder, name="ad-click", version=version, run_id="r", tags=self._tags)
+        return load_folder(folder, name="ad-click", version=version, run_id="r", tags=self.tags)
 
     def metrics(self, run_id: str) -> dict[str, float]:
         return {"test_accuracy": 0.9}
@@ -157,3 +162,96 @@ def test_only_the_live_copy_is_kept(holder: ModelHolder, registry: Registry, tmp
         holder.refresh()
 
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["ad-click-v3"]
+
+
+def test_a_restart_serves_the_copy_while_the_file_cannot_be_fetched(
+    holder: ModelHolder, registry: Registry, tmp_path: Path
+) -> None:
+    registry.aliases_now = {"champion": "3"}
+    holder.refresh()
+    registry.fetch_error = TrackerDown("S3 is away")
+    again = ModelHolder(registry, "ad-click", tmp_path / "state")
+    again.refresh()
+
+    assert (live(again), again.error, registry.fetched) == ("3", None, 1)
+    registry.aliases_now = {"champion": "4"}
+    again.refresh()
+    assert live(again) == "3"
+    assert "S3 is away" in str(again.error)
+
+
+def test_a_damaged_copy_is_looked_at_once(registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "state" / "ad-click-v3").mkdir(parents=True)
+    registry.error = TrackerDown("away")
+    again = ModelHolder(registry, "ad-click", tmp_path / "state")
+    for _ in range(3):
+        again.refresh()
+
+    assert sum("not used" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_version_whose_number_is_the_same_and_whose_file_is_not_is_fetched(
+    holder: ModelHolder, registry: Registry, tmp_path: Path
+) -> None:
+    registry.aliases_now = {"champion": "1"}
+    holder.refresh()
+    other = tmp_path / "other"
+    replaced = Registry(other, stored(other, seed=2))
+    registry.tags, registry.fetch = replaced.tags, replaced.fetch  # type: ignore[method-assign]
+    holder.refresh()
+
+    assert holder.live
+    assert holder.live.loaded.sha256 == replaced.tags[SHA256_TAG]
+
+
+def test_a_version_that_cannot_be_fetched_is_tried_less_and_less_often(
+    holder: ModelHolder, registry: Registry, clock: Clock
+) -> None:
+    registry.aliases_now, registry.fetch_error = {"champion": "1"}, TrackerDown("away")
+    for _ in range(300):
+        holder.refresh()
+        clock.now += 0.7
+
+    assert 20 < registry.fetched < 40
+    registry.aliases_now, registry.fetch_error = {"champion": "2"}, None
+    holder.refresh()
+    assert live(holder) == "2"
+
+
+def test_a_state_folder_that_cannot_be_written_is_an_error_that_passes(
+    registry: Registry, tmp_path: Path, clock: Clock
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    holder = ModelHolder(registry, "ad-click", tmp_path / "file", clock)
+    registry.aliases_now = {"champion": "1"}
+    holder.refresh()
+
+    assert "version 1 was not loaded" in str(holder.error)
+    (tmp_path / "file").unlink()
+    clock.now += 10
+    holder.refresh()
+    assert (live(holder), holder.error) == ("1", None)
+
+
+@pytest.mark.parametrize(("error", "serves"), [(KeyError("run"), True), (TrackerDown("away"), False)])
+def test_a_version_without_metrics_serves_unless_they_may_still_come(
+    holder: ModelHolder, registry: Registry, error: Exception, serves: bool
+) -> None:
+    def metrics(run_id: str) -> dict[str, float]:
+        raise error
+
+    registry.metrics = metrics  # type: ignore[method-assign]
+    registry.aliases_now = {"champion": "1"}
+    holder.refresh()
+
+    assert (live(holder) == "1") is serves
+
+
+def test_the_last_version_serves_on_when_none_is_champion(holder: ModelHolder, registry: Registry) -> None:
+    registry.aliases_now = {"champion": "1"}
+    holder.refresh()
+    registry.aliases_now = {}
+    holder.refresh()
+
+    assert live(holder) == "1"
+    assert "no version is champion" in str(holder.error)

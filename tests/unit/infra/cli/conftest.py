@@ -208,7 +208,7 @@ def cli(bare: CommandLine) -> CommandLine:
     """The command line of a stack that runs."""
     bare.home.mkdir()
     Credentials.load_or_create(bare.home / "secrets.json")
-    (bare.home / "ports.json").write_text(json.dumps({**DEFAULT_PORTS, **INTERNAL_PORTS}))
+    (bare.home / "ports.json").write_text(json.dumps({**DEFAULT_PORTS, **dict.fromkeys(INTERNAL_PORTS, 1)}))
     (bare.home / "logs").mkdir()
     return bare
 

@@ -1,0 +1,166 @@
+"""What the board keeps of what Airflow told it, and how often Airflow is asked."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from ml.errors import AirflowDown
+from serving.pipeline import PipelineBoard, keep_refreshing
+
+
+def run(run_id: str, state: str, hour: int) -> dict[str, Any]:
+    """A run as Airflow tells it; a manual one has no logical date."""
+    is_over = state in ("success", "failed")
+    return {
+        "dag_run_id": run_id, "state": state, "logical_date": None, "run_after": f"2026-01-01T{hour:02d}:00:00Z",
+        "start_date": f"2026-01-01T{hour:02d}:00:01Z", "end_date": f"2026-01-01T{hour:02d}:00:09Z" if is_over else None,
+        "duration": 8.0 if is_over else None, "triggered_by": "rest_api",
+    }  # fmt: skip
+
+
+def task(task_id: str, state: str | None, start: str | None, end: str | None) -> dict[str, Any]:
+    """A task as Airflow tells it."""
+    return {
+        "task_id": task_id, "state": state, "start_date": start, "end_date": end,
+        "duration": 1.0 if end else None, "try_number": 1,
+    }  # fmt: skip
+
+
+class Airflow:
+    """Answers as Airflow does, and counts what it is asked."""
+
+    def __init__(self, *runs: dict[str, Any]) -> None:
+        self.runs = list(runs)
+        self.tasks: dict[str, list[dict[str, Any]]] = {}
+        self.error: Exception | None = None
+        self.asked: list[str] = []
+
+    def dag_runs(
+        self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None
+    ) -> list[dict[str, Any]]:
+        self.asked.append(f"runs {state or 'all'}")
+        if self.error:
+            raise self.error
+        assert order_by == "-run_after"
+        found = [run for run in self.runs if state in (None, run["state"])]
+        return sorted(found, key=lambda run: str(run["run_after"]), reverse=True)[:limit]
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        self.asked.append(f"tasks {run_id}")
+        return self.tasks.get(run_id, [task("load", "success", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z")])
+
+
+def refreshed(airflow: Airflow) -> PipelineBoard:
+    board = PipelineBoard(airflow, "d")
+    board.refresh()
+    return board
+
+
+def test_the_last_run_is_the_finished_one_with_the_latest_run_after() -> None:
+    board = refreshed(Airflow(run("old", "success", 1), run("new", "failed", 3), run("now", "running", 4)))
+
+    assert board.state.last_run
+    assert board.state.last_run["dag_run_id"] == "new"
+    assert [found["dag_run_id"] for found in board.state.runs] == ["now", "new", "old"]
+    assert [found["dag_run_id"] for found in board.state.running] == ["now"]
+
+
+def test_a_finished_run_is_found_behind_many_that_are_not() -> None:
+    waiting = [run(f"queued_{number}", "queued", 20) for number in range(60)]
+
+    board = refreshed(Airflow(run("good", "success", 2), run("bad", "failed", 3), *waiting))
+
+    assert board.state.last_run
+    assert board.state.last_run["dag_run_id"] == "bad"
+    assert len(board.state.running) == 50
+
+
+def test_tasks_come_in_the_order_in_which_they_started_and_those_that_wait_last() -> None:
+    airflow = Airflow(run("r", "running", 1))
+    airflow.tasks["r"] = [
+        task("third", None, None, None),
+        task("second", "running", "2026-01-01T00:00:05Z", None),
+        task("first", "success", "2026-01-01T00:00:01Z", "2026-01-01T00:00:04Z"),
+    ]
+
+    board = refreshed(airflow)
+    assert board.state.running[0]["at"] == ["second"]
+
+    airflow.runs = [run("r", "failed", 1)]
+    board.refresh()
+    assert board.state.last_run
+    assert [(found["task_id"], found["state"]) for found in board.state.last_run["tasks"]] == [
+        ("first", "success"), ("second", "running"), ("third", "waiting"),
+    ]  # fmt: skip
+
+
+def test_the_tasks_of_a_finished_run_are_asked_for_once() -> None:
+    airflow = Airflow(run("r", "success", 1))
+    board = refreshed(airflow)
+    board.refresh()
+    board.refresh()
+
+    assert airflow.asked == ["runs all", "tasks r", "runs all", "runs all"]
+
+
+def test_tasks_that_still_run_when_their_run_ended_are_asked_for_again() -> None:
+    airflow = Airflow(run("r", "success", 1))
+    airflow.tasks["r"] = [task("close_run", "running", "2026-01-01T00:00:01Z", None)]
+    board = refreshed(airflow)
+    airflow.tasks["r"] = [task("close_run", "success", "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z")]
+    board.refresh()
+
+    assert board.state.last_run
+    assert board.state.last_run["tasks"][0]["state"] == "success"
+
+
+def test_many_runs_at_once_do_not_become_as_many_questions() -> None:
+    airflow = Airflow(*[run(f"r{number}", "running", 1) for number in range(20)])
+
+    board = refreshed(airflow)
+
+    assert len(board.state.running) == 20
+    assert len(airflow.asked) <= 5
+
+
+def test_an_outage_leaves_the_state_with_its_age_and_the_reason() -> None:
+    seconds = [100.0]
+    airflow = Airflow(run("r", "success", 1))
+    board = PipelineBoard(airflow, "d", clock=lambda: seconds[0])
+    assert board.age_s is None
+    board.refresh()
+    airflow.error = AirflowDown("Airflow at http://a does not answer")
+    seconds[0] += 12
+    board.refresh()
+
+    assert (board.age_s, board.error) == (12, "Airflow at http://a does not answer")
+    assert board.state.last_run
+
+
+def test_an_answer_that_lacks_something_is_no_crash() -> None:
+    board = refreshed(Airflow({"dag_run_id": "r", "run_after": "2026"}))
+
+    assert board.error
+    assert "cannot be read" in board.error
+    assert board.state.last_run is None
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_refresher_goes_on_whatever_happens_and_ends_when_told(fails: bool) -> None:
+    calls: list[int] = []
+    enough = threading.Event()
+
+    def refresh() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            enough.set()
+        if fails:
+            raise RuntimeError("unforeseen")
+
+    stop = keep_refreshing(refresh, 0.001, "test")
+
+    assert enough.wait(5)
+    stop.set()
