@@ -27,7 +27,7 @@ setup: $(VENV)/.runtime ## Make .venv from requirements.lock
 setup-dev: $(VENV)/.dev
 
 test: setup-dev ## Run every test (unit, contracts, integration, faults, e2e)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 2 --dist load --maxschedchunk 1
 
 unit: setup-dev ## Run the tests that need no servers
 	@$(BIN)/python -m pytest tests/unit tests/contracts

@@ -76,8 +76,9 @@ def choose(settings: Settings, say: Callable[[str], None], free: Callable[[int],
 
 
 def _internal(settings: Settings) -> dict[str, int]:
-    """Where the internal ports are looked for: each home has a range of its own, so that two stacks that start at the
-    same moment do not both find the same port free. The range ends below the ports that systems give to clients.
+    """Where the internal ports are looked for: a range of each home's own, below the ports that clients get.
+
+    Two stacks that start at the same moment would else both find the same port free.
     """
     first = 20000 + 10 * (int(hashlib.sha256(str(settings.home).encode()).hexdigest(), 16) % 1200)
     return {name: first + number for number, name in enumerate(INTERNAL_PORTS)}

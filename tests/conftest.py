@@ -15,16 +15,8 @@ from tests.support import RunningStack, Silent, clean_environ, port_settings, re
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests that share a stack together where `make test` spreads the tests over two processes."""
-    for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder in _STACKS:
-            item.add_marker(pytest.mark.xdist_group(_STACKS[folder]))
-    # What takes longest starts first.
-    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] not in _STACKS)
-
-
-_STACKS = {"integration": "used", "e2e": "used", "faults": "broken"}
+    """Puts what needs servers first: `make test` spreads the tests over two processes, each with a stack of its own."""
+    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] in ("contracts", "unit"))
 
 
 @pytest.fixture(scope="session")

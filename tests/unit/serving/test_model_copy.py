@@ -53,17 +53,18 @@ def test_nothing_is_restored_where_nothing_was_kept(copy: ModelCopy, tmp_path: P
     assert copy.restore() is None
 
 
-def test_the_newest_copy_wins_and_not_the_one_that_sorts_last(
-    copy: ModelCopy, kept: Path, folder: Path, model: LoadedModel
+@pytest.mark.parametrize("version", ["8", "10"])
+def test_the_newest_copy_wins_and_not_the_one_that_sorts_first_or_last(
+    copy: ModelCopy, kept: Path, folder: Path, model: LoadedModel, version: str
 ) -> None:
     older = shutil.copytree(kept, kept.with_name("kept"))
-    keep(copy, folder, replace(model, version="10"))
+    keep(copy, folder, replace(model, version=version))
     older.rename(kept)
 
     found = copy.restore()
 
     assert found
-    assert found.loaded.version == "10"
+    assert found.loaded.version == version
 
 
 def _cut(folder: Path) -> None:
