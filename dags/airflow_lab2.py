@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from ml import steps
 from trackyard_links import MlflowRunLink, ModelVersionLink
@@ -117,7 +118,10 @@ def training() -> None:
 
     @task(task_id="close_run_task")
     def close_run(dag_run: Any = None) -> str:
-        return steps.close_run(dag_run.dag_id, dag_run.run_id)
+        status = steps.close_run(dag_run.dag_id, dag_run.run_id)
+        if status == "KILLED":
+            raise AirflowFailException("the run was stopped before it finished; its MLflow run is KILLED")
+        return status
 
     loaded, prepared, separated = load_data(), preprocess(), separate()
     built = build()
@@ -132,7 +136,8 @@ def training() -> None:
         reset_dag_run=True,
     )
     # Teardown tasks run whatever happened before them and have no say in the state of the run.
-    mailed, closed = send_email().as_teardown(), close_run().as_teardown()
+    # But for one: of a run that somebody stops Airflow skips what has not begun, and would call the rest a success.
+    mailed, closed = send_email().as_teardown(), close_run().as_teardown(on_failure_fail_dagrun=True)
     loaded >> prepared >> separated >> built
     promoted >> [mailed, my_trigger_task, closed]
     for each in (loaded, prepared, separated, built, evaluated, promoted, mailed, closed):
