@@ -15,8 +15,14 @@ from infra.settings import DEFAULT_PORTS
 from tests.integration.conftest import Trained
 from tests.support import ROOT, RunningStack, clean_environ
 
-BLOCKS = re.findall(r"^```\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-COMMANDS = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line.partition("  #")[0].strip()
+    for language, block in BLOCKS
+    if not language
+    for line in block.splitlines()
+    if line.strip()
+]
 # `make run` and `make test` are what runs these tests; stopping the stack would end them, and `-f` never ends.
 ELSEWHERE = {"make run", "make test", "trackyard down"}
 
