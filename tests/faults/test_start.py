@@ -18,7 +18,7 @@ from infra.leftovers import processes_of
 from infra.settings import Settings
 from infra.supervision import Supervisor
 from ml.errors import Misconfigured
-from tests.support import PIPELINE, ROOT, RunningStack, Silent, clean_environ, free_ports, port_settings, wait_for
+from tests.support import ROOT, RunningStack, Silent, clean_environ, free_ports, port_settings, wait_for
 
 TRACKYARD = str(Path(sys.executable).parent / "trackyard")
 
@@ -175,25 +175,6 @@ def test_an_up_that_was_killed_half_way_is_taken_up_by_the_next(home: Path) -> N
     wait_for(lambda: not Supervisor(info.plan).is_running(), "the manager to be gone", 20)
     stack.down(settings, Silent())
     assert processes_of(home) == []
-
-
-def test_down_leaves_no_process_and_up_finds_everything_again(running: RunningStack) -> None:
-    if running.champion() is None:
-        running.run("before_the_stop")
-    wait_for(lambda: running.status()["model"]["version"] == running.champion(), "the champion to be served")
-    runs = {run["dag_run_id"] for run in running.airflow.dag_runs(PIPELINE, limit=100)}
-    versions, champion = [version.version for version in running.versions()], running.champion()
-    secrets = running.settings.secrets_file.read_bytes()
-
-    assert running.cli("down").returncode == 0
-    assert processes_of(running.home) == []
-    assert all(ports.is_free(port) for port in running.info.ports.values())
-    stack.up(running.settings, Silent())
-
-    assert running.settings.secrets_file.read_bytes() == secrets
-    assert {run["dag_run_id"] for run in running.airflow.dag_runs(PIPELINE, limit=100)} == runs
-    assert ([version.version for version in running.versions()], running.champion()) == (versions, champion)
-    wait_for(lambda: running.status()["model"]["version"] == champion, "the champion to be served")
 
 
 def test_wipe_deletes_only_what_up_made(tmp_path: Path) -> None:
