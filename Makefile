@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down setup setup-dev test unit lint format bench lock clean
+.PHONY: help run up down setup setup-dev test unit lint format bench lock env image image-lock test-compose clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,20 @@ lock: setup ## Resolve the dependencies again
 		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--custom-compile-command "make lock" -c requirements.lock --group dev -o requirements-dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--custom-compile-command "make lock" --group image -o infra/image/requirements-build.lock
+
+env: ## Write .env, the secrets of 'docker compose up'
+	@$(PYTHON) -m infra.init_env
+
+image: ## Build the image of docker-compose.yaml (IMAGE_BASE, PIP_INDEX_URL, IMAGE_CA)
+	@$(PYTHON) infra/image/build.py
+
+image-lock: setup ## Look up the digests of the images' tags, for infra/compose/images.lock.yaml
+	@$(BIN)/python -m infra.image_lock
+
+test-compose: setup-dev ## Bring docker-compose.yaml up on a Docker engine and use it
+	@$(BIN)/python -m pytest tests/compose
 
 clean: ## Stop the stack and delete the environment; the state in .trackyard stays
 	@if [ -x $(BIN)/trackyard ]; then $(BIN)/trackyard down; fi

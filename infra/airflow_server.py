@@ -29,36 +29,42 @@ _STATUS_PERMISSIONS = (
 def common_env(settings: Settings, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
     """What every Airflow part gets."""
     url = f"http://{HOST}:{ports['airflow']}"
-    patience = _patience()
-    core = {
+    own = {
         "AIRFLOW_HOME": str(settings.home / "airflow"),
-        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-        "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
         "AIRFLOW__CORE__DAGS_FOLDER": str(settings.root / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.root / "dags" / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__PARALLELISM": "16",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__FERNET_KEY": credentials.airflow_fernet_key,
-        "AIRFLOW__CORE__MP_START_METHOD": "fork",
         "AIRFLOW__API__SECRET_KEY": credentials.airflow_api_secret,
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": str(ports["airflow"]),
-        "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.home / "airflow" / "task-logs"),
-        "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__CELERY__BROKER_URL": redis_server.url(ports["redis"], credentials),
         "AIRFLOW__CELERY__RESULT_BACKEND": "db+"
         + postgres.url(ports["postgres"], "celery_results", credentials, "postgresql+psycopg2"),
-        "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS": "infra.celery_preload.CELERY_CONFIG",
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(settings.worker_slots),
-        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "3600",
-        "AIRFLOW_CONN_SMTP_DEFAULT": smtp_connection(settings.smtp_url, ports["smtp"]),
+        "AIRFLOW_CONN_SMTP_DEFAULT": smtp_connection(settings.smtp_url, (HOST, ports["smtp"])),
     }
-    return core | patience
+    return fixed_env() | own
+
+
+def fixed_env() -> dict[str, str]:
+    """What every Airflow part gets wherever it runs: no address and no secret is among it."""
+    return {
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__PARALLELISM": "16",
+        "AIRFLOW__CORE__MP_START_METHOD": "fork",
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS": "infra.celery_preload.CELERY_CONFIG",
+        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "3600",
+        **_patience(),
+    }
 
 
 def server_env(ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
@@ -111,12 +117,12 @@ def _patience() -> dict[str, str]:
     }
 
 
-def smtp_connection(url: str, local_port: int) -> str:
-    """The Airflow connection for mail: the local server, or the one that `TRACKYARD_SMTP_URL` names.
+def smtp_connection(url: str, local: tuple[str, int]) -> str:
+    """The Airflow connection for mail: the stack's own server, or the one that `TRACKYARD_SMTP_URL` names.
 
     Args:
         url: `smtp://[user:password@]host[:port][?from=address]` (STARTTLS), `smtps://...` (TLS), or empty.
-        local_port: The local server's port.
+        local: The host and the port of the stack's own server.
 
     Raises:
         Misconfigured: The address is not of that form.
@@ -124,7 +130,7 @@ def smtp_connection(url: str, local_port: int) -> str:
     extra: dict[str, object] = {"timeout": 5, "retry_limit": 1, "from_email": "trackyard@localhost"}
     if not url:
         extra |= {"disable_tls": True, "disable_ssl": True}
-        return json.dumps({"conn_type": "smtp", "host": HOST, "port": local_port, "extra": extra})
+        return json.dumps({"conn_type": "smtp", "host": local[0], "port": local[1], "extra": extra})
     parts = urlsplit(url)
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         raise Misconfigured(
@@ -148,7 +154,7 @@ def smtp_connection(url: str, local_port: int) -> str:
     )
 
 
-def initialise(marker: Path, stamp: str, credentials: Credentials) -> None:
+def initialise(marker: Path, stamp: str, passwords: Mapping[str, str]) -> None:
     """Migrates the metadata database and makes the two accounts; does nothing when that was done for `stamp`.
 
     Runs inside a process that has the Airflow variables (`infra.launch airflow-init`).
@@ -156,18 +162,23 @@ def initialise(marker: Path, stamp: str, credentials: Credentials) -> None:
     Args:
         marker: The file that remembers the stamp.
         stamp: What the work depends on: Airflow's version.
-        credentials: The accounts' passwords.
+        passwords: The password of each of the two accounts.
     """
     if marker.exists() and marker.read_text() == stamp:
         return
     from airflow.utils.db import initdb
 
     initdb()
-    _create_accounts(credentials)
+    create_accounts(passwords)
     marker.write_text(stamp)
 
 
-def _create_accounts(credentials: Credentials) -> None:
+def create_accounts(passwords: Mapping[str, str]) -> None:
+    """Makes the administrator and the read-only account, or sets their passwords.
+
+    Args:
+        passwords: By account: `admin` and `status`.
+    """
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
     with get_application_builder() as builder:
@@ -176,10 +187,8 @@ def _create_accounts(credentials: Credentials) -> None:
         manager.bulk_sync_roles(
             [{"role": STATUS_ROLE, "perms": [("can_read", resource) for resource in _STATUS_PERMISSIONS]}]
         )
-        for name, role, password in (
-            (ADMIN, "Admin", credentials.airflow_admin_password),
-            (STATUS, STATUS_ROLE, credentials.airflow_status_password),
-        ):
+        for name, role in ((ADMIN, "Admin"), (STATUS, STATUS_ROLE)):
+            password = passwords[name]
             user = manager.find_user(username=name)
             if user:
                 manager.reset_password(user.id, password)

@@ -68,7 +68,11 @@ def _airflow_init(plan: Plan) -> None:
     os.environ.clear()
     os.environ.update(env)
     stamp = f"airflow {version('apache-airflow-core')} fab {version('apache-airflow-providers-fab')}"
-    airflow_server.initialise(plan.home / "airflow" / "initialised", stamp, plan.credentials)
+    passwords = {
+        airflow_server.ADMIN: plan.credentials.airflow_admin_password,
+        airflow_server.STATUS: plan.credentials.airflow_status_password,
+    }
+    airflow_server.initialise(plan.home / "airflow" / "initialised", stamp, passwords)
 
 
 if __name__ == "__main__":

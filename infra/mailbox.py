@@ -41,9 +41,19 @@ def _read(path: Path) -> Mail | None:
     except FileNotFoundError:
         # A mail program moves what it has shown from new/ to cur/.
         return None
+    return parse_mail(content, arrived)
+
+
+def parse_mail(content: bytes, arrived: datetime | None = None) -> Mail:
+    """A mail from its text.
+
+    Args:
+        content: The message with its headers.
+        arrived: The date of one that tells none itself; the beginning of time when that is not known either.
+    """
     message = BytesParser(EmailMessage, policy=policy.default).parsebytes(content)
     return Mail(
-        date=_sent(message) or arrived,
+        date=_sent(message) or arrived or datetime.fromtimestamp(0, UTC),
         sender=str(message.get("From", "")),
         to=str(message.get("To", "")),
         subject=str(message.get("Subject", "")),

@@ -6,7 +6,7 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infra.credentials import Credentials, write_private
@@ -134,17 +134,26 @@ def give_to_server_account(*paths: Path) -> None:
 
 def create_databases(port: int, credentials: Credentials) -> None:
     """Makes the roles and databases that are missing; calling it again changes nothing."""
-    import psycopg2
-    from psycopg2 import sql
-
+    address = f"postgresql://{SUPERUSER}:{credentials.postgres_password}@{HOST}:{port}/postgres"
     passwords = {
         "airflow": credentials.postgres_airflow_password,
         "mlflow": credentials.postgres_mlflow_password,
         "celery": credentials.postgres_celery_password,
     }
-    connection = psycopg2.connect(
-        host=HOST, port=port, user=SUPERUSER, password=credentials.postgres_password, dbname="postgres"
-    )
+    create_databases_at(address, passwords)
+
+
+def create_databases_at(address: str, passwords: Mapping[str, str]) -> None:
+    """Makes the roles and databases that are missing on a server, and sets the roles' passwords.
+
+    Args:
+        address: The server's `postgresql://` address, as its superuser.
+        passwords: The password of each role of `DATABASES`.
+    """
+    import psycopg2
+    from psycopg2 import sql
+
+    connection = psycopg2.connect(address, connect_timeout=10)
     connection.autocommit = True
     try:
         with connection.cursor() as cursor:

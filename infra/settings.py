@@ -39,6 +39,9 @@ PART_SETTINGS = frozenset(
         "TRACKYARD_AIRFLOW_PASSWORD",
         "TRACKYARD_MLFLOW_URL",
         "TRACKYARD_SERVING_URL",
+        "TRACKYARD_AIRFLOW_API_URL",
+        "TRACKYARD_SERVING_API_URL",
+        "TRACKYARD_FLOWER_URL",
         "TRACKYARD_SERVING_STATE",
         "TRACKYARD_SERVING_START",
         "TRACKYARD_MODEL_NAME",
@@ -46,6 +49,13 @@ PART_SETTINGS = frozenset(
         "TRACKYARD_PRELOAD",
         "TRACKYARD_STACK",
         "TRACKYARD_TEST_DATA",
+        # Read by the command line for a stack that runs elsewhere, and by the containers.
+        "TRACKYARD_REMOTE",
+        "TRACKYARD_ENV_FILE",
+        "TRACKYARD_MAIL_URL",
+        "TRACKYARD_MLFLOW_HOSTS",
+        "TRACKYARD_ARTIFACT_BUCKET",
+        "TRACKYARD_IMAGE",
     }
 )
 

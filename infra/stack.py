@@ -88,6 +88,14 @@ class StackInfo:
         return {part.url: self.plan.url(part.url) for part in PARTS if part.url}
 
     @property
+    def api_urls(self) -> dict[str, str]:
+        """The addresses from here: the same, on one machine."""
+        return self.urls
+
+    def check_store(self) -> None:
+        """Nothing: the data bucket of a stack on this machine can be reached."""
+
+    @property
     def mail_dir(self) -> Path:
         """The Maildir with the mail that was sent."""
         return self.settings.mail_dir

@@ -13,50 +13,91 @@ ADMIN = "admin"
 STATUS = "status"
 
 
-def arguments(port: int) -> list[str]:
-    """The arguments of `mlflow`; whatever is secret is in `env`, out of the process list."""
+def arguments(
+    port: int,
+    host: str = HOST,
+    allowed_hosts: str = f"localhost,localhost:*,{HOST},{HOST}:*",
+    bucket: str = object_store.ARTIFACT_BUCKET,
+) -> list[str]:
+    """The arguments of `mlflow`; whatever is secret is in `env`, out of the process list.
+
+    Args:
+        port: The port to listen on.
+        host: The address to listen on.
+        allowed_hosts: The names by which clients may call it, by commas.
+        bucket: Where models and plots are kept.
+    """
     return [
         "server",
-        *("--host", HOST),
+        *("--host", host),
         *("--port", str(port)),
         *("--workers", "1"),
         *("--app-name", "basic-auth"),
-        *("--artifacts-destination", f"s3://{object_store.ARTIFACT_BUCKET}"),
-        *("--allowed-hosts", f"localhost,localhost:*,{HOST},{HOST}:*"),
+        *("--artifacts-destination", f"s3://{bucket}"),
+        *("--allowed-hosts", allowed_hosts),
     ]
 
 
 def create(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> None:
-    """Writes the configuration of its accounts: nobody but the administrator may write what they did not make."""
+    """Writes the configuration of its accounts."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_auth_file(folder / "auth.ini", postgres.url(ports["postgres"], "mlflow_auth", credentials))
+
+
+def write_auth_file(path: Path, database: str) -> None:
+    """Writes the configuration of the accounts: nobody but the administrator may write what they did not make.
+
+    Args:
+        path: The file; only its owner can read it.
+        database: The `postgresql://` address of the accounts' database.
+    """
     lines = {
         "default_permission": "READ",
-        "database_uri": postgres.url(ports["postgres"], "mlflow_auth", credentials),
+        "database_uri": database,
         "admin_username": ADMIN,
         "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
         # Checking a password costs tens of milliseconds by design; a minute's memory of it keeps each call short.
         "auth_cache_ttl_seconds": 60,
     }
-    write_private(folder / "auth.ini", "[mlflow]\n" + "".join(f"{name} = {value}\n" for name, value in lines.items()))
+    write_private(path, "[mlflow]\n" + "".join(f"{name} = {value}\n" for name, value in lines.items()))
 
 
-def env(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
-    """The server's variables."""
+def fixed_env() -> dict[str, str]:
+    """The server's variables that hold no address and no secret."""
     return {
-        "MLFLOW_BACKEND_STORE_URI": postgres.url(ports["postgres"], "mlflow", credentials),
-        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
-        "MLFLOW_AUTH_ADMIN_PASSWORD": credentials.mlflow_admin_password,
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.mlflow_flask_secret,
         # The job runner and its seven processes serve features that nothing here uses (460 MB).
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # This process never loads a model, so it need not be able to.
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-        "MLFLOW_S3_ENDPOINT_URL": f"http://{HOST}:{ports['s3']}",
-        "AWS_ACCESS_KEY_ID": credentials.s3_access_key,
-        "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key,
         "AWS_DEFAULT_REGION": object_store.REGION,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+    }
+
+
+def env(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
+    """The server's variables."""
+    return fixed_env() | {
+        "MLFLOW_BACKEND_STORE_URI": postgres.url(ports["postgres"], "mlflow", credentials),
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": credentials.mlflow_admin_password,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.mlflow_flask_secret,
+        "MLFLOW_S3_ENDPOINT_URL": f"http://{HOST}:{ports['s3']}",
+        "AWS_ACCESS_KEY_ID": credentials.s3_access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key,
+    }
+
+
+def client_env() -> dict[str, str]:
+    """The variables of MLflow's client in a task or a command that hold no address and no secret."""
+    return {
+        # 0 + 2 + 4 + 8 + 16 + 32 s: a minute's patience, and no more than that in front of a person.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "6",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
     }
 
 

@@ -36,13 +36,16 @@ class Services:
         Raises:
             Misconfigured: An address is not set; it is named.
         """
-        missing = [name for name in ("TRACKYARD_SERVING_URL", "MLFLOW_TRACKING_URI") if not environ.get(name)]
+        # In containers the service has another address for them than for browsers.
+        serving_url = environ.get("TRACKYARD_SERVING_API_URL") or environ.get("TRACKYARD_SERVING_URL")
+        known = {"TRACKYARD_SERVING_URL": serving_url, "MLFLOW_TRACKING_URI": environ.get("MLFLOW_TRACKING_URI")}
+        missing = [name for name, value in known.items() if not value]
         if missing:
             raise Misconfigured(f"{', '.join(missing)} is not set: the stack sets it for its parts")
         username = environ.get("MLFLOW_TRACKING_USERNAME")
         login = (username, environ.get("MLFLOW_TRACKING_PASSWORD", "")) if username else None
         return cls(
-            environ["TRACKYARD_SERVING_URL"],
+            str(serving_url),
             environ["MLFLOW_TRACKING_URI"],
             login,
             environ.get("TRACKYARD_SERVING_START", ""),

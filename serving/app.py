@@ -55,7 +55,9 @@ def create_app(
     app = Flask("serving")
     registry = MlflowRegistry(settings.mlflow_uri, settings.model_name)
     if board is None:
-        airflow = AirflowClient(settings.airflow_url, settings.airflow_username, settings.airflow_password)
+        airflow = AirflowClient(
+            settings.airflow_api_url or settings.airflow_url, settings.airflow_username, settings.airflow_password
+        )
         board = PipelineBoard(airflow, settings.dag_id)
     holder = holder or ModelHolder(registry, settings.model_name, settings.state_dir)
     versions = versions or VersionBoard(registry)

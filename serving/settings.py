@@ -15,12 +15,13 @@ class ServingSettings:
     """Where the service finds things, and its limits.
 
     Attributes:
-        airflow_url: Airflow's address, for the service and for links.
+        airflow_url: Airflow's address in a browser, for links.
         airflow_username: Its read-only account.
         airflow_password: That account's password.
         mlflow_uri: MLflow's address; its client reads the account from its own variables.
         mlflow_url: MLflow's address in a browser.
         model_name: The registered model whose champion is served.
+        airflow_api_url: Airflow's address for the service itself; empty where it is the one for links.
         state_dir: A folder that the service may write: the last verified copy of the model.
         dag_id: The DAG whose runs are reported.
         max_body_bytes: The largest request body, in bytes.
@@ -34,6 +35,7 @@ class ServingSettings:
     mlflow_url: str
     model_name: str
     state_dir: Path
+    airflow_api_url: str = ""
     dag_id: str = "Airflow_Lab2"
     max_body_bytes: int = 4 * 2**20
     max_rows: int = 10_000
@@ -63,6 +65,7 @@ class ServingSettings:
             mlflow_url=environ.get("TRACKYARD_MLFLOW_URL", environ["MLFLOW_TRACKING_URI"]).rstrip("/"),
             model_name=environ.get("TRACKYARD_MODEL_NAME") or _model_of(environ.get("TRACKYARD_PIPELINE_FILE")),
             state_dir=Path(environ["TRACKYARD_SERVING_STATE"]),
+            airflow_api_url=environ.get("TRACKYARD_AIRFLOW_API_URL", "").rstrip("/"),
         )
 
 

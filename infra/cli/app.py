@@ -33,11 +33,22 @@ def _show_version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    remote: Annotated[
+        str,
+        typer.Option(
+            "--remote",
+            metavar="URL",
+            envvar="TRACKYARD_REMOTE",
+            help="Airflow's address of a stack that runs elsewhere, in containers say.",
+            show_default=False,
+        ),
+    ] = "",
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """Trackyard: train, track, promote and serve a classifier."""
+    context.obj.remote_url = remote
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -55,6 +66,7 @@ app.command("promote")(models.promote)
 app.command("rollback")(models.rollback)
 app.command("predict")(scoring.predict)
 app.command("init")(checks.init)
+app.command("init-env")(checks.init_env)
 app.command("logs")(stack.logs)
 app.command("mail")(checks.mail)
 app.command("doctor")(checks.doctor)

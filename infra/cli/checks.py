@@ -18,6 +18,7 @@ from ml.errors import BadInput, UnreadableData
 if TYPE_CHECKING:
     from infra.doctor import Check
     from infra.mailbox import Mail
+    from infra.remote import RemoteStack
 
 MAX_INIT_BYTES = 2 * 2**30
 
@@ -78,10 +79,11 @@ def mail(
     as_json: Json = False,
 ) -> None:
     """List the mail that was sent, the newest first; or show one."""
-    from infra.mailbox import read_mails
+    from infra import mailbox, mailpit
 
     session = session_of(context)
-    mails = read_mails(session.known_stack().mail_dir)
+    remote = session.remote()
+    mails = mailpit.read_mails(remote.mail_url) if remote else mailbox.read_mails(session.known_stack().mail_dir)
     if number is not None and number > len(mails):
         have = f"there are {len(mails)}" if mails else "no mail was sent yet"
         raise BadInput(f"there is no mail {number}: {have}")
@@ -144,8 +146,12 @@ def _all_checks(session: Session) -> list[Check]:
     from infra import doctor as checks
 
     settings = session.settings()
+    remote = session.remote()
+    if remote is not None:
+        return _remote_checks(session, remote)
     try:
-        info = session.running_stack()
+        info = session.known_stack()
+        session.running_stack()
     except StackNotUp:
         stopped = checks.Check("stack", checks.NOTE, "it does not run", "'trackyard up' starts it")
         return [*checks.check_machine(settings, is_running=False), stopped]
@@ -155,3 +161,30 @@ def _all_checks(session: Session) -> list[Check]:
         checks.airflow_login(lambda: session.airflow(info).dag(DAG_ID)),
         checks.clock(session.server_date(f"{info.urls['mlflow']}/health"), session.now()),
     ]
+
+
+def _remote_checks(session: Session, remote: RemoteStack) -> list[Check]:
+    from infra import doctor as checks
+    from infra.remote import status
+
+    session.enter(remote)
+    return [
+        *checks.check_parts(status(remote)),
+        checks.airflow_login(lambda: session.airflow(remote).dag(DAG_ID)),
+        checks.clock(session.server_date(f"{remote.api_urls['mlflow']}/health"), session.now()),
+    ]
+
+
+def init_env(
+    context: typer.Context,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(".env"),
+) -> None:
+    """Write the .env of 'docker compose up': generated secrets and the settings, mode 0600.
+
+    A file that is there is never written over: the databases were made with its passwords.
+    """
+    from infra.init_env import write
+
+    session = session_of(context)
+    write(output, session.environ)
+    say(session.out, f"{output}: secrets and settings (mode 0600); next: docker compose up -d --wait")

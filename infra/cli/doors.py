@@ -19,6 +19,27 @@ if TYPE_CHECKING:
     from ml.storage import Store
 
 
+class AnyStack(Protocol):
+    """What the commands need to know of a stack, on this machine or elsewhere."""
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """The addresses in a browser, by part."""
+
+    @property
+    def api_urls(self) -> Mapping[str, str]:
+        """The addresses from here, by part."""
+
+    def logins(self) -> dict[str, dict[str, str]]:
+        """The logins for people, by part."""
+
+    def client_environ(self) -> dict[str, str]:
+        """The variables with which MLflow's client and boto3 reach it."""
+
+    def check_store(self) -> None:
+        """Raises an error that says what to do where the data bucket cannot be reached."""
+
+
 class StackControl(Protocol):
     """What the commands do with the stack as a whole."""
 
@@ -101,23 +122,24 @@ class EmbeddedStack:
         return stack.status(info)
 
 
-def open_airflow(info: StackInfo) -> AirflowApi:
+def open_airflow(info: AnyStack) -> AirflowApi:
     """Airflow's API, as its administrator."""
     from serving.airflow_client import AirflowClient
 
     login = info.logins()["airflow"]
-    return AirflowClient(login["url"], login["username"], login["password"], timeout_s=10.0)
+    return AirflowClient(info.api_urls["airflow"], login["username"], login["password"], timeout_s=10.0)
 
 
-def open_tracker(info: StackInfo) -> MlflowClient:
+def open_tracker(info: AnyStack) -> MlflowClient:
     """MLflow's client; its login comes from the variables that `Session.enter` sets."""
     from ml.tracking import client
 
-    return client(info.urls["mlflow"])
+    return client(info.api_urls["mlflow"])
 
 
-def open_store(info: StackInfo) -> Store:
+def open_store(info: AnyStack) -> Store:
     """The data store; its keys come from the variables that `Session.enter` sets."""
+    info.check_store()
     from ml.settings import TaskSettings
     from ml.storage import Store
 

@@ -15,7 +15,7 @@ from ml.errors import BadInput
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from infra.stack import StackInfo
+    from infra.cli.doors import AnyStack
     from ml.registry import Move
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version.", show_default=False)]
@@ -58,7 +58,7 @@ def _move(session: Session, model: str | None, change: Callable[[MlflowClient, s
     name = model or session.pipeline_config().model.name
     info = session.running_stack()
     tracker = session.tracker(info)
-    with mapped(info.urls["mlflow"]):
+    with mapped(info.api_urls["mlflow"]):
         _check_model(tracker, name)
         before = aliases(tracker, name).get(CHAMPION)
         move = change(tracker, name)
@@ -92,7 +92,7 @@ def _user() -> str:
         return "unknown"
 
 
-def _say_what_is_served(session: Session, info: StackInfo, name: str, version: str) -> None:
+def _say_what_is_served(session: Session, info: AnyStack, name: str, version: str) -> None:
     served = served_model(session, info, name, version)
     url = info.urls["serving"]
     if served is None:
@@ -106,14 +106,14 @@ def _say_what_is_served(session: Session, info: StackInfo, name: str, version: s
         say(session.out, f"the service at {url} has not loaded it yet (live version: {live}): see 'trackyard status'")
 
 
-def served_model(session: Session, info: StackInfo, name: str, version: str) -> dict[str, Any] | None:
+def served_model(session: Session, info: AnyStack, name: str, version: str) -> dict[str, Any] | None:
     """What the service serves: asked until it is that version, or for a few seconds; None when it does not answer."""
     import httpx
 
     deadline = session.clock() + _SERVICE_WAIT_S
     while True:
         try:
-            served = dict(session.fetch(f"{info.urls['serving']}/status").get("model") or {})
+            served = dict(session.fetch(f"{info.api_urls['serving']}/status").get("model") or {})
         except (httpx.HTTPError, ValueError):
             served = None
         is_it = served is not None and (served.get("name"), str(served.get("version"))) == (name, version)

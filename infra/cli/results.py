@@ -29,7 +29,7 @@ def runs(
     session = session_of(context)
     info = session.running_stack()
     dag_runs = session.airflow(info).dag_runs(DAG_ID, limit=limit)
-    with mapped(info.urls["mlflow"]):
+    with mapped(info.api_urls["mlflow"]):
         rows = run_rows(dag_runs, session.tracker(info), limit)
     if as_json:
         show_json(session.out, rows)
@@ -87,7 +87,7 @@ def models(
 
     session = session_of(context)
     info = session.running_stack()
-    with mapped(info.urls["mlflow"]):
+    with mapped(info.api_urls["mlflow"]):
         rows = version_rows(session.tracker(info), model)
     if as_json:
         show_json(session.out, rows)

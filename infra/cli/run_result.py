@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -16,12 +17,12 @@ from infra.following import RunView, failed_tasks
 from ml.errors import PipelineError, TrackerDown
 
 if TYPE_CHECKING:
-    from infra.stack import StackInfo
+    from infra.cli.doors import AnyStack
 
 _SHOWN_LINES = 8
 
 
-def report(session: Session, info: StackInfo, view: RunView, airflow: AirflowApi, *, as_json: bool) -> None:
+def report(session: Session, info: AnyStack, view: RunView, airflow: AirflowApi, *, as_json: bool) -> None:
     """Prints the result of a run that has ended.
 
     Raises:
@@ -39,11 +40,11 @@ def report(session: Session, info: StackInfo, view: RunView, airflow: AirflowApi
         raise TrackerDown(f"{view.run_id} succeeded, but its metrics could not be read: {problem}")
 
 
-def _outcome(session: Session, info: StackInfo, run_id: str) -> tuple[Outcome, PipelineError | None]:
+def _outcome(session: Session, info: AnyStack, run_id: str) -> tuple[Outcome, PipelineError | None]:
     from ml.tracking import mapped
 
     try:
-        with mapped(info.urls["mlflow"]):
+        with mapped(info.api_urls["mlflow"]):
             return run_outcome(session.tracker(info), DAG_ID, run_id), None
     except PipelineError as error:
         return Outcome(), error
@@ -61,7 +62,7 @@ def result_json(view: RunView, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _show(session: Session, info: StackInfo, view: RunView, outcome: Outcome) -> None:
+def _show(session: Session, info: AnyStack, view: RunView, outcome: Outcome) -> None:
     out = session.out
     say(out, f"{view.state} after {seconds(view.duration_s)}", "bold green" if view.state == "success" else "bold red")
     names = sorted({name.removeprefix("test_").removeprefix("train_") for name in outcome.metrics})
@@ -84,7 +85,7 @@ def airflow_link(url: str, run_id: str) -> str:
     return f"{url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
 
 
-def links(urls: dict[str, str], run_id: str, outcome: Outcome) -> dict[str, str]:
+def links(urls: Mapping[str, str], run_id: str, outcome: Outcome) -> dict[str, str]:
     """Where to look at a run: its pages in Airflow and MLflow, its version, and the service."""
     found = {"airflow": airflow_link(urls["airflow"], run_id)}
     if outcome.mlflow_run_id:
@@ -95,7 +96,7 @@ def links(urls: dict[str, str], run_id: str, outcome: Outcome) -> dict[str, str]
     return {**found, "service": urls["serving"]}
 
 
-def _failure(info: StackInfo, view: RunView, outcome: Outcome, airflow: AirflowApi) -> CommandFailed:
+def _failure(info: AnyStack, view: RunView, outcome: Outcome, airflow: AirflowApi) -> CommandFailed:
     link = airflow_link(info.urls["airflow"], view.run_id)
     if outcome.error:
         return CommandFailed(f"{outcome.failed_task or view.run_id} failed: {outcome.error}", [link])

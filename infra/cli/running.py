@@ -21,7 +21,7 @@ from infra.following import Patience, RunView, Time, follow, trigger_once
 from ml.errors import AirflowDown, BadInput
 
 if TYPE_CHECKING:
-    from infra.stack import StackInfo
+    from infra.cli.doors import AnyStack
     from ml.config import PipelineConfig
 
 _DAG_WAIT_S = 60.0
@@ -173,7 +173,7 @@ def _follow(session: Session, airflow: AirflowApi, run_id: str, patience: Patien
         return follow(airflow, (DAG_ID, run_id), RunReport(board).look, time, patience)
 
 
-def _say_triggered(session: Session, info: StackInfo, run_id: str, *, as_json: bool) -> None:
+def _say_triggered(session: Session, info: AnyStack, run_id: str, *, as_json: bool) -> None:
     if as_json:
         view = RunView(run_id, "queued", None, ())
         show_json(session.out, run_result.result_json(view, Outcome()))
@@ -182,7 +182,7 @@ def _say_triggered(session: Session, info: StackInfo, run_id: str, *, as_json: b
         say(session.out, run_result.airflow_link(info.urls["airflow"], run_id))
 
 
-def _upload(session: Session, info: StackInfo, path: Path) -> str:
+def _upload(session: Session, info: AnyStack, path: Path) -> str:
     store = session.store(info)
     if not session.errors.is_terminal:
         return store.put_file(path)

@@ -14,7 +14,7 @@ from infra.cli.session import Session, session_of
 from ml.errors import BadInput
 
 if TYPE_CHECKING:
-    from infra.stack import StackInfo
+    from infra.cli.doors import AnyStack
     from ml.load import LoadedModel
 
 
@@ -46,7 +46,7 @@ def predict(
     say(session.out, f"{rows} rows scored with {name} version {champion.version}: {output}")
 
 
-def load_champion(session: Session, info: StackInfo, name: str) -> LoadedModel:
+def load_champion(session: Session, info: AnyStack, name: str) -> LoadedModel:
     """The champion of a model, downloaded, checked and loaded.
 
     Raises:
@@ -57,7 +57,7 @@ def load_champion(session: Session, info: StackInfo, name: str) -> LoadedModel:
     from ml.tracking import mapped
 
     tracker = session.tracker(info)
-    with mapped(info.urls["mlflow"]):
+    with mapped(info.api_urls["mlflow"]):
         version = aliases(tracker, name).get(CHAMPION)
         if version is None:
             raise BadInput(f"{name} has no champion yet: 'trackyard run' or 'trackyard promote VERSION' makes one")

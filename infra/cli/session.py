@@ -22,10 +22,13 @@ from infra.cli import doors
 from infra.cli.errors import StackNotUp
 from infra.cli.output import say
 from infra.settings import Settings
+from ml.errors import BadInput
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from infra.cli.doors import AnyStack
+    from infra.remote import RemoteStack
     from infra.stack import StackInfo
     from ml.config import PipelineConfig
     from ml.load import LoadedModel
@@ -62,13 +65,14 @@ class Session:
         now: The time of day, with its zone.
         interactive: Tells whether somebody can answer a question.
         debug: Whether errors show where they came from.
+        remote_url: The address of the Airflow of a stack that runs elsewhere; empty for the one on this machine.
     """
 
     environ: MutableMapping[str, str] = field(default_factory=lambda: os.environ)
     control: doors.StackControl = field(default_factory=doors.EmbeddedStack)
-    airflow: Callable[[StackInfo], doors.AirflowApi] = doors.open_airflow
-    tracker: Callable[[StackInfo], MlflowClient] = doors.open_tracker
-    store: Callable[[StackInfo], Store] = doors.open_store
+    airflow: Callable[[AnyStack], doors.AirflowApi] = doors.open_airflow
+    tracker: Callable[[AnyStack], MlflowClient] = doors.open_tracker
+    store: Callable[[AnyStack], Store] = doors.open_store
     load: Callable[[MlflowClient, str, str, Path], LoadedModel] = doors.load_version
     fetch: Callable[[str], dict[str, Any]] = doors.fetch_json
     server_date: Callable[[str], str | None] = doors.fetch_date
@@ -77,6 +81,7 @@ class Session:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     interactive: Callable[[], bool] = lambda: os.isatty(0)
     debug: bool = False
+    remote_url: str = ""
 
     def __post_init__(self) -> None:
         self.attach(sys.stdout, sys.stderr)
@@ -107,8 +112,30 @@ class Session:
         file = self.settings().pipeline_file
         return load_config(file if file and file.exists() else None)
 
+    def remote(self) -> RemoteStack | None:
+        """The stack that `--remote` or `TRACKYARD_REMOTE` names, or None.
+
+        Raises:
+            BadInput: The address is none.
+        """
+        url = self.remote_url or self.environ.get("TRACKYARD_REMOTE", "")
+        if not url:
+            return None
+        from infra.remote import RemoteStack
+
+        return RemoteStack.at(url, self.environ, Path(self.environ.get("TRACKYARD_ENV_FILE") or ".env"))
+
+    def refuse_remote(self, command: str, instead: str) -> None:
+        """Ends a command that works on this machine's stack alone.
+
+        Raises:
+            BadInput: A stack that runs elsewhere was named.
+        """
+        if self.remote() is not None:
+            raise BadInput(f"'{command}' is for the stack on this machine: {instead}")
+
     def known_stack(self) -> StackInfo:
-        """The stack that was set up, running or not.
+        """The stack of this machine that was set up, running or not.
 
         Raises:
             StackNotUp: None was set up in the settings' home.
@@ -120,23 +147,29 @@ class Session:
             raise StackNotUp
         return StackInfo.load(settings)
 
-    def running_stack(self) -> StackInfo:
+    def running_stack(self) -> AnyStack:
         """The stack, with this process's variables set so that MLflow's client and boto3 reach it.
 
         Raises:
             StackNotUp: It does not run.
+            Misconfigured: The logins of a stack that runs elsewhere are not known.
         """
+        remote = self.remote()
+        if remote is not None:
+            self.enter(remote)
+            return remote
         info = self.known_stack()
         if not self.control.is_running(info):
             raise StackNotUp
         self.enter(info)
         return info
 
-    def enter(self, info: StackInfo) -> None:
+    def enter(self, info: AnyStack) -> None:
         """Sets the variables with which MLflow's client and boto3 reach the stack."""
+        variables = info.client_environ()
         for name in _OTHERS:
             self.environ.pop(name, None)
-        self.environ.update(info.client_environ())
+        self.environ.update(variables)
         # Somebody waits in front of the terminal: one more try, then say that the server is away.
         self.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
         for name in ("NO_PROXY", "no_proxy"):

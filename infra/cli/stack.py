@@ -30,6 +30,7 @@ def up(context: typer.Context) -> None:
     Starting a stack that runs changes nothing. 'trackyard credentials' shows the passwords.
     """
     session = session_of(context)
+    session.refuse_remote("up", "'docker compose up -d --wait' starts the one in containers")
     settings = session.settings()
     begin = session.clock()
     with Board(session.out) as board:
@@ -49,6 +50,7 @@ def down(
 ) -> None:
     """Stop every part of the stack; with --wipe, delete its state too."""
     session = session_of(context)
+    session.refuse_remote("down", "'docker compose down' stops the one in containers")
     settings = session.settings()
     if wipe and settings.home.exists() and not yes:
         if not session.interactive():
@@ -76,6 +78,9 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     Exits with 1 when a part is not ready, and with 3 when the stack does not run.
     """
     session = session_of(context)
+    if session.remote() is not None:
+        _remote_status(session, as_json=as_json)
+        return
     try:
         info = session.known_stack()
     except StackNotUp:
@@ -103,6 +108,26 @@ def status(context: typer.Context, as_json: Json = False) -> None:
         raise CommandFailed(f"not ready: {', '.join(failed)} ('trackyard logs PART' shows why)")
 
 
+def _remote_status(session: Session, *, as_json: bool) -> None:
+    from infra.remote import status as look
+
+    remote = session.remote()
+    assert remote is not None
+    session.enter(remote)
+    parts = look(remote)
+    pipeline = _pipeline(session.airflow(remote))
+    model = _live_model(session, remote.api_urls["serving"])
+    fields = ("name", "state", "detail", "url", "pid", "memory_bytes")
+    found = [{field: getattr(part, field) for field in fields} for part in parts]
+    if as_json:
+        show_json(session.out, {"parts": found, "pipeline": pipeline, "model": model})
+    else:
+        _show_status(session, found, pipeline, model)
+    failed = [part.name for part in parts if part.state != "ready"]
+    if failed:
+        raise CommandFailed(f"not ready: {', '.join(failed)} ('docker compose logs PART' shows why)")
+
+
 def _show_status(
     session: Session, parts: list[dict[str, Any]], pipeline: dict[str, Any], model: dict[str, Any] | None
 ) -> None:
@@ -118,7 +143,9 @@ def _show_status(
         for part in parts
     ]
     show_table(session.out, ["part", "state", "url", "pid", "memory", "detail"], rows)
-    say(session.out, f"memory in all: {mebibytes(sum(part['memory_bytes'] or 0 for part in parts))}")
+    memory = sum(part["memory_bytes"] or 0 for part in parts)
+    if memory:
+        say(session.out, f"memory in all: {mebibytes(memory)}")
     last = pipeline["last_run"]
     if last:
         took = f", {seconds(last['duration_s'])}" if last["duration_s"] is not None else ""
@@ -163,7 +190,7 @@ def _live_model(session: Session, url: str) -> dict[str, Any] | None:
 def credentials(context: typer.Context, as_json: Json = False) -> None:
     """Show the logins of Airflow, MLflow, Flower and S3. The only command that shows a secret."""
     session = session_of(context)
-    logins = session.known_stack().logins()
+    logins = (session.remote() or session.known_stack()).logins()
     if as_json:
         show_json(session.out, logins)
         return
@@ -182,6 +209,7 @@ def logs(
     from infra.tail import last_lines, new_lines
 
     session = session_of(context)
+    session.refuse_remote("logs", f"'docker compose logs {part}' shows those of containers")
     known = (*PART_NAMES, *OTHER_LOGS)
     if part not in known:
         near = difflib.get_close_matches(part, known, n=1)

@@ -125,8 +125,10 @@ def test_parts_wait_only_for_parts_that_come_before_them() -> None:
 
 
 def test_mail_goes_to_the_local_server_unless_told_otherwise() -> None:
-    local = json.loads(airflow_server.smtp_connection("", 11025))
-    real = json.loads(airflow_server.smtp_connection("smtp://me:p%40ss@mail.example.com:587?from=me@example.com", 1))
+    local = json.loads(airflow_server.smtp_connection("", ("127.0.0.1", 11025)))
+    real = json.loads(
+        airflow_server.smtp_connection("smtp://me:p%40ss@mail.example.com:587?from=me@example.com", ("127.0.0.1", 1))
+    )
 
     assert (local["host"], local["port"]) == ("127.0.0.1", 11025)
     assert (real["host"], real["port"], real["password"]) == ("mail.example.com", 587, "p@ss")
@@ -138,7 +140,7 @@ def test_mail_goes_to_the_local_server_unless_told_otherwise() -> None:
 @pytest.mark.parametrize("url", ["mail.example.com", "http://mail.example.com", "smtp://"])
 def test_a_mail_address_of_another_form_is_refused(url: str) -> None:
     with pytest.raises(Misconfigured, match="TRACKYARD_SMTP_URL"):
-        airflow_server.smtp_connection(url, 1)
+        airflow_server.smtp_connection(url, ("127.0.0.1", 1))
 
 
 def test_the_object_store_closes_every_port(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""The bucket job where the store has no administration of its own to ask: makes the buckets, tries every key.
+
+`infra.container` runs it for SeaweedFS and for a store of somebody else's; MinIO's job is `infra/compose/minio.sh`.
+Effects: S3.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from ml.errors import Misconfigured, PipelineError, StoreDown
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+PATIENCE_S = 60.0
+
+
+def client(environ: Mapping[str, str], account: str) -> S3Client:
+    """An S3 client with the keys of one account: `ROOT`, `MLFLOW` or `WORKER`."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=environ.get("S3_ENDPOINT") or None,
+        aws_access_key_id=environ[f"S3_{account}_KEY"],
+        aws_secret_access_key=environ[f"S3_{account}_SECRET"],
+        region_name=environ.get("AWS_DEFAULT_REGION", "us-east-1"),
+        config=Config(
+            connect_timeout=3,
+            read_timeout=20,
+            s3={"addressing_style": "path"} if environ.get("S3_ENDPOINT") else None,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def make_bucket(s3: S3Client, bucket: str) -> None:
+    """Makes a bucket unless it is there."""
+    from botocore.exceptions import ClientError
+
+    try:
+        s3.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
+            raise
+        s3.create_bucket(Bucket=bucket)
+
+
+def try_key(s3: S3Client, bucket: str) -> None:
+    """Writes an object, reads it back and deletes it.
+
+    Raises:
+        Misconfigured: The object came back changed.
+    """
+    key = f"health/{uuid.uuid4().hex}"
+    s3.put_object(Bucket=bucket, Key=key, Body=b"trackyard")
+    try:
+        if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != b"trackyard":
+            raise Misconfigured(f"the store gave back another object than was put into {bucket}")
+    finally:
+        s3.delete_object(Bucket=bucket, Key=key)
+
+
+def run(
+    environ: Mapping[str, str],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Makes both buckets, if there are root keys to do so with, and tries each account on its own.
+
+    Raises:
+        StoreDown: The store did not answer, or refused a key, for a minute; the message has its reason.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    buckets = {"MLFLOW": environ["S3_MLFLOW_BUCKET"], "WORKER": environ["S3_WORKER_BUCKET"]}
+    deadline = clock() + PATIENCE_S
+    while True:
+        try:
+            if environ.get("S3_ROOT_KEY"):
+                root = client(environ, "ROOT")
+                for bucket in buckets.values():
+                    make_bucket(root, bucket)
+            for account, bucket in buckets.items():
+                try_key(client(environ, account), bucket)
+            return
+        except (BotoCoreError, ClientError) as error:
+            if clock() > deadline:
+                reason = " ".join(str(error).split())
+                raise StoreDown(
+                    f"{environ.get('S3_ENDPOINT') or 'AWS S3'} is not ready ({reason}): check it"
+                ) from error
+        sleep(1)
+
+
+if __name__ == "__main__":
+    try:
+        run(os.environ)
+    except PipelineError as error:
+        sys.exit(f"trackyard: {error}")

