@@ -65,6 +65,23 @@ class ArchiveWriter:
         self._gzip.close()
 
 
+class _Passing(io.RawIOBase):
+    """A member as a stream that cannot seek: tarfile's own fails when it is asked whether it can."""
+
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        self._stream = stream
+        self._path = path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with readable(self._path):
+            piece = self._stream.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
 class _Hashing(io.RawIOBase):
     """Passes a stream on and hashes what passes."""
 
@@ -137,14 +154,18 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def members_of(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
-    """Each member's name, size and content, in order; each must be read before the next is asked for."""
-    with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) as unzipped:
+    """Each member's name, size and content, in order; each must be read before the next is asked for.
+
+    Raises:
+        BadInput: The file cannot be read, or is damaged; also while a member is read.
+    """
+    with readable(path), path.open("rb") as raw, gzip.GzipFile(fileobj=raw) as unzipped:
         with tarfile.open(fileobj=unzipped, mode="r|") as tar:
             for info in tar:
                 content = tar.extractfile(info)
                 if content is None:
                     raise tarfile.ReadError(f"{info.name} is no file")
-                yield info.name, info.size, content
+                yield info.name, info.size, cast(IO[bytes], io.BufferedReader(_Passing(content, path)))
         # The checksum of the whole stands at the very end.
         while unzipped.read(_PIECE):
             pass

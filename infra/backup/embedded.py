@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from infra import stack
-from infra.backup.making import backup
+from infra.backup.archive import check
+from infra.backup.making import backup, refuse_place
 from infra.backup.restoring import Doors, restore
 from infra.backup.target import Target
 from infra.parts import Plan
@@ -39,36 +40,48 @@ def _is_running(settings: Settings) -> bool:
     return supervisor.is_running() and supervisor.info("airflow-scheduler")["pid"] != 0
 
 
+@dataclass
+class _Stores:
+    """The stack while its stores are up, and whether the other parts were stopped meanwhile."""
+
+    plan: Plan
+    others_stopped: bool = False
+
+
 @contextmanager
-def stores(settings: Settings, say: Callable[[str], None]) -> Iterator[Plan]:
+def _stores(settings: Settings, say: Callable[[str], None]) -> Iterator[_Stores]:
     """The stack with at least its stores up; afterwards it is running or stopped, as it was before."""
-    report = _Quiet(say)
     was_running = _is_running(settings)
-    info = stack.up(settings, report, STORES)
+    opened = _Stores(stack.up(settings, _Quiet(say), STORES).plan)
     try:
-        yield info.plan
+        yield opened
     finally:
-        if was_running:
-            say("starting what was stopped")
-            stack.up(settings, report)
-        else:
+        if not was_running:
             stack.down(settings, _Quiet(lambda text: None))
+        elif opened.others_stopped:
+            say("starting what was stopped")
+            stack.up(settings, _Quiet(say))
 
 
 def backup_stack(
     settings: Settings, file: Path, say: Callable[[str], None], *, force: bool = False, passphrase: str = ""
 ) -> dict[str, Any]:
     """Backs the embedded stack up; see `infra.backup.making.backup`."""
-    with stores(settings, say) as plan:
-        return backup(Target.of_plan(plan, passphrase), file, say, force=force)
+    refuse_place(file, force=force)
+    with _stores(settings, say) as opened:
+        return backup(Target.of_plan(opened.plan, passphrase), file, say, force=force)
 
 
 def restore_stack(settings: Settings, file: Path, doors: Doors, passphrase: str = "") -> dict[str, Any]:
     """Restores the embedded stack, which is set up first where there is none; see `infra.backup.restoring.restore`."""
-    with stores(settings, doors.say) as plan:
+    # A file that is no good should not cost the start of a server, nor leave a home that it made.
+    check(file)
+    with _stores(settings, doors.say) as opened:
+        plan = opened.plan
 
         def stop_users() -> None:
             doors.say("stopping what uses the databases")
+            opened.others_stopped = True
             Supervisor(plan).stop_all_but(STORES)
             # The next start looks at the accounts again, and the service asks which version is champion.
             (plan.home / "airflow" / "initialised").unlink(missing_ok=True)

@@ -44,10 +44,7 @@ def backup(target: Target, file: Path, say: Callable[[str], None], *, force: boo
         Unavailable: A server does not answer.
         PipelineError: A version's file is missing or differs, or the file could not be written.
     """
-    if not file.parent.is_dir():
-        raise BadInput(f"there is no folder {file.parent}: make it, or name another file")
-    if file.is_dir() or (file.exists() and not force):
-        raise BadInput(f"{file} is there already: name another file, or add --force to replace it")
+    refuse_place(file, force=force)
     begin = datetime.now(UTC).isoformat(timespec="seconds")
     with new_file(file) as raw:
         writer = ArchiveWriter(raw, {"trackyard": _version("trackyard"), "made_at": begin})
@@ -69,6 +66,18 @@ def backup(target: Target, file: Path, say: Callable[[str], None], *, force: boo
         manifest["members"] = writer.members
     say(f"{file} is written and checked: {described(manifest)}, {file.stat().st_size / 2**20:.1f} MB")
     return manifest
+
+
+def refuse_place(file: Path, *, force: bool) -> None:
+    """Looks whether a file can be made there.
+
+    Raises:
+        BadInput: It is there already and may not be replaced, or is no place for a file.
+    """
+    if not file.parent.is_dir():
+        raise BadInput(f"there is no folder {file.parent}: make it, or name another file")
+    if file.is_dir() or (file.exists() and not force):
+        raise BadInput(f"{file} is there already: name another file, or add --force to replace it")
 
 
 def described(manifest: dict[str, Any]) -> str:
@@ -115,8 +124,7 @@ def _add_objects(
 ) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     for role, bucket in target.buckets.items():
-        # What a health check puts there is gone a moment later.
-        keys = sorted(key for key in objects.sizes(target.s3, bucket) if not key.startswith("health/"))
+        keys = sorted(objects.sizes(target.s3, bucket))
         say(f"bucket {bucket}: {len(keys)} objects")
         for key in keys:
             with objects.fetched(target.s3, bucket, key, folder) as found:

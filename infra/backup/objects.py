@@ -47,8 +47,8 @@ def sizes(s3: S3Client, bucket: str) -> dict[str, int]:
             entry["Key"]: entry["Size"]
             for page in pages
             for entry in page.get("Contents", [])
-            # Some stores list folders, which are no objects.
-            if not entry["Key"].endswith("/")
+            # Some stores list folders, which are no objects; what a health check puts there is gone a moment later.
+            if not entry["Key"].endswith("/") and not entry["Key"].startswith("health/")
         }
 
 

@@ -89,10 +89,9 @@ def restore(target: Target, file: Path, doors: Doors) -> dict[str, Any]:
 
 
 def _fernet_key(file: Path, target: Target) -> str:
-    with archive.readable(file):
-        for name, _, content in archive.members_of(file):
-            if name == "keys.json":
-                return opened(json.load(content), target.passphrase)["airflow_fernet_key"]
+    for name, _, content in archive.members_of(file):
+        if name == "keys.json":
+            return opened(json.load(content), target.passphrase)["airflow_fernet_key"]
     raise BadInput(f"{file} has no keys: it was not made by 'trackyard backup'")
 
 
@@ -140,13 +139,12 @@ def _fill(target: Target, file: Path, manifest: dict[str, Any], written: objects
     """Fills new databases and adds missing objects; returns the members whose keys other objects have."""
     entries = {entry["member"]: entry for entry in manifest["objects"]}
     in_the_way: set[str] = set()
-    with archive.readable(file):
-        for name, _, content in archive.members_of(file):
-            if name.startswith("databases/"):
-                fresh = databases.create_beside(target.database_url, Path(name).stem)
-                databases.load(target.database_url, fresh, content)
-            elif name in entries and not written.add(entries[name], content):
-                in_the_way.add(name)
+    for name, _, content in archive.members_of(file):
+        if name.startswith("databases/"):
+            fresh = databases.create_beside(target.database_url, Path(name).stem)
+            databases.load(target.database_url, fresh, content)
+        elif name in entries and not written.add(entries[name], content):
+            in_the_way.add(name)
     return in_the_way
 
 
@@ -177,10 +175,9 @@ def _finish(target: Target, file: Path, written: objects.Restored, in_the_way: s
     """What could not be done without changing the old state: objects with the same key, and those that are too many."""
     if in_the_way:
         entries = {entry["member"]: entry for entry in archive.check(file)["objects"]}
-        with archive.readable(file):
-            for name, _, content in archive.members_of(file):
-                if name in in_the_way:
-                    written.replace(entries[name], content)
+        for name, _, content in archive.members_of(file):
+            if name in in_the_way:
+                written.replace(entries[name], content)
     written.delete_others()
     databases.drop(target.database_url, [name + databases.OLD for name in DATABASES])
 

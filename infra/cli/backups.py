@@ -47,7 +47,6 @@ def restore(
 
     Nothing changes before the whole file was checked and filled in beside what is there.
     """
-    from infra.backup.archive import check
     from infra.backup.embedded import restore_stack
     from infra.backup.restoring import Doors
     from infra.backup.restoring import restore as put_back
@@ -64,8 +63,6 @@ def restore(
     if session.environ.get(_ELSEWHERE):
         put_back(Target.from_env(session.environ), file, doors)
     else:
-        # A file that is no good should not cost the start of a server, nor leave a home that it made.
-        check(file)
         restore_stack(settings, file, doors, _passphrase(session))
     say(session.out, "the backup is restored")
 
