@@ -153,6 +153,8 @@ def migrate(database: str, url: str) -> None:
 
 
 def _variables(database: str, url: str, folder: str) -> dict[str, str]:
+    # By its full name, since SQLAlchemy's default driver is another one from 2.1 on.
+    url = url.replace("postgresql://", "postgresql+psycopg2://", 1)
     if database == "mlflow":
         return {"MLFLOW_BACKEND_STORE_URI": url, "MLFLOW_DISABLE_TELEMETRY": "true"}
     return {

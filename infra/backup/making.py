@@ -23,8 +23,8 @@ from infra.backup.keys import sealed
 from infra.backup.target import DATABASES, Target
 from ml.errors import BadInput, Misconfigured
 
-_LEAVE_OUT = {"airflow": ("public.session",)}
-"""Rows that are worth nothing elsewhere: the logins of browsers."""
+_LEAVE_OUT = {"airflow": ("public.session", "public.connection_test_request")}
+"""Rows that are worth nothing elsewhere: the logins of browsers, and tries of connections."""
 
 
 def backup(target: Target, file: Path, say: Callable[[str], None], *, force: bool = False) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import signal
@@ -16,9 +17,10 @@ from typing import Any
 import httpx
 import psycopg2
 import pytest
+from cryptography.fernet import Fernet
 from psycopg2.errors import DuplicateDatabase
 
-from infra import postgres, stack
+from infra import migrations, postgres, stack
 from infra.backup import archive, databases, objects
 from infra.backup.target import DATABASES, Target
 from infra.settings import Settings
@@ -232,6 +234,95 @@ def test_a_backup_of_postgresql_18_goes_into_16_and_back_into_a_file(
     with databases.connected(elsewhere.target.database_url, "mlflow") as cursor:
         cursor.execute("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'")
         assert cursor.fetchall() == [("mlflow",)]
+
+
+def test_what_airflow_encrypted_is_encrypted_anew_with_the_new_key(
+    backup: Backup, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    assert _trackyard(elsewhere.environ, "restore", str(backup.file)).returncode == 0
+    with databases.connected(elsewhere.target.database_url, "airflow") as cursor:
+        hidden = Fernet(elsewhere.target.fernet_key).encrypt(b"hunter2").decode()
+        cursor.execute("INSERT INTO variable (key, val, is_encrypted) VALUES ('hidden', %s, true)", (hidden,))
+    closed = {**elsewhere.environ, "TRACKYARD_BACKUP_PASSPHRASE": "correct horse"}
+    file, other = tmp_path / "closed.tar.gz", Fernet.generate_key()
+    assert _trackyard(closed, "backup", str(file)).returncode == 0
+    assert elsewhere.target.fernet_key.encode() not in gzip.decompress(file.read_bytes())
+    elsewhere.environ["AIRFLOW__CORE__FERNET_KEY"] = closed["AIRFLOW__CORE__FERNET_KEY"] = other.decode()
+
+    refused = _trackyard(elsewhere.environ, "restore", str(file), "--force", "--yes")
+    restored = _trackyard(closed, "restore", str(file), "--force", "--yes")
+
+    assert refused.returncode == 2
+    assert "TRACKYARD_BACKUP_PASSPHRASE" in refused.stderr
+    assert restored.returncode == 0, restored.stderr
+    with databases.connected(elsewhere.target.database_url, "airflow") as cursor:
+        cursor.execute("SELECT val FROM variable UNION ALL SELECT kwargs FROM trigger")
+        assert b"hunter2" in [Fernet(other).decrypt(row[0].encode()) for row in cursor.fetchall()]
+
+
+def test_an_older_backup_is_migrated_and_a_newer_one_refused(
+    backup: Backup, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    assert _trackyard(elsewhere.environ, "restore", str(backup.file)).returncode == 0
+    schema = next(schema for schema in migrations.SCHEMAS if schema.name == "airflow")
+    newest = migrations.head(schema)
+    older = migrations.known_revisions(schema)[newest][0]
+    _airflow_down_to(older, elsewhere.target.database_url, tmp_path)
+    file = tmp_path / "older.tar.gz"
+    assert _trackyard(elsewhere.environ, "backup", str(file)).returncode == 0
+    assert archive.check(file)["revisions"]["airflow"] == older
+
+    restored = _trackyard(elsewhere.environ, "restore", str(file), "--force", "--yes")
+
+    assert restored.returncode == 0, restored.stderr
+    assert "bringing database airflow up" in restored.stdout
+    with databases.connected(elsewhere.target.database_url, "airflow") as cursor:
+        assert migrations.revision_of(cursor.connection, schema) == newest
+        cursor.execute("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'")
+        assert cursor.fetchall() == [("airflow",)]
+        cursor.execute("UPDATE alembic_version SET version_num = 'fromthefuture'")
+    newer = tmp_path / "newer.tar.gz"
+    assert _trackyard(elsewhere.environ, "backup", str(newer)).returncode == 0
+    refused = _trackyard(elsewhere.environ, "restore", str(newer), "--force", "--yes")
+    assert refused.returncode == 2
+    assert "newer than what is installed" in refused.stderr
+
+
+def _airflow_down_to(revision: str, url: str, folder: Path) -> None:
+    environ = clean_environ(
+        folder,
+        AIRFLOW_HOME=str(folder / "airflow"),
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=databases.owner_url(url, "airflow").replace("://", "+psycopg2://"),
+        AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    )
+    command = [sys.executable, "-m", "airflow", "db", "downgrade", "--to-revision", revision, "--yes"]
+    subprocess.run(command, env=environ, check=True, capture_output=True, timeout=300)
+
+
+def test_an_older_mlflow_database_is_brought_up_once(elsewhere: Elsewhere) -> None:
+    url = databases.owner_url(elsewhere.target.database_url, "mlflow")
+    schema = next(schema for schema in migrations.SCHEMAS if schema.name == "mlflow")
+    older = migrations.known_revisions(schema)[migrations.head(schema)][0]
+    migrations.bring_up("mlflow", url)
+    with databases.connected(url) as cursor:
+        assert migrations.revision_of(cursor.connection, schema) is None
+    make = (
+        "import sys, sqlalchemy; from alembic import command; from mlflow.store.db import utils\n"
+        "url = sys.argv[1].replace('://', '+psycopg2://', 1)\n"
+        "engine = sqlalchemy.create_engine(url); utils.InitialBase.metadata.create_all(engine)\n"
+        "config = utils._get_alembic_config(url)\n"
+        "with engine.begin() as connection:\n"
+        "    config.attributes['connection'] = connection; command.upgrade(config, sys.argv[2])"
+    )
+    subprocess.run([sys.executable, "-c", make, url, older], check=True, capture_output=True, timeout=300)
+
+    migrations.bring_up("mlflow", url)
+
+    with databases.connected(url) as cursor:
+        assert migrations.revision_of(cursor.connection, schema) == migrations.head(schema)
+        cursor.execute("UPDATE alembic_version SET version_num = 'fromthefuture'")
+    with pytest.raises(PipelineError, match="restore a backup of before the upgrade"):
+        migrations.bring_up("mlflow", url)
 
 
 def test_a_restore_that_fails_or_is_killed_leaves_the_old_state(
