@@ -272,7 +272,7 @@ def test_what_airflow_encrypted_is_encrypted_anew_with_the_new_key(
     assert "TRACKYARD_BACKUP_PASSPHRASE" in refused.stderr
     assert restored.returncode == 0, restored.stderr
     with databases.connected(elsewhere.target.database_url, "airflow") as cursor:
-        cursor.execute("SELECT val FROM variable UNION ALL SELECT kwargs FROM trigger")
+        cursor.execute("SELECT val FROM variable UNION ALL SELECT kwargs FROM trigger WHERE kwargs NOT LIKE '{%'")
         assert b"hunter2" in [Fernet(other).decrypt(row[0].encode()) for row in cursor.fetchall()]
 
 
