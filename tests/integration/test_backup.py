@@ -169,8 +169,10 @@ class Elsewhere:
             return {row[0] for row in cursor.fetchall()}
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Elsewhere]:
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+    """The servers, which the tests share; each finds them empty."""
+    tmp_path = tmp_path_factory.mktemp("elsewhere")
     settings = _settings(tmp_path / "stores")
     plan = stack.up(settings, Silent(), ("s3",)).plan
     folder, port = tmp_path / "postgres16", free_ports(1)[0]
@@ -179,7 +181,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Elsewhere]:
     try:
         url = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
         wait_for(lambda: databases.major_version(url) == 16, "PostgreSQL 16 to answer", 60)
-        _create_databases(url)
+        _create_roles(url)
         yield Elsewhere(
             clean_environ(
                 tmp_path / "unused",
@@ -195,6 +197,20 @@ def elsewhere(tmp_path: Path) -> Iterator[Elsewhere]:
         server.send_signal(signal.SIGINT)
         server.wait(60)
         stack.down(settings, Silent())
+
+
+@pytest.fixture
+def elsewhere(servers: Elsewhere) -> Elsewhere:
+    """The servers with the databases and buckets that a deployment makes, and nothing in them."""
+    url, s3 = servers.target.database_url, servers.target.s3
+    databases.drop(url, [name + end for name in DATABASES for end in ("", databases.NEW, databases.OLD)])
+    with databases.connected(url) as cursor:
+        for name in DATABASES:
+            cursor.execute(f"CREATE DATABASE {name} OWNER {postgres.DATABASES[name]}")
+    for bucket in servers.target.buckets.values():
+        for key in objects.sizes(s3, bucket):
+            s3.delete_object(Bucket=bucket, Key=key)
+    return Elsewhere(dict(servers.environ))
 
 
 def _postgres_16(folder: Path, port: int, password: str) -> subprocess.Popen[bytes]:
@@ -222,12 +238,10 @@ def _postgres_16(folder: Path, port: int, password: str) -> subprocess.Popen[byt
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def _create_databases(url: str) -> None:
+def _create_roles(url: str) -> None:
     with databases.connected(url) as cursor:
         for role in ("airflow", "mlflow"):
             cursor.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
-        for name in DATABASES:
-            cursor.execute(f"CREATE DATABASE {name} OWNER {postgres.DATABASES[name]}")
 
 
 def test_a_backup_of_postgresql_18_goes_into_16_and_back_into_a_file(
@@ -389,7 +403,7 @@ def _kill_while_filling(elsewhere: Elsewhere, file: Path) -> None:
         [TRACKYARD, "restore", str(file), "--force", "--yes"],
         env=elsewhere.environ, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    wait_for(lambda: "airflow" + databases.NEW in elsewhere.database_names(), "a new database", 60)
+    wait_for(lambda: "airflow" + databases.NEW in elsewhere.database_names(), "a new database", 300)
     process.kill()
     process.wait()
 
