@@ -15,7 +15,7 @@ import os
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -41,8 +41,16 @@ class ArchiveWriter:
         self.members: dict[str, dict[str, Any]] = {}
         # Level 1: most objects are compressed already, and the dumps shrink to a tenth at any level.
         self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=raw)
-        self._tar = tarfile.open(fileobj=self._gzip, mode="w|")  # noqa: SIM115 - finish() closes it
+        self._tar = tarfile.TarFile(fileobj=self._gzip, mode="w")
         self.add_json(HEADER, {"format": FORMAT, **header})
+
+    def __enter__(self) -> ArchiveWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # Without `finish` it failed, and the file is not kept; left open, the compressor would complain at the exit.
+        with suppress(OSError, ValueError):
+            self._gzip.close()
 
     def add(self, name: str, stream: IO[bytes], size: int) -> str:
         """Adds a member of `size` bytes and returns its sha256."""

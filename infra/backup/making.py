@@ -46,8 +46,8 @@ def backup(target: Target, file: Path, say: Callable[[str], None], *, force: boo
     """
     refuse_place(file, force=force)
     begin = datetime.now(UTC).isoformat(timespec="seconds")
-    with new_file(file) as raw:
-        writer = ArchiveWriter(raw, {"trackyard": _version("trackyard"), "made_at": begin})
+    header = {"trackyard": _version("trackyard"), "made_at": begin}
+    with new_file(file) as raw, ArchiveWriter(raw, header) as writer:
         manifest, known = _add_databases(target, file.parent, writer, say)
         writer.add_json("keys.json", sealed({"airflow_fernet_key": target.fernet_key}, target.passphrase))
         entries = _add_objects(target, file.parent, writer, say)
