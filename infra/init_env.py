@@ -69,6 +69,7 @@ SETTINGS: Mapping[str, tuple[str, str]] = {
     "FLOWER_URL": ("http://127.0.0.1:5556", ""),
     "PIPELINE_FILE": ("./pipeline.yaml", "the defaults of every run"),
     "WORKER_SLOTS": ("4", "how many tasks a worker runs at once"),
+    "BACKUP_PASSPHRASE": ("", "closes the key inside a backup; empty leaves it there in clear"),
     "SMTP_URL": (
         "",
         "a mail server: smtp://user:password@mail.example.com:587?from=me@example.com; empty keeps mail here",

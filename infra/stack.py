@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,8 +135,13 @@ class PartStatus:
     memory_bytes: int | None
 
 
-def up(settings: Settings, report: Report) -> StackInfo:
+def up(settings: Settings, report: Report, names: Sequence[str] = PART_NAMES) -> StackInfo:
     """Starts whatever does not run yet and waits until all of it does its job. Calling it again changes nothing.
+
+    Args:
+        settings: The stack's settings.
+        report: Is told how it goes.
+        names: The parts to start; what else runs is left alone.
 
     Raises:
         StackError: A part did not become ready; it is named, and what this call started is stopped again.
@@ -155,7 +160,7 @@ def up(settings: Settings, report: Report) -> StackInfo:
         supervisor = Supervisor(plan)
         supervisor.start()
         try:
-            _Start(plan, supervisor, report).run()
+            _Start(plan, supervisor, report, names).run()
         except BaseException:
             # What was up before this call stays up: only a start from nothing is taken back.
             if not was_running:
@@ -225,7 +230,8 @@ def _memory(pid: int) -> int | None:
 class _Start:
     """One start: each part is started once what it needs is ready, side by side where nothing forbids it."""
 
-    def __init__(self, plan: Plan, supervisor: Supervisor, report: Report) -> None:
+    def __init__(self, plan: Plan, supervisor: Supervisor, report: Report, names: Sequence[str]) -> None:
+        self._parts = [part for part in PARTS if part.name in names]
         self._plan = plan
         self._supervisor = supervisor
         self._report = report
@@ -237,16 +243,16 @@ class _Start:
         self._reasons: dict[str, str] = {}
 
     def run(self) -> None:
-        for part in PARTS:
+        for part in self._parts:
             self._report.part(part.name, "waiting")
         with ThreadPoolExecutor(len(PARTS)) as pool:
-            while len(self._ready) < len(PARTS):
-                for part in PARTS:
+            while len(self._ready) < len(self._parts):
+                for part in self._parts:
                     if part.name not in self._started and self._may_start(part, pool):
                         self._supervisor.start_part(part.name)
                         self._started.add(part.name)
                         self._report.part(part.name, "starting")
-                pending = [part for part in PARTS if part.name in self._started - self._ready]
+                pending = [part for part in self._parts if part.name in self._started - self._ready]
                 for part, reason in zip(pending, pool.map(self._probe, pending), strict=True):
                     self._note(part, reason)
                 time.sleep(0.2)
@@ -320,7 +326,14 @@ def _init_airflow(plan: Plan) -> None:
         raise StackError("Airflow's database could not be set up", [f"  {line}" for line in _last_lines(log, 8)])
 
 
+def _init_mlflow(plan: Plan) -> None:
+    """Brings MLflow's database up once after an upgrade: its server refuses to start on an older one."""
+    database = postgres.url(plan.ports["postgres"], "mlflow", plan.credentials)
+    tracking_server.migrate(plan.home / "mlflow" / "migrated", database)
+
+
 _BEFORE: dict[str, Callable[[Plan], None]] = {
+    "mlflow": _init_mlflow,
     "airflow-api-server": _init_airflow,
     "airflow-scheduler": _init_airflow,
     "airflow-dag-processor": _init_airflow,

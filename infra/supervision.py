@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,10 @@ class Supervisor:
                 return
             process.terminate()
         self._wait_until(lambda: process is None or not process.is_running(), 60)
+
+    def stop_all_but(self, names: Sequence[str]) -> None:
+        """Stops every part but those named; they stay stopped until they are started again."""
+        self._stop_together([part.name for part in PARTS if part.name not in names])
 
     def _stop_together(self, names: list[str]) -> None:
         for name in names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra import object_store, postgres
+from infra import migrations, object_store, postgres
 from infra.credentials import Credentials, write_private
 from infra.settings import HOST
 
@@ -99,6 +99,27 @@ def client_env() -> dict[str, str]:
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
+
+
+def migrate(marker: Path, database_url: str) -> None:
+    """Brings the database up to the installed MLflow; does nothing when that was done for this version.
+
+    An empty database is left to the server, which makes its own tables.
+
+    Args:
+        marker: The file that remembers the version.
+        database_url: The database's address, as its owner.
+
+    Raises:
+        PipelineError: The migration failed.
+    """
+    from importlib.metadata import version
+
+    stamp = f"mlflow {version('mlflow')}"
+    if marker.exists() and marker.read_text() == stamp:
+        return
+    migrations.bring_up("mlflow", database_url)
+    marker.write_text(stamp)
 
 
 def create_accounts(port: int, credentials: Credentials) -> None:

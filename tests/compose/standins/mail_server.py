@@ -16,7 +16,7 @@ FOLDER = Path("/data")
 
 
 class Keep:
-    async def handle_DATA(self, server: object, session: object, envelope: object) -> str:  # noqa: N802
+    async def handle_DATA(self, server: object, session: object, envelope: object) -> str:
         name = uuid.uuid4().hex
         temporary = FOLDER / f".{name}"
         temporary.write_bytes(envelope.content)
@@ -25,7 +25,7 @@ class Keep:
 
 
 class Api(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         path = self.path.split("?")[0]
         if path == "/readyz":
             self._answer(b"ok")

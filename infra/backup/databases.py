@@ -1,0 +1,243 @@
+"""Databases on a server: a snapshot into a file, a file into a new database, and new ones for old in one step."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+from infra.backup import tools
+from ml.errors import BadInput, Misconfigured, PipelineError, Unavailable
+
+NEW, OLD = "_restoring", "_before_restore"
+"""What the names of a database that is being filled, and of one that was replaced, end in."""
+
+_PREAMBLE_LINES = 40
+_PIECE = 2**20
+
+
+def connect(url: str, database: str | None = None) -> Any:
+    """A psycopg2 connection that commits each statement.
+
+    Raises:
+        Unavailable: The server does not answer, or refuses the account.
+    """
+    import psycopg2
+
+    try:
+        connection = psycopg2.connect(url, connect_timeout=10, **({"dbname": database} if database else {}))
+    except psycopg2.OperationalError as error:
+        raise Unavailable(
+            f"PostgreSQL does not let us in ({tools.reason(str(error))}): is it up, and is the account right?"
+        ) from error
+    connection.autocommit = True
+    return connection
+
+
+@contextmanager
+def connected(url: str, database: str | None = None) -> Iterator[Any]:
+    """The cursor of a connection that is closed at the end."""
+    connection = connect(url, database)
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
+
+
+def major_version(url: str) -> int:
+    """The server's major version."""
+    with connected(url) as cursor:
+        return int(cursor.connection.server_version) // 10000
+
+
+@contextmanager
+def snapshot(url: str, database: str) -> Iterator[tuple[Any, str]]:
+    """A connection that sees the database as it is now, however long it is used, and the snapshot's id for `dump`."""
+    connection = connect(url, database)
+    try:
+        connection.autocommit = False
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        with connection.cursor() as cursor:
+            # It waits while pg_dump works, and servers may end those that wait for long.
+            cursor.execute("SET idle_in_transaction_session_timeout = 0")
+            cursor.execute("SELECT pg_export_snapshot()")
+            name = str(cursor.fetchone()[0])
+        yield connection, name
+    finally:
+        connection.close()
+
+
+def dump(url: str, database: str, snapshot_id: str, output: IO[bytes], leave_out: Iterable[str] = ()) -> None:
+    """Writes a snapshot as SQL that needs neither the owners' names nor this version of the server.
+
+    Args:
+        url: The server's address.
+        database: The database.
+        snapshot_id: From `snapshot`, which must still be open.
+        output: A real file.
+        leave_out: Tables whose rows are left out.
+
+    Raises:
+        PipelineError: `pg_dump` failed; its reason is given.
+    """
+    dbname, env = tools.connection(url, database)
+    program = tools.find("pg_dump", major_version(url))
+    options = ["--no-owner", "--no-acl", f"--snapshot={snapshot_id}", "--encoding=UTF8"]
+    options += [f"--exclude-table-data={table}" for table in leave_out]
+    done = subprocess.run(
+        [program, *options, f"--dbname={dbname}"], stdout=output, stderr=subprocess.PIPE, env=env, check=False
+    )
+    if done.returncode != 0:
+        raise PipelineError(f"database {database!r} could not be dumped: {tools.reason(done.stderr.decode())}")
+
+
+def create_beside(url: str, database: str) -> str:
+    """Makes an empty database beside one that is there, with its owner and its sorting rules; returns its name.
+
+    Raises:
+        Misconfigured: There is no database of that name yet.
+    """
+    from psycopg2 import sql
+
+    name = database + NEW
+    with connected(url) as cursor:
+        cursor.execute(
+            "SELECT pg_get_userbyid(datdba), datcollate, datctype FROM pg_database WHERE datname = %s", (database,)
+        )
+        found = cursor.fetchone()
+        if found is None:
+            raise Misconfigured(
+                f"there is no database {database!r} to restore into: let the stack set its databases up first"
+            )
+        owner, collate, ctype = found
+        cursor.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE {} LC_CTYPE {}").format(
+                sql.Identifier(name), sql.Identifier(owner), sql.Literal(collate), sql.Literal(ctype)
+            )
+        )
+        cursor.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+    return name
+
+
+def owner_of(url: str, database: str) -> str:
+    """The role that owns a database."""
+    with connected(url) as cursor:
+        cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", (database,))
+        return str(cursor.fetchone()[0])
+
+
+def owner_url(url: str, database: str) -> str:
+    """The address of a database with which what is made in it belongs to its owner."""
+    from urllib.parse import parse_qsl, urlencode, urlsplit
+
+    parts = urlsplit(url)
+    query = [*parse_qsl(parts.query), ("options", f"-crole={owner_of(url, database)}")]
+    return parts._replace(scheme="postgresql", path=f"/{database}", query=urlencode(query)).geturl()
+
+
+def load(url: str, database: str, dumped: IO[bytes]) -> None:
+    """Fills an empty database with what `dump` wrote, as its owner: all of it or nothing.
+
+    Raises:
+        PipelineError: `psql` failed; its reason is given.
+    """
+    dbname, env = tools.connection(url, database)
+    major = major_version(url)
+    env["PGOPTIONS"] = f"-c role={owner_of(url, database)} -c client_min_messages=warning"
+    options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", f"--dbname={dbname}"]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [tools.find("psql", major), *options],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, env=env,
+        )  # fmt: skip
+        try:
+            # When psql gives up it closes its end; its own message says why.
+            with suppress(BrokenPipeError):
+                _feed(dumped, process.stdin, major)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            with suppress(BrokenPipeError):
+                process.stdin.close() if process.stdin else None
+            code = process.wait()
+        said.seek(0)
+        if code != 0:
+            raise PipelineError(f"database {database!r} could not be filled: {tools.reason(said.read().decode())}")
+
+
+def _feed(dumped: IO[bytes], program: IO[bytes] | None, major: int) -> None:
+    assert program is not None
+    for _ in range(_PREAMBLE_LINES):
+        line = dumped.readline()
+        # The dump of a newer server begins with settings; this is the one that servers before 17 do not know.
+        if not (major < 17 and line == b"SET transaction_timeout = 0;\n"):
+            program.write(line)
+    while piece := dumped.read(_PIECE):
+        program.write(piece)
+
+
+def drop(url: str, names: Iterable[str]) -> None:
+    """Drops databases that nothing uses any more; those that are not there are passed over."""
+    from psycopg2 import sql
+
+    with connected(url) as cursor:
+        for name in names:
+            cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def users_of(url: str, names: Iterable[str]) -> list[str]:
+    """Who is connected to the databases now: `database/role`, once each."""
+    with connected(url) as cursor:
+        cursor.execute(
+            "SELECT DISTINCT datname || '/' || usename FROM pg_stat_activity "
+            "WHERE datname = ANY(%s) AND backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY 1",
+            (list(names),),
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def swap(url: str, names: Iterable[str]) -> None:
+    """Puts the filled databases in the place of the old ones, all in one transaction; the old ones are kept aside.
+
+    Raises:
+        PipelineError: Something is connected to one of them; nothing was changed.
+    """
+    import psycopg2
+    from psycopg2 import sql
+
+    connection = connect(url)
+    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    try:
+        connection.autocommit = False
+        with connection.cursor() as cursor:
+            for name in names:
+                cursor.execute(rename.format(sql.Identifier(name), sql.Identifier(name + OLD)))
+                cursor.execute(rename.format(sql.Identifier(name + NEW), sql.Identifier(name)))
+        connection.commit()
+    except psycopg2.Error as error:
+        raise PipelineError(
+            f"the databases could not be exchanged ({tools.reason(str(error))}): "
+            "stop whatever uses them; nothing was changed"
+        ) from error
+    finally:
+        connection.close()
+
+
+def refuse_users(url: str, names: tuple[str, ...], wait: Callable[[float], None], patience_s: float) -> None:
+    """Waits a little for the last connections to end.
+
+    Raises:
+        BadInput: Something stays connected.
+    """
+    for _ in range(int(patience_s / 0.2) + 1):
+        found = users_of(url, names)
+        if not found:
+            return
+        wait(0.2)
+    raise BadInput(
+        f"the databases are in use ({', '.join(found)}): stop everything but the database and S3 servers first"
+    )

@@ -1,0 +1,94 @@
+"""The embedded stack's servers for a backup or a restore: what runs goes on, what does not is started for a while."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from infra import stack
+from infra.backup.archive import check
+from infra.backup.making import backup, refuse_place
+from infra.backup.restoring import Doors, restore
+from infra.backup.target import Target
+from infra.parts import Plan
+from infra.settings import Settings
+from infra.supervision import Supervisor
+
+STORES = ("postgres", "s3")
+"""The parts that a backup is made of."""
+
+
+class _Quiet:
+    """Listens to a start and passes on what is worth a line."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def part(self, name: str, state: str, detail: str = "") -> None:
+        """One part's progress, which here nobody waits for."""
+
+
+def _is_running(settings: Settings) -> bool:
+    if not settings.ports_file.exists() or not settings.secrets_file.exists():
+        return False
+    supervisor = Supervisor(stack.StackInfo.load(settings).plan)
+    # What a restore that was killed left is no running stack: it had only the stores.
+    return supervisor.is_running() and supervisor.info("airflow-scheduler")["pid"] != 0
+
+
+@dataclass
+class _Stores:
+    """The stack while its stores are up, and whether the other parts were stopped meanwhile."""
+
+    plan: Plan
+    others_stopped: bool = False
+
+
+@contextmanager
+def _stores(settings: Settings, say: Callable[[str], None]) -> Iterator[_Stores]:
+    """The stack with at least its stores up; afterwards it is running or stopped, as it was before."""
+    was_running = _is_running(settings)
+    opened = _Stores(stack.up(settings, _Quiet(say), STORES).plan)
+    try:
+        yield opened
+    finally:
+        if not was_running:
+            stack.down(settings, _Quiet(lambda text: None))
+        elif opened.others_stopped:
+            say("starting what was stopped")
+            stack.up(settings, _Quiet(say))
+
+
+def backup_stack(
+    settings: Settings, file: Path, say: Callable[[str], None], *, force: bool = False, passphrase: str = ""
+) -> dict[str, Any]:
+    """Backs the embedded stack up; see `infra.backup.making.backup`."""
+    refuse_place(file, force=force)
+    with _stores(settings, say) as opened:
+        return backup(Target.of_plan(opened.plan, passphrase), file, say, force=force)
+
+
+def restore_stack(settings: Settings, file: Path, doors: Doors, passphrase: str = "") -> dict[str, Any]:
+    """Restores the embedded stack, which is set up first where there is none; see `infra.backup.restoring.restore`."""
+    # A file that is no good should not cost the start of a server, nor leave a home that it made.
+    check(file)
+    with _stores(settings, doors.say) as opened:
+        plan = opened.plan
+
+        def stop_users() -> None:
+            doors.say("stopping what uses the databases")
+            opened.others_stopped = True
+            Supervisor(plan).stop_all_but(STORES)
+            # The next start looks at the accounts again, and the service asks which version is champion.
+            (plan.home / "airflow" / "initialised").unlink(missing_ok=True)
+            shutil.rmtree(plan.home / "serving", ignore_errors=True)
+            (plan.home / "serving").mkdir(mode=0o700)
+
+        manifest = restore(Target.of_plan(plan, passphrase), file, replace(doors, stop_users=stop_users))
+        # Messages about the tasks of the state that is gone.
+        shutil.rmtree(plan.home / "redis" / "appendonlydir", ignore_errors=True)
+        return manifest

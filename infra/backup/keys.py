@@ -1,0 +1,51 @@
+"""The one secret that must travel with a backup, Airflow's encryption key, closed with a passphrase or not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from typing import Any
+
+from ml.errors import BadInput, Misconfigured
+
+# 2^17 blocks of 1 KiB: 128 MB and half a second for each guess (RFC 7914; OWASP's advice for scrypt).
+_SCRYPT = {"n": 2**17, "r": 8, "p": 1, "maxmem": 2**28}
+
+
+def sealed(keys: dict[str, str], passphrase: str) -> dict[str, Any]:
+    """The keys as the backup holds them: in clear, or readable only with the passphrase."""
+    if not passphrase:
+        return {"clear": keys}
+    salt = secrets.token_bytes(16)
+    return {
+        "salt": base64.b64encode(salt).decode(),
+        "sealed": _fernet(passphrase, salt).encrypt(json.dumps(keys).encode()).decode(),
+    }
+
+
+def opened(found: dict[str, Any], passphrase: str) -> dict[str, str]:
+    """The keys from what `sealed` gave.
+
+    Raises:
+        Misconfigured: A passphrase is needed and none is set.
+        BadInput: It is another one.
+    """
+    from cryptography.fernet import InvalidToken
+
+    if "clear" in found:
+        return dict(found["clear"])
+    if not passphrase:
+        raise Misconfigured("the backup was made with a passphrase: set TRACKYARD_BACKUP_PASSPHRASE to it")
+    try:
+        return dict(json.loads(_fernet(passphrase, base64.b64decode(found["salt"])).decrypt(found["sealed"].encode())))
+    except InvalidToken:
+        raise BadInput("TRACKYARD_BACKUP_PASSPHRASE is not the passphrase that the backup was made with") from None
+
+
+def _fernet(passphrase: str, salt: bytes) -> Any:
+    from cryptography.fernet import Fernet
+
+    derived = hashlib.scrypt(passphrase.encode(), salt=salt, dklen=32, **_SCRYPT)
+    return Fernet(base64.urlsafe_b64encode(derived))

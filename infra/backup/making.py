@@ -1,0 +1,155 @@
+"""Makes a backup: the databases' snapshots first, then the objects, then the proof that they fit together.
+
+Objects are never changed under their key once a database names them, and are written before they are named. So objects
+copied after the snapshot hold all that the snapshot names, unless something was deleted meanwhile; the end looks for
+that and fails.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from infra.backup import contents, databases, objects
+from infra.backup.archive import ArchiveWriter, new_file
+from infra.backup.keys import sealed
+from infra.backup.target import DATABASES, Target
+from ml.errors import BadInput, Misconfigured
+
+_LEAVE_OUT = {"airflow": ("public.session", "public.connection_test_request")}
+"""Rows that are worth nothing elsewhere: the logins of browsers, and tries of connections."""
+
+
+def backup(target: Target, file: Path, say: Callable[[str], None], *, force: bool = False) -> dict[str, Any]:
+    """Writes a stack's databases and buckets to one file while the stack goes on working.
+
+    Args:
+        target: The stack's servers.
+        file: The file to make; it appears whole, with mode 0600, or not at all.
+        say: Is told how it goes, in lines.
+        force: Whether a file that is there may be replaced.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        BadInput: The file is there already, or is no place for a file.
+        Unavailable: A server does not answer.
+        PipelineError: A version's file is missing or differs, or the file could not be written.
+    """
+    refuse_place(file, force=force)
+    begin = datetime.now(UTC).isoformat(timespec="seconds")
+    header = {"trackyard": _version("trackyard"), "made_at": begin}
+    with new_file(file) as raw, ArchiveWriter(raw, header) as writer:
+        manifest, known = _add_databases(target, file.parent, writer, say)
+        writer.add_json("keys.json", sealed({"airflow_fernet_key": target.fernet_key}, target.passphrase))
+        entries = _add_objects(target, file.parent, writer, say)
+        files = {entry["key"]: entry["sha256"] for entry in entries if entry["role"] == "artifacts"}
+        silent = contents.refuse_missing(known, files)
+        if silent:
+            say(f"{silent} versions say nothing about their file's sha256: they are in the backup, unchecked")
+        manifest |= {
+            "made_at": begin,
+            "buckets": target.buckets,
+            "objects": entries,
+            "versions": [one.as_json() for one in known],
+        }
+        manifest["counts"]["objects"] = len(entries)
+        writer.finish(manifest)
+        manifest["members"] = writer.members
+    say(f"{file} is written and checked: {described(manifest)}, {file.stat().st_size / 2**20:.1f} MB")
+    return manifest
+
+
+def refuse_place(file: Path, *, force: bool) -> None:
+    """Looks whether a file can be made there.
+
+    Raises:
+        BadInput: It is there already and may not be replaced, or is no place for a file.
+    """
+    if not file.parent.is_dir():
+        raise BadInput(f"there is no folder {file.parent}: make it, or name another file")
+    if file.is_dir() or (file.exists() and not force):
+        raise BadInput(f"{file} is there already: name another file, or add --force to replace it")
+
+
+def described(manifest: dict[str, Any]) -> str:
+    """What is in a backup, for people.
+
+    >>> described({"counts": {"DAG runs": 2, "variables": 0, "objects": 31}})
+    '2 DAG runs, 31 objects'
+    """
+    return ", ".join(f"{count} {what}" for what, count in manifest["counts"].items() if count) or "nothing yet"
+
+
+def _add_databases(
+    target: Target, folder: Path, writer: ArchiveWriter, say: Callable[[str], None]
+) -> tuple[dict[str, Any], list[contents.Version]]:
+    """Dumps every database; what the manifest says of them is read from the very snapshots that are dumped."""
+    with ExitStack() as stack:
+        opened = {}
+        for name in DATABASES:
+            opened[name] = stack.enter_context(databases.snapshot(target.database_url, name))
+        connections = {name: connection for name, (connection, _) in opened.items()}
+        revisions = contents.revisions(connections)
+        if revisions["airflow"] is None or revisions["mlflow"] is None:
+            raise Misconfigured(
+                "the databases are empty: there is nothing to back up before the stack was started once"
+            )
+        for name, (_, snapshot_id) in opened.items():
+            say(f"database {name}")
+            with tempfile.TemporaryFile(dir=folder) as dumped:
+                leave_out = _LEAVE_OUT.get(name, ())
+                databases.dump(target.database_url, name, snapshot_id, dumped, leave_out)
+                size = dumped.seek(0, os.SEEK_END)
+                dumped.seek(0)
+                writer.add(f"databases/{name}.sql", dumped, size)
+        manifest = {
+            "tools": _tools(target),
+            "revisions": revisions,
+            "counts": contents.counts(connections),
+        }
+        return manifest, contents.versions(connections["mlflow"], target.artifact_bucket)
+
+
+def _add_objects(
+    target: Target, folder: Path, writer: ArchiveWriter, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    for role, bucket in target.buckets.items():
+        keys = sorted(objects.sizes(target.s3, bucket))
+        say(f"bucket {bucket}: {len(keys)} objects")
+        for key in keys:
+            with objects.fetched(target.s3, bucket, key, folder) as found:
+                if found is None:
+                    # It was deleted after it was listed. If a version needs it, the comparison at the end says so.
+                    continue
+                content, about = found
+                member = f"objects/{len(entries) + 1:08d}"
+                sha256 = writer.add(member, content, about["size"])
+                entries.append({"member": member, "role": role, "key": key, "sha256": sha256, **about})
+    return entries
+
+
+def _tools(target: Target) -> dict[str, str]:
+    packages = ("trackyard", "apache-airflow-core", "apache-airflow-providers-fab", "mlflow", "scikit-learn", "skops")
+    found = {name: _version(name) for name in packages}
+    return {
+        **found,
+        "python": platform.python_version(),
+        "postgresql": str(databases.major_version(target.database_url)),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

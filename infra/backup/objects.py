@@ -1,0 +1,180 @@
+"""Objects of the buckets: read whole, and written so that what is there stays until the databases have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ml.errors import PipelineError, StoreDown, Untrusted
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+_PIECE = 2**20
+_IN_MEMORY = 16 * 2**20
+_TRIES = 4
+_GONE = ("404", "NoSuchKey", "NotFound")
+
+
+@contextmanager
+def answering(bucket: str) -> Iterator[None]:
+    """Turns boto3's errors into one line.
+
+    Raises:
+        StoreDown: The store does not answer, refuses the account, or has no such bucket.
+    """
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (ClientError, BotoCoreError, Boto3Error) as error:
+        said = " ".join(str(error).split())[:300]
+        raise StoreDown(
+            f"the S3 server failed at bucket {bucket!r} ({said}): is it up, and may the keys use the bucket?"
+        ) from error
+
+
+def sizes(s3: S3Client, bucket: str) -> dict[str, int]:
+    """The size of every object, by key."""
+    with answering(bucket):
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {
+            entry["Key"]: entry["Size"]
+            for page in pages
+            for entry in page.get("Contents", [])
+            # Some stores list folders, which are no objects; what a health check puts there is gone a moment later.
+            if not entry["Key"].endswith("/") and not entry["Key"].startswith("health/")
+        }
+
+
+@contextmanager
+def fetched(
+    s3: S3Client, bucket: str, key: str, folder: Path | None = None
+) -> Iterator[tuple[Any, dict[str, Any]] | None]:
+    """An object's content from its beginning, and its size, type and metadata; None where it is gone.
+
+    It is read whole first, and anew when the connection breaks, so that nothing half-read is ever passed on.
+
+    Args:
+        s3: A client.
+        bucket: The bucket.
+        key: The object.
+        folder: Where a large one is kept meanwhile.
+    """
+    from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, ResponseStreamingError
+    from urllib3.exceptions import ProtocolError
+
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder) if folder else None) as kept, answering(bucket):
+        for left in reversed(range(_TRIES)):
+            kept.seek(0)
+            kept.truncate()
+            try:
+                answer = s3.get_object(Bucket=bucket, Key=key)
+                for piece in answer["Body"].iter_chunks(_PIECE):
+                    kept.write(piece)
+                break
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _GONE:
+                    yield None
+                    return
+                raise
+            except (HTTPClientError, IncompleteReadError, ResponseStreamingError, ProtocolError):
+                if not left:
+                    raise
+        about = {"size": kept.tell(), "type": answer.get("ContentType", ""), "metadata": answer.get("Metadata", {})}
+        kept.seek(0)
+        yield kept, about
+
+
+def sha256_of(s3: S3Client, bucket: str, key: str) -> str | None:
+    """The sha256 of an object's content; None where there is none."""
+    with fetched(s3, bucket, key) as found:
+        return hashlib.file_digest(found[0], "sha256").hexdigest() if found else None
+
+
+class Restored:
+    """The objects that a restore writes: new ones at once, those that would change others only in the end.
+
+    Args:
+        s3: A client.
+        buckets: The bucket of each role.
+    """
+
+    def __init__(self, s3: S3Client, buckets: dict[str, str]) -> None:
+        self._s3 = s3
+        self._buckets = buckets
+        self._there = {role: sizes(s3, bucket) for role, bucket in buckets.items()}
+        self._added: list[tuple[str, str]] = []
+        self._kept: dict[str, set[str]] = {role: set() for role in buckets}
+
+    def add(self, entry: dict[str, Any], content: IO[bytes]) -> bool:
+        """Writes an object unless the key is taken; tells whether the object is now as it should be.
+
+        Args:
+            entry: What the manifest says of it: `role`, `key`, `size`, `sha256`, `type`, `metadata`.
+            content: Its content.
+        """
+        role, key = entry["role"], entry["key"]
+        bucket = self._buckets[role]
+        self._kept[role].add(key)
+        if key in self._there[role]:
+            same_size = self._there[role][key] == entry["size"]
+            return same_size and bool(sha256_of(self._s3, bucket, key) == entry["sha256"])
+        self._added.append((bucket, key))
+        self._put(bucket, entry, content)
+        return True
+
+    def replace(self, entry: dict[str, Any], content: IO[bytes]) -> None:
+        """Writes an object over another."""
+        self._put(self._buckets[entry["role"]], entry, content)
+
+    def _put(self, bucket: str, entry: dict[str, Any], content: IO[bytes]) -> None:
+        about = {"Metadata": entry["metadata"], **({"ContentType": entry["type"]} if entry["type"] else {})}
+        with answering(bucket):
+            self._s3.upload_fileobj(content, bucket, entry["key"], ExtraArgs=about)
+
+    def take_back(self) -> None:
+        """Deletes the objects that `add` wrote; whatever cannot be deleted stays, and harms nothing."""
+        with suppress(PipelineError):
+            for bucket, key in self._added:
+                self._delete(bucket, [key])
+
+    def delete_others(self) -> int:
+        """Deletes the objects that the backup does not have; returns how many there were."""
+        count = 0
+        for role, there in self._there.items():
+            extra = sorted(set(there) - self._kept[role])
+            self._delete(self._buckets[role], extra)
+            count += len(extra)
+        return count
+
+    def _delete(self, bucket: str, keys: Iterable[str]) -> None:
+        with answering(bucket):
+            for key in keys:
+                self._s3.delete_object(Bucket=bucket, Key=key)
+
+
+def verify(s3: S3Client, bucket: str, versions: Iterable[Any], say: Callable[[str], None]) -> None:
+    """Reads each champion's file back from the bucket.
+
+    Raises:
+        Untrusted: It is missing or is not the one that its version names.
+    """
+    for one in versions:
+        if not one.is_champion:
+            continue
+        if not one.sha256:
+            say(f"the champion {one.name} version {one.version} says nothing about its file, so it was not checked")
+            continue
+        found = sha256_of(s3, bucket, one.key)
+        if found != one.sha256:
+            raise Untrusted(
+                f"the champion {one.name} version {one.version} has a file with sha256 {(found or 'none')[:12]} "
+                f"and should have {one.sha256[:12]}: run the restore again"
+            )
+        say(f"the champion {one.name} version {one.version} is there, and its file is the one that was recorded")

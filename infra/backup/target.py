@@ -1,0 +1,117 @@
+"""The servers that a backup is made of, or restored to: a database server and an S3 store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from infra.object_store import ARTIFACT_BUCKET, DATA_BUCKET
+from infra.settings import HOST
+from ml.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+    from infra.parts import Plan
+
+DATABASES = ("airflow", "mlflow", "mlflow_auth")
+"""What is kept, in the order of the snapshots: what Airflow says is done is then in MLflow's, which comes after it.
+
+Celery's results are left out: they tell the executor of messages that are under way, and those are in Redis.
+"""
+
+
+@dataclass(frozen=True, repr=False)
+class Target:
+    """One stack's stores. Its repr hides the secrets.
+
+    Attributes:
+        database_url: A PostgreSQL address with an account that may make databases and act as their owners.
+        s3: A client whose keys may read, write and list both buckets.
+        fernet_key: The key that Airflow encrypts connections and variables with.
+        data_bucket: The bucket of data sets and runs' tables.
+        artifact_bucket: MLflow's bucket.
+        mlflow_passwords: Accounts of MLflow and the passwords that they have after a restore; accounts that the
+            server already knows keep theirs without being named.
+        passphrase: What closes the key in the file; empty for a key in clear.
+    """
+
+    database_url: str
+    s3: S3Client
+    fernet_key: str
+    data_bucket: str = DATA_BUCKET
+    artifact_bucket: str = ARTIFACT_BUCKET
+    mlflow_passwords: Mapping[str, str] = field(default_factory=dict)
+    passphrase: str = ""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Target:
+        """The servers that the variables name, for a container or a machine of its own.
+
+        Raises:
+            Misconfigured: One that is needed is missing.
+        """
+        needed = ("TRACKYARD_BACKUP_DATABASE_URL", "AIRFLOW__CORE__FERNET_KEY", "AWS_ACCESS_KEY_ID")
+        missing = [name for name in (*needed, "AWS_SECRET_ACCESS_KEY") if not environ.get(name)]
+        if missing:
+            raise Misconfigured(f"{', '.join(missing)} not set: docs/backup.md lists what a backup needs")
+        return cls(
+            database_url=environ["TRACKYARD_BACKUP_DATABASE_URL"],
+            s3=s3_client(
+                environ.get("TRACKYARD_S3_ENDPOINT", ""),
+                environ["AWS_ACCESS_KEY_ID"],
+                environ["AWS_SECRET_ACCESS_KEY"],
+                environ.get("AWS_DEFAULT_REGION"),
+            ),
+            fernet_key=environ["AIRFLOW__CORE__FERNET_KEY"],
+            data_bucket=environ.get("TRACKYARD_S3_BUCKET") or DATA_BUCKET,
+            artifact_bucket=environ.get("TRACKYARD_ARTIFACT_BUCKET") or ARTIFACT_BUCKET,
+            passphrase=environ.get("TRACKYARD_BACKUP_PASSPHRASE", ""),
+        )
+
+    @classmethod
+    def of_plan(cls, plan: Plan, passphrase: str = "") -> Target:
+        """The servers of an embedded stack."""
+        from infra import object_store, postgres, tracking_server
+
+        secret = plan.credentials
+        address = f"{HOST}:{plan.ports['postgres']}"
+        return cls(
+            database_url=f"postgresql://{postgres.SUPERUSER}:{secret.postgres_password}@{address}/postgres",
+            s3=s3_client(plan.url("s3"), secret.s3_access_key, secret.s3_secret_key, object_store.REGION),
+            fernet_key=secret.airflow_fernet_key,
+            mlflow_passwords={
+                tracking_server.ADMIN: secret.mlflow_admin_password,
+                tracking_server.STATUS: secret.mlflow_status_password,
+            },
+            passphrase=passphrase,
+        )
+
+    @property
+    def buckets(self) -> dict[str, str]:
+        """The name of each bucket by its role, `data` or `artifacts`."""
+        return {"data": self.data_bucket, "artifacts": self.artifact_bucket}
+
+
+def s3_client(endpoint: str, access_key: str, secret_key: str, region: str | None) -> S3Client:
+    """An S3 client that is patient: a backup may take long, and a short outage should not end it."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint or None,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name=region,
+        config=Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 6},
+            s3={"addressing_style": "path"} if endpoint else None,
+            # Other stores than AWS do not all know the checksums that boto3 adds by default.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )

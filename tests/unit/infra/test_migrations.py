@@ -1,0 +1,48 @@
+"""Revisions, read from the installed packages without importing them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from infra import migrations, tracking_server
+
+
+@pytest.mark.parametrize("schema", migrations.SCHEMAS, ids=lambda schema: schema.name)
+def test_every_chain_of_revisions_has_one_end(schema: migrations.Schema) -> None:
+    known = migrations.known_revisions(schema)
+    followed = {before for befores in known.values() for before in befores}
+
+    assert set(known) - followed == {migrations.head(schema)}
+
+
+def test_the_newest_revisions_are_those_that_the_packages_name() -> None:
+    from airflow.utils.db import _REVISION_HEADS_MAP
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    heads = {schema.name: migrations.head(schema) for schema in migrations.SCHEMAS}
+    assert heads["airflow"] == list(_REVISION_HEADS_MAP.values())[-1]
+    assert heads["mlflow"] == _get_latest_schema_revision()
+
+
+def test_reading_them_imports_neither_airflow_nor_mlflow() -> None:
+    look = (
+        "import sys; from infra import migrations; [migrations.head(schema) for schema in migrations.SCHEMAS];"
+        "sys.exit(str({'airflow', 'mlflow'} & set(sys.modules)) if {'airflow', 'mlflow'} & set(sys.modules) else 0)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_migration_that_was_done_for_this_version_is_not_looked_for_again(tmp_path: Path) -> None:
+    marker = tmp_path / "migrated"
+    marker.write_text(f"mlflow {version('mlflow')}")
+
+    # Nobody listens there: a look at the database would raise.
+    tracking_server.migrate(marker, "postgresql://nobody@127.0.0.1:1/none")
