@@ -90,7 +90,7 @@ def digest_of(name: str, client: httpx.Client, scheme: str = "https") -> str:
         answer.raise_for_status()
     except (httpx.HTTPError, KeyError, ValueError) as error:
         raise Unavailable(f"the digest of {name} could not be looked up ({error}): is {registry} reachable?") from error
-    digest = answer.headers.get("docker-content-digest", "")
+    digest = str(answer.headers.get("docker-content-digest", ""))
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         raise Unavailable(f"{registry} told no digest of {name}: it answered {answer.status_code}")
     return digest

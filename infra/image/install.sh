@@ -1,22 +1,8 @@
 #!/bin/sh
-# Makes /opt/trackyard, the environment of the image, from requirements.lock. Runs once, in the build's first stage.
+# Makes /opt/trackyard, the environment of the image, from requirements.lock. Runs once, in the build's second stage.
 set -eu
 
-# A mirror's certificate authority and address count during the build alone; nothing of them reaches the image.
-for ca in /run/secrets/ca /build/extra-ca.pem; do
-    if [ -s "$ca" ]; then
-        export PIP_CERT="$ca" SSL_CERT_FILE="$ca" REQUESTS_CA_BUNDLE="$ca"
-    fi
-done
-if [ -s /run/secrets/index_url ]; then
-    PIP_INDEX_URL="$(cat /run/secrets/index_url)"
-fi
-if [ -n "${PIP_INDEX_URL:-}" ]; then
-    export PIP_INDEX_URL UV_DEFAULT_INDEX="$PIP_INDEX_URL"
-else
-    unset PIP_INDEX_URL
-fi
-export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+. /build/mirror.sh
 
 # Sixty thousand files are written, and half of them deleted again: in memory, where the builder gives us some
 # (--shm-size), this takes a fraction of the time.
@@ -28,8 +14,6 @@ else
     export UV_NO_CACHE=1
 fi
 
-python3 -m venv /build/tools
-/build/tools/bin/pip install --quiet --require-hashes -r /build/requirements-build.lock
 python3 -m venv --without-pip "$env"
 python="$env/bin/python"
 uv="/build/tools/bin/uv pip"

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import importlib.util
+import re
+from types import ModuleType
+
+from tests.support import ROOT
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "infra" / "image" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_old_builder_gets_the_same_file_without_mounts() -> None:
+    text = (ROOT / "infra" / "image" / "Dockerfile").read_text()
+    plain = _load("build").without_mounts(text)
+
+    assert "--mount" in text
+    assert "--mount" not in plain
+    assert len(plain.splitlines()) == len(text.splitlines())
+
+
+def test_the_base_is_an_argument() -> None:
+    build = _load("build")
+
+    assert build.build_arguments({"IMAGE_BASE": "mine:1"}, "1", "abc")["BASE"] == "mine:1"
+    assert "BASE" not in build.build_arguments({}, "1", "abc")
+    text = (ROOT / "infra" / "image" / "Dockerfile").read_text()
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}", "tools"}
+
+
+def test_the_index_and_its_authority_are_no_part_of_the_last_stage() -> None:
+    last = (ROOT / "infra" / "image" / "Dockerfile").read_text().split("FROM ${BASE}")[-1]
+
+    assert "PIP_INDEX_URL" not in last
+    assert "secret" not in last
+
+
+def test_debian_packages_are_components() -> None:
+    [component] = _load("sbom").debian_components("libc6\t2.36-9\tamd64\n")
+
+    assert component["purl"] == "pkg:deb/debian/libc6@2.36-9?arch=amd64"
