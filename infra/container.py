@@ -139,7 +139,16 @@ def environment(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
     missing = [name for name in role.needs if not environ.get(name)]
     if missing:
         raise Misconfigured(f"{', '.join(missing)} is not set: docker-compose.yaml sets it from .env ('make env')")
-    return {**role.env, **environ}
+    return {**_commit(), **role.env, **environ}
+
+
+def _commit() -> dict[str, str]:
+    """The commit that the image was built from, which runs and versions are tagged with."""
+    try:
+        commit = Path("/app/REVISION").read_text(encoding="utf-8").strip()
+    except OSError:
+        return {}
+    return {"TRACKYARD_GIT_COMMIT": commit} if commit else {}
 
 
 def main(arguments: list[str]) -> None:

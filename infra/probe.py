@@ -41,9 +41,8 @@ def _api_server() -> str:
 
 
 def _scheduler() -> str:
-    health = json.loads(_get("http://127.0.0.1:8974/health"))
-    if health["scheduler"]["status"] != "healthy":
-        raise NotWell("its heartbeat is stale")
+    # It answers 503 where its own heartbeat is stale.
+    _get("http://127.0.0.1:8974/health")
     return "heartbeat is fresh"
 
 

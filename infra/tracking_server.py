@@ -72,6 +72,7 @@ def fixed_env() -> dict[str, str]:
         "AWS_DEFAULT_REGION": object_store.REGION,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
     }
 
 
@@ -98,6 +99,8 @@ def client_env() -> dict[str, str]:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # MLflow asks for git, and does without it; its library for that refuses to be imported without this.
+        "GIT_PYTHON_REFRESH": "quiet",
     }
 
 

@@ -32,15 +32,20 @@ def without_mounts(dockerfile: str) -> str:
     return re.sub(r" --mount=\S+", "", dockerfile)
 
 
-def build_arguments(environ: Mapping[str, str], version: str, revision: str) -> dict[str, str]:
-    """The build's arguments: labels, and the base where `IMAGE_BASE` names another."""
-    created = datetime.fromtimestamp(int(environ.get("SOURCE_DATE_EPOCH", "0")), UTC) if version else None
-    arguments = {"VERSION": version, "REVISION": revision}
-    if created is not None and environ.get("SOURCE_DATE_EPOCH"):
-        arguments["CREATED"] = created.isoformat()
-    if environ.get("IMAGE_BASE"):
-        arguments["BASE"] = environ["IMAGE_BASE"]
-    return arguments
+def build_arguments(environ: Mapping[str, str], revision: str) -> dict[str, str]:
+    """The build's arguments: the commit, and the base where `IMAGE_BASE` names another."""
+    base = environ.get("IMAGE_BASE")
+    return {"REVISION": revision, **({"BASE": base} if base else {})}
+
+
+def labels(version: str, revision: str, committed_s: int) -> dict[str, str]:
+    """The image's labels that change; the time is the commit's, so that building twice gives the same.
+
+    Source: https://github.com/opencontainers/image-spec/blob/main/annotations.md
+    """
+    created = datetime.fromtimestamp(committed_s, UTC).isoformat()
+    told = {"version": version, "revision": revision, "created": created}
+    return {f"org.opencontainers.image.{name}": value for name, value in told.items()}
 
 
 def _git(*arguments: str) -> str:
@@ -68,9 +73,8 @@ def build(tag: str, environ: Mapping[str, str]) -> int:
         The engine's exit code.
     """
     revision = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or "unknown"
-    epoch = _git("log", "-1", "--format=%ct")
-    named = {**environ, **({"SOURCE_DATE_EPOCH": epoch} if epoch else {})}
-    arguments = build_arguments(named, _version(), revision)
+    flags = _flags("--build-arg", build_arguments(environ, revision))
+    flags += _flags("--label", labels(_version(), revision, int(_git("log", "-1", "--format=%ct") or 0)))
     index, authority = environ.get("PIP_INDEX_URL", ""), environ.get("IMAGE_CA", "")
     if _has_buildkit():
         command = ["docker", "buildx", "build", "--load", "-f", str(FOLDER / "Dockerfile")]
@@ -78,21 +82,21 @@ def build(tag: str, environ: Mapping[str, str]) -> int:
             command += ["--secret", "id=index_url,env=PIP_INDEX_URL"]
         if authority:
             command += ["--secret", f"id=ca,src={authority}"]
-        return _run([*command, *_SHM, *_flags(arguments), "-t", tag, str(ROOT)])
+        return _run([*command, *_SHM, *flags, "-t", tag, str(ROOT)])
     if index:
-        arguments["PIP_INDEX_URL"] = index
+        flags += ["--build-arg", f"PIP_INDEX_URL={index}"]
     if authority:
         shutil.copyfile(authority, EXTRA_CA)
     try:
         text = without_mounts((FOLDER / "Dockerfile").read_text())
-        command = ["docker", "build", "-f", "-", *_SHM, *_flags(arguments), "-t", tag, str(ROOT)]
+        command = ["docker", "build", "-f", "-", *_SHM, *flags, "-t", tag, str(ROOT)]
         return _run(command, text, {**environ, "DOCKER_BUILDKIT": "0"})
     finally:
         EXTRA_CA.unlink(missing_ok=True)
 
 
-def _flags(arguments: Mapping[str, str]) -> list[str]:
-    return [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+def _flags(option: str, values: Mapping[str, str]) -> list[str]:
+    return [word for name, value in values.items() for word in (option, f"{name}={value}")]
 
 
 def _run(command: list[str], text: str | None = None, environ: Mapping[str, str] | None = None) -> int:

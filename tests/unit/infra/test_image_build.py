@@ -28,8 +28,8 @@ def test_the_old_builder_gets_the_same_file_without_mounts() -> None:
 def test_the_base_is_an_argument() -> None:
     build = _load("build")
 
-    assert build.build_arguments({"IMAGE_BASE": "mine:1"}, "1", "abc")["BASE"] == "mine:1"
-    assert "BASE" not in build.build_arguments({}, "1", "abc")
+    assert build.build_arguments({"IMAGE_BASE": "mine:1"}, "abc")["BASE"] == "mine:1"
+    assert "BASE" not in build.build_arguments({}, "abc")
     text = (ROOT / "infra" / "image" / "Dockerfile").read_text()
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}", "tools"}
 
@@ -45,3 +45,10 @@ def test_debian_packages_are_components() -> None:
     [component] = _load("sbom").debian_components("libc6\t2.36-9\tamd64\n")
 
     assert component["purl"] == "pkg:deb/debian/libc6@2.36-9?arch=amd64"
+
+
+def test_labels_say_what_it_was_built_from() -> None:
+    found = _load("build").labels("0.1.0", "abc", 0)
+
+    assert found["org.opencontainers.image.revision"] == "abc"
+    assert found["org.opencontainers.image.created"] == "1970-01-01T00:00:00+00:00"
