@@ -125,7 +125,9 @@ ROLES: Mapping[str, Callable[[], Role]] = {
     "serving": _serving,
     "database-job": lambda: _job("infra.database_job"),
     "bucket-job": lambda: _job("infra.bucket_job"),
-    "trackyard": lambda: Role(["trackyard"], tracking_server.client_env()),
+    "trackyard": lambda: Role(
+        [sys.executable, "-c", "from infra.cli import main; main()"], tracking_server.client_env()
+    ),
 }
 """What the image can be; `docker run IMAGE trackyard --help` is the command line."""
 
