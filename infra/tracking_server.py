@@ -11,6 +11,11 @@ from infra.settings import HOST
 
 ADMIN = "admin"
 STATUS = "status"
+_THROUGH_THE_SERVER = {
+    # Else the server sends clients to S3 by itself, which they need not reach, and where they have no business.
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
+}
 
 
 def arguments(
@@ -73,6 +78,7 @@ def fixed_env() -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "GIT_PYTHON_REFRESH": "quiet",
+        **_THROUGH_THE_SERVER,
     }
 
 
@@ -101,6 +107,7 @@ def client_env() -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # MLflow asks for git, and does without it; its library for that refuses to be imported without this.
         "GIT_PYTHON_REFRESH": "quiet",
+        **_THROUGH_THE_SERVER,
     }
 
 
