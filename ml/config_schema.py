@@ -38,10 +38,19 @@ class GenerateConfig(_Section):
     seed: int = Field(default=42, ge=0, le=2**32 - 1, description="the same seed gives the same rows")
 
 
+class CsvConfig(_Section):
+    """How a CSV file is written, where it is not to be found out."""
+
+    delimiter: Literal["auto", ",", ";", "\t", "|"] = Field(default="auto", description="what separates the cells")
+    decimal: Literal["auto", ".", ","] = Field(default="auto", description="the decimal mark")
+
+
 class DataConfig(_Section):
     """Where the data is and which of its columns count."""
 
-    uri: str = Field(default="", max_length=1000, description="an s3:// address, or empty for the generated data set")
+    uri: str = Field(
+        default="", max_length=1000, description="an s3:// or allowed http(s):// address; empty: the generated data"
+    )
     target: str = Field(default="Clicked on Ad", min_length=1, description="the column to predict")
     positive: str | int | float | bool | None = Field(default=None, description="the label that counts as 1")
     features: Annotated[
@@ -52,6 +61,7 @@ class DataConfig(_Section):
     )
     max_bytes: int = Field(default=200 * 2**20, ge=1, description="the largest file, in bytes, also when unpacked")
     max_rows: int = Field(default=2_000_000, ge=1, description="the most rows")
+    csv: CsvConfig = CsvConfig()
     generate: GenerateConfig = GenerateConfig()
 
 

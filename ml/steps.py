@@ -45,7 +45,7 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
         BadInput: The data cannot be read, or breaks the contract.
         Unavailable: MLflow or S3 does not answer.
     """
-    from ml import contract, tracking
+    from ml import contract, source, tracking
 
     base = base_config(context.settings.pipeline_file)
     note = " ".join(str(params.get("note") or "").split())[:1000]
@@ -59,24 +59,26 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
     if problem is not None:
         raise problem
     settled = _settle(context, asked)
-    raw, source = _read(context, settled)
-    frame = contract.check(raw, settled, source)
+    raw, name = source.read(settled, context.store, context.settings.data_hosts)
+    frame = contract.check(raw, settled, name)
     snapshot = context.store.write_parquet(frame, context.path("raw.parquet"))
-    about = tracking.TableNote(source, snapshot, "raw", settled.data.target)
+    about = tracking.TableNote(name, snapshot, "raw", settled.data.target)
     digest = tracking.log_table(context.tracker, mlflow_run_id, frame, about)
     tags = {"data.digest": digest, "data.uri": settled.data.uri or "generated", "data.rows": str(len(frame))}
     tracking.write(context.tracker, mlflow_run_id, params=configuration.flatten(settled), tags=tags)
-    log.info("rows=%d columns=%d digest=%s source=%s", *frame.shape, digest, source)
+    log.info("rows=%d columns=%d digest=%s source=%s", *frame.shape, digest, name)
     return mlflow_run_id
 
 
 def _settle(context: Context, asked: PipelineConfig) -> PipelineConfig:
     """The configuration that a first try kept, or this one, which is then kept for the steps to come."""
+    from ml import source
+
     key = context.path("config.json")
     if context.store.exists(key):
         return context.config
     if asked.data.uri:
-        context.store.locate(asked.data.uri)
+        source.refuse(asked.data.uri, context.store, context.settings.data_hosts)
     context.store.write_json(asked.as_dict(), key)
     return asked
 
@@ -96,18 +98,6 @@ def _run_tags(context: Context, note: str) -> dict[str, str]:
         "git.commit": context.settings.git_commit,
     }
     return {name: value for name, value in tags.items() if value}
-
-
-def _read(context: Context, settled: PipelineConfig) -> tuple[pd.DataFrame, str]:
-    from ml import generate, read
-
-    data = settled.data
-    if not data.uri:
-        rows, seed = data.generate.rows, data.generate.seed
-        return generate.generate(rows, seed), f"generated-{rows}-rows-seed-{seed}"
-    content = context.store.read_bytes(data.uri, data.max_bytes)
-    name = data.uri.rsplit("/", 1)[-1]
-    return read.read_table(content, name, data.max_bytes, data.max_rows), name
 
 
 @step("data_preprocessing_task")
