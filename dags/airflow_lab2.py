@@ -10,6 +10,7 @@ from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag
 from airflow.sdk.exceptions import AirflowFailException
 
 from ml import steps
+from ml.estimators import ALLOWED
 from trackyard_links import MlflowRunLink, ModelVersionLink
 
 GIVE_UP = ExceptionRetryPolicy(
@@ -19,12 +20,14 @@ GIVE_UP = ExceptionRetryPolicy(
     ]
 )
 DEFAULTS = steps.form_defaults()
+ADDRESS = steps.address_pattern()
+CONFIG_RULES = {"data": {"type": "object", "properties": {"uri": {"type": ["null", "string"], "pattern": ADDRESS}}}}
 FORM = {
     # Airflow's form takes an empty field for null, and for nothing else.
     "data": Param(
-        DEFAULTS["data"] or None, type=["null", "string"], title="Data set", pattern="^(s3://.+)?$",
-        description="An s3:// address of a CSV or Parquet file (`trackyard data add FILE` prints one). "
-        "Empty: the generated default data set.",
+        DEFAULTS["data"] or None, type=["null", "string"], title="Data set", pattern=ADDRESS,
+        description="An s3:// address of a CSV or Parquet file, or of a folder of Parquet files (`trackyard data add "
+        "FILE` prints one). Empty: the generated default data set.",
     ),
     "rows": Param(
         DEFAULTS["rows"], type="integer", minimum=20, maximum=2_000_000, title="Rows to generate",
@@ -37,6 +40,10 @@ FORM = {
     "random_state": Param(
         DEFAULTS["random_state"], type="integer", minimum=0, maximum=2**32 - 1, title="Seed",
         description="The seed of the split: the same seed and data give the same split.",
+    ),
+    "estimator": Param(
+        DEFAULTS["estimator"], type="string", enum=sorted(ALLOWED), title="Estimator",
+        description="The classifier; C and the iterations below, left as they are, count for LogisticRegression alone.",
     ),
     "C": Param(
         DEFAULTS["C"], type="number", exclusiveMinimum=0, title="C",
@@ -51,7 +58,7 @@ FORM = {
         description="The experiment and the registered model. The service serves the one in its settings.",
     ),
     "config": Param(
-        {}, type="object", title="Other settings",
+        {}, type="object", title="Other settings", properties=CONFIG_RULES,
         description="Any keys of pipeline.yaml as JSON; they win over the fields above. "
         'For example {"split": {"stratify": true}}.',
     ),

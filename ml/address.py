@@ -82,7 +82,7 @@ def locate_web(uri: str, hosts: Iterable[str]) -> WebAddress:
         BadInput: Its host is not allowed, or it has a login or anything odd in it.
     """
     known = tuple(hosts)
-    if not uri.isascii() or not uri.isprintable() or any(char in uri for char in " \\\"<>{}"):
+    if not uri.isascii() or not uri.isprintable() or any(char in uri for char in ' \\"<>{}'):
         raise BadInput(f"{uri!r} has characters that no web address has: write them as %XX")
     try:
         parts = urlsplit(uri)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+
+from ml.estimators import ALLOWED, DEFAULT, LogisticParameters, Parameters
 
 ColumnType = Literal["number", "integer", "boolean", "category", "string", "datetime"]
 Metric = Literal[
@@ -102,30 +104,38 @@ class PreprocessingConfig(_Section):
     min_frequency: int = Field(default=1, ge=1, description="categories with fewer rows are taken together")
 
 
-class LogisticParameters(_Section):
-    """The parameters of scikit-learn's LogisticRegression, by its names and with its defaults."""
-
-    C: float = Field(default=1.0, gt=0)
-    l1_ratio: float = Field(default=0.0, ge=0, le=1)
-    tol: float = Field(default=1e-4, gt=0)
-    fit_intercept: bool = True
-    class_weight: Literal["balanced"] | None = None
-    max_iter: int = Field(default=100, ge=1, le=100_000)
-    solver: Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"] = "lbfgs"
-    random_state: int | None = Field(default=None, ge=0, le=2**32 - 1)
-
-    @model_validator(mode="after")
-    def _solver_knows_the_penalty(self) -> LogisticParameters:
-        if self.l1_ratio > 0 and self.solver != "saga" and not (self.solver == "liblinear" and self.l1_ratio == 1):
-            raise ValueError(f"l1_ratio {self.l1_ratio:g} needs solver saga, not {self.solver}")
-        return self
-
-
 class ModelConfig(_Section):
-    """The experiment and registered model, and the estimator's parameters."""
+    """The experiment and registered model, the estimator and its parameters."""
 
     name: Name = Field(default="ad-click", description="the experiment and the registered model")
-    parameters: LogisticParameters = LogisticParameters()
+    estimator: Literal["LogisticRegression", "HistGradientBoostingClassifier", "RandomForestClassifier"] = Field(
+        default="LogisticRegression", description="the scikit-learn classifier at the end of the Pipeline"
+    )
+    parameters: Parameters = LogisticParameters()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parameters_are_the_estimators(cls, found: Any) -> Any:
+        """Reads the parameters as those of the named estimator, so that a wrong one is told by its own name."""
+        kind = ALLOWED.get(found.get("estimator", DEFAULT)) if isinstance(found, dict) else None
+        given = found.get("parameters", {}) if kind else None
+        return {**found, "parameters": _as_parameters(kind, given)} if kind and isinstance(given, dict) else found
+
+
+def _as_parameters(kind: type[BaseModel], given: dict[str, Any]) -> BaseModel:
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        # pydantic would forget where inside the section it was.
+        raise ValidationError.from_exception_data(
+            "parameters", [_within("parameters", each) for each in error.errors(include_url=False)]
+        ) from None
+
+
+def _within(key: str, problem: Any) -> Any:
+    """A problem of a section, told as one of the section around it."""
+    found = {name: problem[name] for name in ("type", "input", "ctx") if name in problem}
+    return {**found, "loc": (key, *problem["loc"])}
 
 
 class PromotionConfig(_Section):

@@ -30,7 +30,9 @@ def files_of(folder: Path) -> dict[str, Path]:
     found = {str(path.relative_to(folder).as_posix()): path for path in sorted(folder.rglob("*")) if path.is_file()}
     kept = {name: path for name, path in found.items() if _is_part(name)}
     if not 0 < len(kept) <= MAX_FILES:
-        raise UnreadableData(f"{folder} has {len(kept)} Parquet files: it needs 1 to {MAX_FILES:,} that end in .parquet")
+        raise UnreadableData(
+            f"{folder} is a folder with {len(kept)} Parquet files: it needs 1 to {MAX_FILES:,} that end in .parquet"
+        )
     return kept
 
 
@@ -87,6 +89,4 @@ def read_folder(store: Store, uri: str, max_bytes: int) -> dict[str, bytes]:
         raise UnreadableData(
             f"{uri} has {sum(sizes.values()):,} bytes, and data.max_bytes allows {max_bytes:,}: raise the limit"
         )
-    return {
-        key.removeprefix(prefix): store.read_bytes(f"s3://{bucket}/{quote(key)}", max_bytes) for key in sizes
-    }
+    return {key.removeprefix(prefix): store.read_bytes(f"s3://{bucket}/{quote(key)}", max_bytes) for key in sizes}

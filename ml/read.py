@@ -175,20 +175,22 @@ def _csv(content: bytes, name: str, dialect: Dialect) -> tuple[pd.DataFrame, Dia
         line = content[: error.start].count(b"\n") + 1
         found = f"byte {content[error.start]:#04x} in line {line}"
         raise UnreadableData(f"{name} is not UTF-8: {found}: save it as UTF-8") from error
-    found = find_dialect(text, name, dialect.delimiter, dialect.decimal)
+    written = find_dialect(text, name, dialect.delimiter, dialect.decimal)
     try:
-        header = next((row for row in csv.reader(io.StringIO(text, newline=""), delimiter=found.delimiter) if row), [])
+        header = next(
+            (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=written.delimiter) if row), []
+        )
         _refuse_twice(header, name)
-        frame = pd.read_csv(io.StringIO(text), sep=found.delimiter, on_bad_lines="error")
+        frame = pd.read_csv(io.StringIO(text), sep=written.delimiter, on_bad_lines="error")
     except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise UnreadableData(f"{name} is not a proper CSV file: {_one_line(error)}") from error
     # pandas takes the first columns for an index where every row is longer than the header.
     longer = not isinstance(frame.index, pd.RangeIndex)
     # A row that is too short has nothing in the last column; only then is it worth to look at each row again.
     if longer or (len(frame) and frame.iloc[:, -1].isna().any()):
-        _refuse_ragged(text, len(header), name, found.delimiter)
-    plain = with_decimal_commas(frame, found)
-    return plain, Dialect(found.delimiter, "." if plain is frame or plain.dtypes.equals(frame.dtypes) else ",")
+        _refuse_ragged(text, len(header), name, written.delimiter)
+    plain = with_decimal_commas(frame, written)
+    return plain, Dialect(written.delimiter, "." if plain is frame or plain.dtypes.equals(frame.dtypes) else ",")
 
 
 def _refuse_ragged(text: str, width: int, name: str, delimiter: str) -> None:

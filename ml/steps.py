@@ -9,17 +9,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ml import address
 from ml import config as configuration
 from ml.config import PipelineConfig
 from ml.context import Context, base_config, step
 from ml.errors import PipelineError, StaleCandidate
 from ml.outcome import close_run, links, mail
+from ml.settings import allowed_sources
 from ml.tracking import run_key
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +26,11 @@ log = logging.getLogger(__name__)
 def form_defaults() -> dict[str, Any]:
     """The defaults of the trigger form, from the file that `TRACKYARD_PIPELINE_FILE` names, if it does."""
     return configuration.form_defaults(base_config(os.environ.get("TRACKYARD_PIPELINE_FILE")))
+
+
+def address_pattern() -> str:
+    """The pattern of the addresses that data may be read from, by the settings in the environment."""
+    return address.form_pattern(allowed_sources(os.environ))
 
 
 @step("load_data_task")
@@ -245,6 +249,6 @@ def promote(context: Context, version: str) -> dict[str, Any]:
 
 
 __all__ = [
-    "close_run", "evaluate", "form_defaults", "links", "load", "mail", "preprocess", "promote", "run_key", "separate",
-    "train",
+    "address_pattern", "close_run", "evaluate", "form_defaults", "links", "load", "mail", "preprocess", "promote",
+    "run_key", "separate", "train",
 ]  # fmt: skip

@@ -176,7 +176,7 @@ def test_a_local_file_goes_into_the_bucket_first(registry, tmp_path) -> None:
         (["--data", "."], "is a folder"),
         (["--data", "EMPTY"], "is empty"),
         (["--data", "s3://other/x.csv"], "not in an allowed bucket"),
-        (["--data", "http://x/y.csv"], "not in an allowed bucket"),
+        (["--data", "http://x/y.csv"], "data is not read from the host 'x'"),
         (["--set", "split.tset_size=0.2"], "did you mean test_size?"),
         (["--set", "split.test_size=big"], "split.test_size"),
         (["--set", "split"], "is not KEY=VALUE"),
