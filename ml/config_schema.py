@@ -90,6 +90,7 @@ class SplitConfig(_Section):
     test_size: float = Field(default=0.3, gt=0, lt=1, description="the fraction of rows that training never sees")
     random_state: int = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the split")
     stratify: bool = Field(default=False, description="keep the class balance the same in both parts")
+    folds: int = Field(default=5, ge=0, le=20, description="of the cross-validation on the training part; 0 for none")
 
 
 class PreprocessingConfig(_Section):

@@ -6,6 +6,7 @@ hand, and finds what the earlier try made. What flows from one to the next is in
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Mapping
@@ -49,7 +50,7 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
         BadInput: The data cannot be read, or breaks the contract.
         Unavailable: MLflow or S3 does not answer.
     """
-    from ml import contract, source, tracking
+    from ml import contract, profile, source, tracking
 
     base = base_config(context.settings.pipeline_file)
     note = " ".join(str(params.get("note") or "").split())[:1000]
@@ -68,7 +69,16 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
     snapshot = context.store.write_parquet(frame, context.path("raw.parquet"))
     about = tracking.TableNote(name, snapshot, "raw", settled.data.target)
     digest = tracking.log_table(context.tracker, mlflow_run_id, frame, about)
-    tags = {"data.digest": digest, "data.uri": settled.data.uri or "generated", "data.rows": str(len(frame))}
+    described = profile.profile(raw)
+    files = {"profile.json": json.dumps(described, indent=1).encode()}
+    tracking.log_files(context.tracker, mlflow_run_id, files, "data")
+    context.store.write_json(described, context.path("profile.json"))
+    tags = {
+        "data.digest": digest,
+        "data.uri": settled.data.uri.partition("?")[0] or "generated",
+        "data.rows": str(len(frame)),
+        "data.columns": str(len(frame.columns)),
+    }
     tracking.write(context.tracker, mlflow_run_id, params=configuration.flatten(settled), tags=tags)
     log.info("rows=%d columns=%d digest=%s source=%s", *frame.shape, digest, name)
     return mlflow_run_id
@@ -88,18 +98,19 @@ def _settle(context: Context, asked: PipelineConfig) -> PipelineConfig:
 
 
 def _run_tags(context: Context, note: str) -> dict[str, str]:
-    from ml import report
+    from ml import provenance, report
 
     link = context.airflow_link()
+    origin = provenance.tags(context.settings.git_commit, link)
     about = report.RunReport(context.dag_id, context.run_id, True, "", links={"DAG run in Airflow": link})
     tags = {
+        **origin,
         "run_key": context.key,
         "airflow.dag_id": context.dag_id,
         "airflow.run_id": context.run_id,
         "airflow.url": link,
         "mlflow.note.content": report.note(about, note),
         "note": note,
-        "git.commit": context.settings.git_commit,
     }
     return {name: value for name, value in tags.items() if value}
 
@@ -166,10 +177,10 @@ def train(context: Context) -> str:
     Returns:
         The version's number, as text; the same one when the step is run again.
     """
-    from ml import evaluate, model_log, registry, tracking
+    from ml import curves, evaluate, logged_images, model_log, provenance, registry, tracking
     from ml import preprocess as decide
 
-    name = context.config.model.name
+    name, seed = context.config.model.name, context.config.split.random_state
     registered = registry.find_versions(context.tracker, name, context.key)
     if registered:
         log.info("version=%s was registered by an earlier try", registered[0].version)
@@ -178,15 +189,17 @@ def train(context: Context) -> str:
     pipeline = decide.build_pipeline(context.config, context.roles).fit(features, target)
     logged = model_log.log_once(context.tracker, context.run, pipeline, features)
     found = evaluate.metrics(target, evaluate.probabilities(pipeline, features), "train")
+    found |= curves.validation(pipeline, features, target, context.config.split.folds, seed)
     tracking.write_metrics(context.tracker, context.run, found, logged.model_id)
+    logged_images.write_series(context.tracker, context.run, curves.learning(pipeline, features, target, seed))
     run_tags = context.run.data.tags
+    kept = ("data.digest", "data.uri", "git.commit", provenance.DIRTY_TAG, provenance.LOCK_TAG)
     tags = {
         "run_key": context.key,
         "airflow.dag_id": context.dag_id,
         "airflow.run_id": context.run_id,
-        "data.digest": run_tags.get("data.digest", ""),
-        "git.commit": run_tags.get("git.commit", ""),
         "model.sha256": logged.sha256,
+        **{tag: run_tags[tag] for tag in kept if tag in run_tags},
     }
     return registry.register(context.tracker, name, logged.model_id, context.mlflow_run_id, tags)
 
@@ -202,7 +215,7 @@ def evaluate(context: Context, version: str) -> str:
         Untrusted: What the registry holds is not what was trained.
     """
     from ml import evaluate as score
-    from ml import plots, registry, tracking
+    from ml import registry, story, tracking
     from ml.promotion import pull
 
     features, target = context.test_part()
@@ -210,8 +223,7 @@ def evaluate(context: Context, version: str) -> str:
     probability = score.probabilities(pulled.pipeline, features)
     found = score.metrics(target, probability, "test")
     tracking.write_metrics(context.tracker, context.run, found, pulled.model_id)
-    files = plots.plots(pulled.pipeline, target, probability)
-    tracking.log_files(context.tracker, context.mlflow_run_id, files, "plots")
+    story.tell(context, pulled, features, target, probability)
     registry.write_version_tags(context.tracker, pulled.name, version, {"validation": "passed"})
     log.info("version=%s %s", version, " ".join(f"{name}={value:.6f}" for name, value in found.items()))
     return version

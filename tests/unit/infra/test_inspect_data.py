@@ -65,7 +65,9 @@ def test_ranges_and_gaps_are_read_from_the_values() -> None:
 def test_what_a_model_cannot_learn_from_is_dropped_and_said_why() -> None:
     reasons = {column.name: column.drop_because for column in _inspected().columns if column.drop_because}
 
-    assert set(_config().data.drop) == set(reasons) == {"Customer ID", "comment", "since", "country"}
+    assert set(_config().data.drop) == set(reasons) == {
+        "Customer ID", "comment", "since", "country", "is_new",
+    }  # fmt: skip
 
 
 def test_the_positive_label_is_the_one_that_says_yes() -> None:
