@@ -51,7 +51,7 @@ def init(
     found = inspect_table(frame, target, data.name, dialect)
     text = pipeline_yaml(found, model_name_of(data.resolve().name.split(".")[0]))
     parse_config(yaml.safe_load(text), str(output))
-    _write(output, text)
+    write_file(output, text)
     show_table(session.out, HEADINGS, findings(found))
     for line in remarks(found):
         say(session.out, line)
@@ -73,7 +73,12 @@ def _read(data: Path) -> tuple[pd.DataFrame, Dialect | None]:
         raise UnreadableData(f"{data} cannot be read ({error.strerror}): name a CSV or Parquet file") from error
 
 
-def _write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
+    """Writes a file that appears whole or not at all.
+
+    Raises:
+        BadInput: It cannot be written there.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_text(text, encoding="utf-8")

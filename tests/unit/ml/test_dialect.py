@@ -69,5 +69,5 @@ def test_the_delimiter_that_fits_every_row_wins() -> None:
 
 
 def test_a_named_delimiter_that_the_file_does_not_have_is_told() -> None:
-    with pytest.raises(UnreadableData, match="separated by semicolon, and data.csv.delimiter says comma"):
+    with pytest.raises(UnreadableData, match=r"separated by semicolon, and data\.csv\.delimiter says comma"):
         read(b"a;b\n1;2\n", Dialect(",", "auto"))
