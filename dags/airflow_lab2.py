@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from ml import steps
 from ml.estimators import ALLOWED
@@ -97,10 +97,16 @@ def training() -> None:
         return steps.preprocess(dag_run.dag_id, dag_run.run_id)
 
     @task(task_id="separate_data_outputs_task")
-    def separate(dag_run: Any = None) -> str:
+    def separate(dag_run: Any = None) -> list[int]:
         return steps.separate(dag_run.dag_id, dag_run.run_id)
 
-    @task(task_id="build_save_model_task")
+    @task(task_id="tune_candidate_task")
+    def try_candidate(number: int, dag_run: Any = None) -> None:
+        if not steps.try_candidate(dag_run.dag_id, dag_run.run_id, number):
+            raise AirflowSkipException(f"candidate {number} failed, see its run in MLflow; the others go on")
+
+    # Without a search there are no candidates, and a candidate that failed is skipped: neither stops the run.
+    @task(task_id="build_save_model_task", trigger_rule="none_failed")
     def build(dag_run: Any = None) -> str:
         return steps.train(dag_run.dag_id, dag_run.run_id)
 
@@ -131,6 +137,7 @@ def training() -> None:
         return status
 
     loaded, prepared, separated = load_data(), preprocess(), separate()
+    candidates = try_candidate.expand(number=separated)
     built = build()
     evaluated = evaluate(built)
     promoted = promote(evaluated)
@@ -146,8 +153,9 @@ def training() -> None:
     # But for one: of a run that somebody stops Airflow skips what has not begun, and would call the rest a success.
     mailed, closed = send_email().as_teardown(), close_run().as_teardown(on_failure_fail_dagrun=True)
     loaded >> prepared >> separated >> built
+    candidates >> built
     promoted >> [mailed, my_trigger_task, closed]
-    for each in (loaded, prepared, separated, built, evaluated, promoted, mailed, closed):
+    for each in (loaded, prepared, separated, candidates, built, evaluated, promoted, mailed, closed):
         each.operator.operator_extra_links = (MlflowRunLink(), ModelVersionLink())
 
 

@@ -64,10 +64,15 @@ def parse_config(found: Mapping[str, object], source: str = "the configuration")
         Misconfigured: A key or value is not allowed; each is named with its dotted key.
     """
     try:
-        return PipelineConfig.model_validate(_plain(found))
+        config = PipelineConfig.model_validate(_plain(found))
     except ValidationError as error:
         problems = "; ".join(describe(problem, found) for problem in error.errors(include_url=False))
         raise Misconfigured(f"{source}: {problems}") from error
+    if config.tune.method != "none":
+        from ml import tuning
+
+        tuning.check(config)
+    return config
 
 
 def resolve(base: PipelineConfig, overrides: Mapping[str, object], source: str = "overrides") -> PipelineConfig:
@@ -173,10 +178,12 @@ def _nest(path: tuple[str, ...], value: Any) -> Any:
 
 
 def _split_key(key: str) -> list[str]:
-    # A column's name may hold dots; only schema has such keys, and only its first part and last are ours.
+    # A column's name may hold dots, of which only the first part and the last are ours; what is tuned has dots too.
     parts = key.strip().split(".")
     if parts[0] == "schema" and len(parts) > 3:
         return [parts[0], ".".join(parts[1:-1]), parts[-1]]
+    if parts[:2] == ["tune", "parameters"] and len(parts) > 3:
+        return [*parts[:2], ".".join(parts[2:])]
     return parts
 
 

@@ -35,7 +35,7 @@ def describe(problem: Any, whole: Mapping[str, Any]) -> str:
         problem: An entry of `ValidationError.errors()`.
         whole: The configuration that was checked.
     """
-    path = [str(part) for part in problem["loc"] if part not in ("auto", "listed")]
+    path = [str(part) for part in problem["loc"] if part not in ("auto", "listed", "range", "list")]
     key = ".".join(path) or "the file"
     if problem["type"] == "extra_forbidden":
         known: Iterable[str] = _known_keys(tuple(path[:-1]))

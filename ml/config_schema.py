@@ -5,7 +5,17 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from ml.estimators import ALLOWED, DEFAULT, LogisticParameters, Parameters
 
@@ -146,6 +156,42 @@ class PromotionConfig(_Section):
     tolerance: float = Field(default=0.0, ge=0, description="how much worse than the champion is still accepted")
 
 
+class Range(_Section):
+    """Numbers to draw from, both ends included; whole ones where both ends are whole."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _range_is_a_range(self) -> Range:
+        if self.low > self.high or (self.log and self.low <= 0):
+            raise ValueError(f"{self.low:g} to {self.high:g} is no range{', or none above 0' if self.log else ''}")
+        return self
+
+
+def _is_range(value: Any) -> str:
+    return "range" if isinstance(value, (dict, Range)) else "list"
+
+
+Tried = Annotated[tuple[JsonValue, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+
+
+class TuneConfig(_Section):
+    """A search over the Pipeline's parameters; its best candidate is fitted on the whole training part."""
+
+    method: Literal["none", "grid", "random"] = Field(default="none", description="how candidates are found")
+    metric: Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "brier"] = (
+        Field(default="log_loss", description="the cross-validated metric that decides")
+    )
+    folds: int = Field(default=5, ge=2, le=20, description="of the cross-validation")
+    candidates: int = Field(default=20, ge=1, le=80, description="how many are drawn, or at most make up a grid")
+    random_state: int = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the draws")
+    parameters: dict[
+        str, Annotated[Annotated[Range, Tag("range")] | Annotated[Tried, Tag("list")], Discriminator(_is_range)]
+    ] = Field(default_factory=dict, description="what to try: keys such as model.parameters.C, with a list or a range")
+
+
 class NotificationConfig(_Section):
     """Who gets mail, and when."""
 
@@ -185,6 +231,7 @@ class PipelineConfig(_Section):
     split: SplitConfig = SplitConfig()
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     model: ModelConfig = ModelConfig()
+    tune: TuneConfig = TuneConfig()
     promotion: PromotionConfig = PromotionConfig()
     notification: NotificationConfig = NotificationConfig()
 

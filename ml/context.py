@@ -103,6 +103,11 @@ class Context:
 
         return Roles.from_dict(self.split["roles"])
 
+    def forget(self) -> None:
+        """Lets the run and its configuration be read again, after they were changed."""
+        for name in ("run", "config"):
+            self.__dict__.pop(name, None)
+
     def path(self, name: str) -> str:
         """A name of this run's in the store."""
         return f"runs/{self.key}/{name}"

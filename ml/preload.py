@@ -85,6 +85,7 @@ MODULES: tuple[str, ...] = (
     "ml.registry",
     "ml.report",
     "ml.rollout",
+    "ml.search",
     "ml.source",
     "ml.steps",
     "ml.storage",

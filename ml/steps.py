@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml import address
 from ml import config as configuration
@@ -18,8 +18,14 @@ from ml.config import PipelineConfig
 from ml.context import Context, base_config, step
 from ml.errors import PipelineError, StaleCandidate
 from ml.outcome import close_run, links, mail
+from ml.search import choose, is_tuned, plan, try_candidate
 from ml.settings import allowed_sources
 from ml.tracking import run_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml.storage import Store
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +56,7 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
         BadInput: The data cannot be read, or breaks the contract.
         Unavailable: MLflow or S3 does not answer.
     """
-    from ml import contract, profile, source, tracking
+    from ml import contract, profile, tracking
 
     base = base_config(context.settings.pipeline_file)
     note = " ".join(str(params.get("note") or "").split())[:1000]
@@ -64,7 +70,7 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
     if problem is not None:
         raise problem
     settled = _settle(context, asked)
-    raw, name = source.read(settled, context.store, context.settings.data_hosts)
+    raw, name = read_source(context.store, settled)
     frame = contract.check(raw, settled, name)
     snapshot = context.store.write_parquet(frame, context.path("raw.parquet"))
     about = tracking.TableNote(name, snapshot, "raw", settled.data.target)
@@ -79,7 +85,8 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
         "data.rows": str(len(frame)),
         "data.columns": str(len(frame.columns)),
     }
-    tracking.write(context.tracker, mlflow_run_id, params=configuration.flatten(settled), tags=tags)
+    params = {key: text for key, text in configuration.flatten(settled).items() if not is_tuned(settled, key)}
+    tracking.write(context.tracker, mlflow_run_id, params=params, tags=tags)
     log.info("rows=%d columns=%d digest=%s source=%s", *frame.shape, digest, name)
     return mlflow_run_id
 
@@ -95,6 +102,13 @@ def _settle(context: Context, asked: PipelineConfig) -> PipelineConfig:
         source.refuse(asked.data.uri, context.store, context.settings.data_hosts)
     context.store.write_json(asked.as_dict(), key)
     return asked
+
+
+def read_source(store: Store, settled: PipelineConfig) -> tuple[pd.DataFrame, str]:
+    """The table that a configuration names, and what to call it; `load` says what is raised."""
+    from ml import source
+
+    return source.read(settled, store, allowed_sources(os.environ).hosts)
 
 
 def _run_tags(context: Context, note: str) -> dict[str, str]:
@@ -146,11 +160,11 @@ def preprocess(context: Context) -> str:
 
 
 @step("separate_data_outputs_task")
-def separate(context: Context) -> str:
+def separate(context: Context) -> list[int]:
     """Separates features and target of both parts: four tables in S3, logged as training and test data.
 
     Returns:
-        The S3 address below which they are.
+        The numbers of the candidates that a search tries on them; none without a search.
     """
     import pandas as pd
 
@@ -167,7 +181,7 @@ def separate(context: Context) -> str:
         whole = pd.concat([features, target], axis="columns")
         about = tracking.TableNote(f"{part} part", where, context_name, roles.target)
         tracking.log_table(context.tracker, context.mlflow_run_id, whole, about)
-    return f"s3://{context.store.bucket}/runs/{context.key}"
+    return plan(context)
 
 
 @step("build_save_model_task")
@@ -185,6 +199,7 @@ def train(context: Context) -> str:
     if registered:
         log.info("version=%s was registered by an earlier try", registered[0].version)
         return str(registered[0].version)
+    choose(context)
     features, target = decide.features_of(context.table("X_train"), context.roles), context.target("train")
     pipeline = decide.build_pipeline(context.config, context.roles).fit(features, target)
     logged = model_log.log_once(context.tracker, context.run, pipeline, features)
@@ -262,5 +277,5 @@ def promote(context: Context, version: str) -> dict[str, Any]:
 
 __all__ = [
     "address_pattern", "close_run", "evaluate", "form_defaults", "links", "load", "mail", "preprocess", "promote",
-    "run_key", "separate", "train",
+    "run_key", "separate", "train", "try_candidate",
 ]  # fmt: skip
