@@ -47,6 +47,8 @@ def common_env(settings: Settings, ports: Mapping[str, int], credentials: Creden
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": str(ports["airflow"]),
         "AIRFLOW__API__WORKERS": "1",
+        # `trackyard runs` looks through the latest 500.
+        "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "500",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.home / "airflow" / "task-logs"),
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",

@@ -80,7 +80,9 @@ def test_class_weight_moves_the_rarer_class_up(name: str) -> None:
 
 
 def test_rare_categories_are_taken_together() -> None:
-    frame = pd.DataFrame({"city": ["Rome"] * 40 + ["Ulm"] * 36 + ["Bern", "Kiel", "Graz", "Linz"], "bought": ["no", "yes"] * 40})
+    frame = pd.DataFrame(
+        {"city": ["Rome"] * 40 + ["Ulm"] * 36 + ["Bern", "Kiel", "Graz", "Linz"], "bought": ["no", "yes"] * 40}
+    )
     settings = config(data={"drop": []}, preprocessing={"min_frequency": 5})
     roles = preprocess.decide_roles(frame, settings)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
