@@ -33,6 +33,9 @@ def why_not(values: pd.Series[Any], kind: str, is_positive: pd.Series[bool]) -> 
         return "constant: always the same"
     if is_row_number(values, kind):
         return "suspected id: a number for each row"
+    leak = _why_missing_leaks(values, is_positive)
+    if leak:
+        return leak
     if kind == "string":
         every = len(present) == len(values) == present.nunique()
         return "suspected id: every row has its own" if every else f"text with {present.nunique()} different values"
@@ -54,10 +57,6 @@ def is_row_number(values: pd.Series[Any], kind: str) -> bool:
 def why_leak(values: pd.Series[Any], kind: str, is_positive: pd.Series[bool]) -> str:
     """How a column gives the target away all by itself; empty if it does not."""
     missing = values.isna()
-    if missing.any():
-        found = _auc(missing.astype(float), is_positive)
-        if max(found, 1 - found) >= LEAK_MISSING_AUC:
-            return f"suspected leak: whether it is missing tells the target (AUC {max(found, 1 - found):.3f})"
     if kind in ("number", "integer", "boolean"):
         found = _auc(values[~missing].astype(float), is_positive[~missing])
     else:
@@ -68,6 +67,13 @@ def why_leak(values: pd.Series[Any], kind: str, is_positive: pd.Series[bool]) ->
         found = _auc(is_positive.astype(float).groupby(text).transform("mean"), is_positive)
     found = max(found, 1 - found)
     return f"suspected leak: it tells the target alone (AUC {found:.3f})" if found >= LEAK_AUC else ""
+
+
+def _why_missing_leaks(values: pd.Series[Any], is_positive: pd.Series[bool]) -> str:
+    found = _auc(values.isna().astype(float), is_positive)
+    found = max(found, 1 - found)
+    is_leak = found >= LEAK_MISSING_AUC
+    return f"suspected leak: whether it is missing tells the target (AUC {found:.3f})" if is_leak else ""
 
 
 def _auc(scores: pd.Series[float], is_positive: pd.Series[bool]) -> float:

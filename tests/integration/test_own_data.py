@@ -16,11 +16,11 @@ ROWS = 400
 
 
 def customers() -> pd.DataFrame:
-    """Rows with numbers, categories (rare ones too), truths, gaps, an id, a constant, a leak, and one label in eight."""
+    """Rows with numbers, categories (rare ones too), truths, gaps, an id, a constant, a leak, few yes."""
     rng = np.random.default_rng(11)
     age, plan = rng.integers(18, 80, ROWS), rng.choice(["basic", "gold", "pro"], ROWS)
     leaves = (age / 80 + (plan == "basic") + rng.normal(size=ROWS) * 0.6) > 1.9
-    city = np.where(rng.random(ROWS) < 0.02, "Nowhere", rng.choice(["Bern", "Basel", "Genf"], ROWS))
+    city = np.where(np.arange(ROWS) % 150 == 7, "Nowhere", rng.choice(["Bern", "Basel", "Genf"], ROWS))
     return pd.DataFrame(
         {
             "customer_id": rng.permutation(10 * ROWS)[:ROWS],
@@ -31,6 +31,7 @@ def customers() -> pd.DataFrame:
             "is_new": rng.random(ROWS) < 0.5,
             "country": "CH",
             "closed_on": np.where(leaves, "2024-05-01", None),
+            "refund": np.where(leaves, 1.5, 0.25) + rng.random(ROWS).round(2),
             "churned": np.where(leaves, "yes", "no"),
         }
     )
