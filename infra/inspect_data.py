@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from infra.suspicions import why_not
-from ml.config_schema import PromotionConfig
 from ml.errors import BadInput
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def _column(values: pd.Series[Any], is_positive: pd.Series[bool]) -> Column:
     elif kind in ("category", "boolean") and len(present):
         counts = present.astype(str).value_counts()
         rare = int((counts < RARE_ROWS).sum()) if kind == "category" else 0
-        shown = ", ".join(_scalar(value[:30]) for value in counts.index[:3])
+        shown = ", ".join(scalar(value[:30]) for value in counts.index[:3])
         comment = f"{shown}{', ...' if distinct > 3 else ''}" + (f"; {rare} rare" if rare else "")
     rule["nullable"] = bool(missing)
     return Column(str(values.name), rule, comment, missing, distinct, why_not(values, kind, is_positive), rare)
@@ -173,55 +172,11 @@ def _are_dates(present: pd.Series[Any]) -> bool:
     return bool(pd.to_datetime(sample, errors="coerce", format="mixed").notna().all())
 
 
-def pipeline_yaml(found: Inspection, model_name: str) -> str:
-    """The text of a `pipeline.yaml` for the table: every key that one may want to change, with what it means."""
-    dropped = [column for column in found.columns if column.drop_because]
-    negative = next(label for label in found.labels if label != found.positive)
-    lines = [
-        f"# Trackyard's pipeline for {_scalar(found.source)} ({found.rows} rows; {balance_text(found)}).",
-        "# Written by 'trackyard init'. Read it, correct what was guessed wrong, then:",
-        "#   trackyard run --config THIS-FILE --data YOUR-DATA",
-        "",
-        "data:",
-        "  uri: \"\"                        # an s3:// address (see 'trackyard data add'), or give --data",
-        f"  target: {_scalar(found.target)}",
-        f"  positive: {_scalar(found.positive)}  # the label that counts as 1; {_scalar(negative)} counts as 0",
-        "  features: auto                 # every column of the schema but the target and those below",
-        "  drop:" + ("" if dropped else " []"),
-        *(f"    - {_scalar(column.name)}  # {column.drop_because}" for column in dropped),
-        "  max_bytes: 209715200           # the largest file, in bytes, also when unpacked",
-        "  max_rows: 2000000",
-        *_csv_lines(found.dialect),
-        "",
-        "# The data contract: a run stops before training when the data breaks it.",
-        "# type: number, integer, boolean, category, string or datetime; also minimum, maximum, allowed, unique.",
-        "schema:",
-        *(f"  {_scalar(column.name)}: {_flow(column.rule)}  # {_told(column)}" for column in found.columns),
-        "",
-        *_TAIL.format(
-            model=_scalar(model_name), metric=PromotionConfig().metric, rare=RARE_ROWS if found.has_rare else 1,
-            balance=balance_text(found),
-        ).splitlines(),
-    ]  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-def _told(column: Column) -> str:
-    return column.comment + (f", {column.missing} missing" if column.missing else "")
-
-
-def _csv_lines(dialect: Dialect | None) -> list[str]:
-    if dialect is None:
-        return []
-    written = f"{{delimiter: {_scalar(dialect.delimiter)}, decimal: {_scalar(dialect.decimal)}}}"
-    return [f"  csv: {written}  # as the file is written; auto finds it out each time"]
-
-
 def balance_text(found: Inspection) -> str:
     """How many rows have each label, in words."""
     negative = next(label for label in found.labels if label != found.positive)
     counts = ((found.positive, found.positives), (negative, found.rows - found.positives))
-    return ", ".join(f"{_scalar(label)} {count} ({count / found.rows:.1%})" for label, count in counts)
+    return ", ".join(f"{scalar(label)} {count} ({count / found.rows:.1%})" for label, count in counts)
 
 
 HEADINGS = ("column", "type", "missing", "distinct", "found", "use")
@@ -248,7 +203,7 @@ def remarks(found: Inspection) -> list[str]:
     lines = []
     if found.dialect is not None:
         lines.append(f"the file is separated by {found.dialect}, its decimal mark is {found.dialect.decimal!r}")
-    lines.append(f"target {found.target!r}: {balance_text(found)}; {_scalar(found.positive)} counts as 1")
+    lines.append(f"target {found.target!r}: {balance_text(found)}; {scalar(found.positive)} counts as 1")
     if found.minority < IMBALANCED:
         lines.append(
             f"imbalanced: the rarer label has {found.minority:.1%} of the rows; both parts keep the balance, and "
@@ -259,42 +214,10 @@ def remarks(found: Inspection) -> list[str]:
     return lines
 
 
-_TAIL = """\
-split:
-  test_size: 0.3                 # the fraction of rows that training never sees
-  random_state: 42               # the same seed and data give the same split
-  stratify: true                 # keep the class balance the same in both parts
-
-preprocessing:
-  scalers: [minmax, standard]    # side by side; one of them is enough for most data
-  impute: median                 # what fills a missing number: median, mean or most_frequent
-  min_frequency: {rare}               # categories with fewer rows are taken together; unknown ones are answered too
-
-model:
-  name: {model}  # the experiment and the registered model
-  estimator: LogisticRegression  # or HistGradientBoostingClassifier, RandomForestClassifier
-  parameters:                    # by scikit-learn's names
-    C: 1.0
-    max_iter: 1000
-    class_weight: null           # balanced makes the rarer label count more; found: {balance}
-
-promotion:
-  metric: {metric}          # champion if not worse than the champion on the same held-out rows
-  tolerance: 0.0                 # ... by more than this
-
-notification:
-  to: [team@trackyard.local]
-  on_success: true
-  on_failure: true"""
-
-
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
+    """A value as YAML writes it on one line."""
     # JSON's strings and numbers are YAML's too, and quoting always spares the question when one must.
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _flow(rule: dict[str, Any]) -> str:
-    return "{" + ", ".join(f"{key}: {value if key == 'type' else _scalar(value)}" for key, value in rule.items()) + "}"
 
 
 def model_name_of(stem: str) -> str:

@@ -41,7 +41,8 @@ def init(
     """
     import yaml
 
-    from infra.inspect_data import HEADINGS, findings, inspect_table, model_name_of, pipeline_yaml, remarks
+    from infra.inspect_data import HEADINGS, findings, inspect_table, model_name_of, remarks
+    from infra.pipeline_text import pipeline_yaml
     from ml.config import parse_config
 
     session = session_of(context)

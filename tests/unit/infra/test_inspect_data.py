@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from infra.inspect_data import Inspection, inspect_table, pipeline_yaml
+from infra.inspect_data import Inspection, inspect_table
+from infra.pipeline_text import pipeline_yaml
 from ml.config import PipelineConfig, parse_config
 from ml.contract import check
 from ml.errors import BadInput
