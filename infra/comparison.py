@@ -55,8 +55,8 @@ class Subject:
 class Measure:
     """A metric of one run: value, its interval, the difference from the baseline with its interval, and the word on it.
 
-    Intervals are (low, high) at 95 %; None where the test predictions were not kept. `verdict` is empty for the
-    baseline, else `better`, `worse`, `same` or `cannot tell`.
+    Intervals are (low, high) at 95 %; None where there are no test predictions to find them from. `verdict` is empty
+    for the baseline and without an interval, else `better`, `worse`, `same` or `cannot tell`.
     """
 
     value: float | None
@@ -137,7 +137,7 @@ def _measure(name: str, values: list[float | None], drawn: list[Any], subjects: 
         return Measure(value, interval)
     difference = value - base
     if ours is None or theirs is None:
-        return Measure(value, interval, difference, None, False, "same" if difference == 0 else "cannot tell")
+        return Measure(value, interval, difference)
     count = min(len(ours), len(theirs))
     low, high = _bounds(ours[:count] - theirs[:count])
     is_paired = are_same_rows(subjects[0], subjects[at])

@@ -34,7 +34,7 @@ def page(found: Comparison) -> str:
             f"<title>{escape(' and '.join(heads))}</title><style>{_STYLE}</style></head><body>",
             "<h1>Runs compared</h1>",
             _table(
-                ["", "version", "run", "state", "started by"],
+                ["", "version", "run", "state", "note"],
                 [[each.label, each.version, each.run_id, each.state, each.tags.get("note", "")]
                  for each in found.subjects],
             ),

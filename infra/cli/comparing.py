@@ -190,7 +190,8 @@ def _told(measure: Measure) -> str:
         told += f" ({measure.difference:+.6f}"
         if measure.difference_interval:
             told += " [{:+.4f}, {:+.4f}]".format(*measure.difference_interval)
-        told += f" {measure.verdict}{', paired' if measure.is_paired else ''})"
+        word = ", ".join(filter(None, [measure.verdict, "paired" if measure.is_paired else ""]))
+        told += f" {word})" if word else ")"
     return told
 
 

@@ -103,7 +103,7 @@ def test_a_run_without_predictions_is_compared_by_its_numbers_alone() -> None:
 
     measure = compare([one, two]).metrics["test_f1"][1]
 
-    assert (measure.value, measure.interval, measure.verdict) == (0.5, None, "cannot tell")
+    assert (measure.value, measure.interval, measure.verdict) == (0.5, None, "")
 
 
 def test_the_report_needs_nothing_else_and_shows_text_as_text() -> None:
