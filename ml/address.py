@@ -52,6 +52,11 @@ def is_web(uri: str) -> bool:
     return uri.lower().startswith(("http://", "https://"))
 
 
+def shown(uri: str) -> str:
+    """An address as it may be told: a web address without its query, which may hold a signature or a key."""
+    return uri.partition("?")[0].partition("#")[0] if is_web(uri) else uri
+
+
 def locate_s3(uri: str, buckets: Iterable[str], *, folders: bool = False) -> tuple[str, str]:
     """Splits an `s3://bucket/key` address.
 

@@ -81,11 +81,12 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
     context.store.write_json(described, context.path("profile.json"))
     tags = {
         "data.digest": digest,
-        "data.uri": settled.data.uri.partition("?")[0] or "generated",
+        "data.uri": address.shown(settled.data.uri) or "generated",
         "data.rows": str(len(frame)),
         "data.columns": str(len(frame.columns)),
     }
     params = {key: text for key, text in configuration.flatten(settled).items() if not is_tuned(settled, key)}
+    params["data.uri"] = address.shown(settled.data.uri)
     tracking.write(context.tracker, mlflow_run_id, params=params, tags=tags)
     log.info("rows=%d columns=%d digest=%s source=%s", *frame.shape, digest, name)
     return mlflow_run_id

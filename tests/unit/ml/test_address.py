@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ml.address import Allowed, form_pattern, locate_web, refuse_inner
+from ml.address import Allowed, form_pattern, locate_web, refuse_inner, shown
 from ml.errors import BadInput
 from ml.settings import allowed_sources
 
@@ -85,3 +85,9 @@ def test_the_settings_name_buckets_and_hosts() -> None:
 
     assert found == Allowed(("b",), ("data.example.org", "x:81"))
     assert allowed_sources({}) == Allowed(())
+
+
+def test_a_web_address_is_told_without_what_may_be_a_secret() -> None:
+    assert shown("https://data.example.org/x.csv?signature=abc") == "https://data.example.org/x.csv"
+    assert shown("s3://trackyard/a?b") == "s3://trackyard/a?b"
+    assert shown("") == ""
