@@ -76,8 +76,8 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
     about = tracking.TableNote(name, snapshot, "raw", settled.data.target)
     digest = tracking.log_table(context.tracker, mlflow_run_id, frame, about)
     described = profile.profile(raw)
-    files = {"profile.json": json.dumps(described, indent=1).encode()}
-    tracking.log_files(context.tracker, mlflow_run_id, files, "data")
+    files = {"data_profile.json": json.dumps(described, indent=1).encode()}
+    tracking.log_files(context.tracker, mlflow_run_id, files)
     context.store.write_json(described, context.path("profile.json"))
     tags = {
         "data.digest": digest,

@@ -41,7 +41,7 @@ def tell(
     logged_images.write_series(client, run, by_threshold)
     images = plots.plots(model.pipeline, target, probability)
     images |= plots.curve_plots(_learning(context), by_threshold, importance)
-    tracking.log_files(client, context.mlflow_run_id, images, "plots")
+    tracking.log_files(client, context.mlflow_run_id, images)
     logged_images.log_images(client, run, images)
     table = {PREDICTIONS.rpartition("/")[2]: _predictions(context, target, probability)}
     tracking.log_files(client, context.mlflow_run_id, table, PREDICTIONS.rpartition("/")[0])
@@ -91,5 +91,6 @@ def _describe(context: Context, model: LoadedModel, importance: dict[str, float]
         note=run.data.tags.get("note", ""),
     )
     text = card.card(facts)
+    tracking.log_files(context.tracker, context.mlflow_run_id, {"model_card.md": text.encode()})
     tracking.write(context.tracker, context.mlflow_run_id, tags={"mlflow.note.content": text})
     context.tracker.update_model_version(model.name, model.version, text[:5000])

@@ -206,12 +206,15 @@ def log_table(mlflow_client: MlflowClient, run_id: str, frame: pd.DataFrame, abo
     return str(dataset.digest)
 
 
-def log_files(mlflow_client: MlflowClient, run_id: str, files: Mapping[str, bytes], folder: str) -> None:
-    """Writes files to a run's artefacts, over those of an earlier try."""
+def log_files(mlflow_client: MlflowClient, run_id: str, files: Mapping[str, bytes], folder: str = "") -> None:
+    """Writes files to a run's artefacts, over those of an earlier try.
+
+    MLflow's page of compared runs shows those side by side that are in no folder.
+    """
     with tempfile.TemporaryDirectory(prefix="trackyard-") as directory:
         for name, content in files.items():
             (Path(directory) / name).write_bytes(content)
-        mlflow_client.log_artifacts(run_id, directory, folder)
+        mlflow_client.log_artifacts(run_id, directory, folder or None)
 
 
 def close(mlflow_client: MlflowClient, run: Run) -> str:

@@ -158,7 +158,7 @@ def _files(tracker: MlflowClient, run_id: str, *, images: bool) -> dict[str, byt
     """The test predictions and, if wanted, the plots of a run, by their names; a run that failed early has none."""
     found: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory(prefix="trackyard-") as directory:
-        for folder in ("tables", *(("plots",) if images else ())):
+        for folder in ("tables", *((None,) if images else ())):
             for entry in tracker.list_artifacts(run_id, folder):
                 if entry.path.endswith((".png", "test_predictions.parquet")):
                     local = Path(tracker.download_artifacts(run_id, entry.path, directory))
