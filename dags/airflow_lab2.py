@@ -7,9 +7,10 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from ml import steps
+from ml.estimators import ALLOWED
 from trackyard_links import MlflowRunLink, ModelVersionLink
 
 GIVE_UP = ExceptionRetryPolicy(
@@ -19,12 +20,14 @@ GIVE_UP = ExceptionRetryPolicy(
     ]
 )
 DEFAULTS = steps.form_defaults()
+ADDRESS = steps.address_pattern()
+CONFIG_RULES = {"data": {"type": "object", "properties": {"uri": {"type": ["null", "string"], "pattern": ADDRESS}}}}
 FORM = {
     # Airflow's form takes an empty field for null, and for nothing else.
     "data": Param(
-        DEFAULTS["data"] or None, type=["null", "string"], title="Data set", pattern="^(s3://.+)?$",
-        description="An s3:// address of a CSV or Parquet file (`trackyard data add FILE` prints one). "
-        "Empty: the generated default data set.",
+        DEFAULTS["data"] or None, type=["null", "string"], title="Data set", pattern=ADDRESS,
+        description="An s3:// address of a CSV or Parquet file, or of a folder of Parquet files (`trackyard data add "
+        "FILE` prints one). Empty: the generated default data set.",
     ),
     "rows": Param(
         DEFAULTS["rows"], type="integer", minimum=20, maximum=2_000_000, title="Rows to generate",
@@ -37,6 +40,10 @@ FORM = {
     "random_state": Param(
         DEFAULTS["random_state"], type="integer", minimum=0, maximum=2**32 - 1, title="Seed",
         description="The seed of the split: the same seed and data give the same split.",
+    ),
+    "estimator": Param(
+        DEFAULTS["estimator"], type="string", enum=sorted(ALLOWED), title="Estimator",
+        description="The classifier; C and the iterations below, left as they are, count for LogisticRegression alone.",
     ),
     "C": Param(
         DEFAULTS["C"], type="number", exclusiveMinimum=0, title="C",
@@ -51,7 +58,7 @@ FORM = {
         description="The experiment and the registered model. The service serves the one in its settings.",
     ),
     "config": Param(
-        {}, type="object", title="Other settings",
+        {}, type="object", title="Other settings", properties=CONFIG_RULES,
         description="Any keys of pipeline.yaml as JSON; they win over the fields above. "
         'For example {"split": {"stratify": true}}.',
     ),
@@ -90,10 +97,16 @@ def training() -> None:
         return steps.preprocess(dag_run.dag_id, dag_run.run_id)
 
     @task(task_id="separate_data_outputs_task")
-    def separate(dag_run: Any = None) -> str:
+    def separate(dag_run: Any = None) -> list[int]:
         return steps.separate(dag_run.dag_id, dag_run.run_id)
 
-    @task(task_id="build_save_model_task")
+    @task(task_id="tune_candidate_task")
+    def try_candidate(number: int, dag_run: Any = None) -> None:
+        if not steps.try_candidate(dag_run.dag_id, dag_run.run_id, number):
+            raise AirflowSkipException(f"candidate {number} failed, see its run in MLflow; the others go on")
+
+    # Without a search there are no candidates, and a candidate that failed is skipped: neither stops the run.
+    @task(task_id="build_save_model_task", trigger_rule="none_failed")
     def build(dag_run: Any = None) -> str:
         return steps.train(dag_run.dag_id, dag_run.run_id)
 
@@ -124,6 +137,7 @@ def training() -> None:
         return status
 
     loaded, prepared, separated = load_data(), preprocess(), separate()
+    candidates = try_candidate.expand(number=separated)
     built = build()
     evaluated = evaluate(built)
     promoted = promote(evaluated)
@@ -139,8 +153,9 @@ def training() -> None:
     # But for one: of a run that somebody stops Airflow skips what has not begun, and would call the rest a success.
     mailed, closed = send_email().as_teardown(), close_run().as_teardown(on_failure_fail_dagrun=True)
     loaded >> prepared >> separated >> built
+    candidates >> built
     promoted >> [mailed, my_trigger_task, closed]
-    for each in (loaded, prepared, separated, built, evaluated, promoted, mailed, closed):
+    for each in (loaded, prepared, separated, candidates, built, evaluated, promoted, mailed, closed):
         each.operator.operator_extra_links = (MlflowRunLink(), ModelVersionLink())
 
 

@@ -59,6 +59,8 @@ def fixed_env() -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "16",
         "AIRFLOW__CORE__MP_START_METHOD": "fork",
         "AIRFLOW__API__WORKERS": "1",
+        # `trackyard runs` looks through the latest 500.
+        "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "500",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS": "infra.celery_preload.CELERY_CONFIG",

@@ -73,8 +73,11 @@ def run_view(dag_run: Mapping[str, Any], instances: Iterable[Mapping[str, Any]])
 
 
 def _task_view(instance: Mapping[str, Any]) -> TaskView:
+    # A mapped task has an instance for each of its values; -1 and nothing stand for one that is not mapped.
+    place = instance.get("map_index")
+    suffix = f"[{place}]" if isinstance(place, int) and place >= 0 else ""
     return TaskView(
-        task_id=str(instance["task_id"]),
+        task_id=f"{instance['task_id']}{suffix}",
         state=str(instance.get("state") or "waiting"),
         duration_s=instance.get("duration"),
         try_number=int(instance.get("try_number") or 0),

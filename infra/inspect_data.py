@@ -12,14 +12,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ml.config_schema import PromotionConfig
+from infra.suspicions import why_not
 from ml.errors import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml.dialect import Dialect
+
 MAX_CATEGORIES = 50
 """A text column with more different values than this identifies rows rather than describing them."""
+RARE_ROWS = 5
+"""A category with fewer rows than this says more of chance than of the target."""
+IMBALANCED = 0.2
+"""Where the rarer label has a smaller share of the rows than this, it is said."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +36,19 @@ class Column:
         name: Its name.
         rule: Its entry in the data contract, in the order in which it is written.
         comment: What the rule was made from.
+        missing: How many rows have no value.
+        distinct: How many different values there are.
         drop_because: Why the model should not learn from it; empty if it should.
+        rare: How many of its categories have fewer than `RARE_ROWS` rows.
     """
 
     name: str
     rule: dict[str, Any]
     comment: str
+    missing: int = 0
+    distinct: int = 0
     drop_because: str = ""
+    rare: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,22 +61,39 @@ class Inspection:
     positive: Any
     labels: tuple[Any, Any]
     columns: tuple[Column, ...]
+    positives: int = 0
+    dialect: Dialect | None = None
+
+    @property
+    def has_rare(self) -> bool:
+        """Whether a category that is learned from is so rare that it is better taken together with others."""
+        return any(column.rare and not column.drop_because for column in self.columns)
+
+    @property
+    def minority(self) -> float:
+        """The share of the rows that have the rarer label."""
+        return min(self.positives, self.rows - self.positives) / self.rows
 
 
-def inspect_table(frame: pd.DataFrame, target: str, source: str) -> Inspection:
+def inspect_table(frame: pd.DataFrame, target: str, source: str, dialect: Dialect | None = None) -> Inspection:
     """Looks at every column of a table.
 
     Args:
         frame: Raw rows.
         target: The column to predict.
         source: What to call the table.
+        dialect: How its CSV file is written, None for Parquet.
 
     Raises:
         BadInput: The target is not there, has missing values, or has other than two values.
     """
     labels = _labels(frame, target, source)
-    columns = tuple(_column(frame[name], is_target=name == target) for name in frame.columns)
-    return Inspection(source, len(frame), target, _positive(labels), labels, columns)
+    positive = _positive(labels)
+    is_positive = frame[target] == positive
+    columns = tuple(
+        _target_column(frame[name]) if name == target else _column(frame[name], is_positive) for name in frame.columns
+    )
+    return Inspection(source, len(frame), target, positive, labels, columns, int(is_positive.sum()), dialect)
 
 
 def _labels(frame: pd.DataFrame, target: str, source: str) -> tuple[Any, Any]:
@@ -93,24 +122,28 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _column(values: pd.Series[Any], *, is_target: bool) -> Column:
-    name = str(values.name)
+def _target_column(values: pd.Series[Any]) -> Column:
+    allowed = sorted((_plain(value) for value in values.unique()), key=str)
+    return Column(str(values.name), {"type": _kind(values), "allowed": allowed}, "the target", 0, len(allowed))
+
+
+def _column(values: pd.Series[Any], is_positive: pd.Series[bool]) -> Column:
     kind = _kind(values)
     rule: dict[str, Any] = {"type": kind}
-    comment = f"{values.nunique()} different values"
-    if is_target:
-        rule["allowed"] = sorted((_plain(value) for value in values.unique()), key=str)
-        return Column(name, rule, "the target")
     present = values.dropna()
+    distinct, missing, rare = present.nunique(), int(values.isna().sum()), 0
+    comment = f"{distinct} different values"
     if kind in ("number", "integer") and len(present):
-        comment = f"found {_plain(present.min()):g} to {_plain(present.max()):g}, mean {float(present.mean()):g}"
+        comment = f"{_plain(present.min()):g} to {_plain(present.max()):g}, mean {float(present.mean()):g}"
         if present.min() >= 0:
             rule["minimum"] = 0
-    missing = int(values.isna().sum())
+    elif kind in ("category", "boolean") and len(present):
+        counts = present.astype(str).value_counts()
+        rare = int((counts < RARE_ROWS).sum()) if kind == "category" else 0
+        shown = ", ".join(scalar(value[:30]) for value in counts.index[:3])
+        comment = f"{shown}{', ...' if distinct > 3 else ''}" + (f"; {rare} rare" if rare else "")
     rule["nullable"] = bool(missing)
-    if missing:
-        comment += f", {missing} missing"
-    return Column(name, rule, comment, _why_drop(values, kind))
+    return Column(str(values.name), rule, comment, missing, distinct, why_not(values, kind, is_positive), rare)
 
 
 def _kind(values: pd.Series[Any]) -> str:
@@ -139,82 +172,52 @@ def _are_dates(present: pd.Series[Any]) -> bool:
     return bool(pd.to_datetime(sample, errors="coerce", format="mixed").notna().all())
 
 
-def _why_drop(values: pd.Series[Any], kind: str) -> str:
-    distinct = values.nunique()
-    if kind == "string":
-        return f"text with {distinct} different values"
-    if kind == "datetime":
-        return "a moment, not a property"
-    if distinct <= 1:
-        return "always the same"
-    if distinct == len(values) and kind == "integer" and re.search(r"(^|[_ -])id$|^index$", str(values.name), re.I):
-        return "a number for each row"
-    return ""
-
-
-def pipeline_yaml(found: Inspection, model_name: str) -> str:
-    """The text of a `pipeline.yaml` for the table: every key that one may want to change, with what it means."""
-    dropped = [column for column in found.columns if column.drop_because]
+def balance_text(found: Inspection) -> str:
+    """How many rows have each label, in words."""
     negative = next(label for label in found.labels if label != found.positive)
-    lines = [
-        f"# Trackyard's pipeline for {found.source} ({found.rows} rows).",
-        "# Written by 'trackyard init'. Read it, correct what was guessed wrong, then:",
-        "#   trackyard run --config THIS-FILE --data YOUR-DATA",
-        "",
-        "data:",
-        "  uri: \"\"                        # an s3:// address (see 'trackyard data add'), or give --data",
-        f"  target: {_scalar(found.target)}",
-        f"  positive: {_scalar(found.positive)}  # the label that counts as 1; {_scalar(negative)} counts as 0",
-        "  features: auto                 # every column of the schema but the target and those below",
-        "  drop:" + ("" if dropped else " []"),
-        *(f"    - {_scalar(column.name)}  # {column.drop_because}" for column in dropped),
-        "  max_bytes: 209715200           # the largest file, in bytes, also when unpacked",
-        "  max_rows: 2000000",
-        "",
-        "# The data contract: a run stops before training when the data breaks it.",
-        "# type: number, integer, boolean, category, string or datetime; also minimum, maximum, allowed, unique.",
-        "schema:",
-        *(f"  {_scalar(column.name)}: {_flow(column.rule)}  # {column.comment}" for column in found.columns),
-        "",
-        *_TAIL.format(model=_scalar(model_name), metric=PromotionConfig().metric).splitlines(),
+    counts = ((found.positive, found.positives), (negative, found.rows - found.positives))
+    return ", ".join(f"{scalar(label)} {count} ({count / found.rows:.1%})" for label, count in counts)
+
+
+HEADINGS = ("column", "type", "missing", "distinct", "found", "use")
+"""What `findings` has in its rows."""
+
+
+def findings(found: Inspection) -> list[list[str]]:
+    """What was found out about each column, as rows of a table under `HEADINGS`."""
+    return [
+        [
+            column.name,
+            column.rule["type"],
+            f"{column.missing} ({column.missing / found.rows:.1%})" if column.missing else "-",
+            str(column.distinct),
+            column.comment,
+            "target" if column.name == found.target else f"no: {column.drop_because}" if column.drop_because else "yes",
+        ]
+        for column in found.columns
     ]
-    return "\n".join(lines) + "\n"
 
 
-_TAIL = """\
-split:
-  test_size: 0.3                 # the fraction of rows that training never sees
-  random_state: 42               # the same seed and data give the same split
-  stratify: true                 # keep the class balance the same in both parts
-
-preprocessing:
-  scalers: [minmax, standard]    # side by side; one of them is enough for most data
-  impute: median                 # what fills a missing number: median, mean or most_frequent
-  min_frequency: 1               # categories with fewer rows are taken together
-
-model:
-  name: {model}  # the experiment and the registered model
-  parameters:                    # scikit-learn's LogisticRegression
-    C: 1.0
-    max_iter: 1000
-
-promotion:
-  metric: {metric}          # champion if not worse than the champion on the same held-out rows
-  tolerance: 0.0                 # ... by more than this
-
-notification:
-  to: [team@trackyard.local]
-  on_success: true
-  on_failure: true"""
+def remarks(found: Inspection) -> list[str]:
+    """What was decided or should be thought about, one line each."""
+    lines = []
+    if found.dialect is not None:
+        lines.append(f"the file is separated by {found.dialect}, its decimal mark is {found.dialect.decimal!r}")
+    lines.append(f"target {found.target!r}: {balance_text(found)}; {scalar(found.positive)} counts as 1")
+    if found.minority < IMBALANCED:
+        lines.append(
+            f"imbalanced: the rarer label has {found.minority:.1%} of the rows; both parts keep the balance, and "
+            "model.parameters.class_weight: balanced makes it count more (at the cost of calibrated probabilities)"
+        )
+    if found.has_rare:
+        lines.append(f"rare categories (fewer than {RARE_ROWS} rows) are taken together: preprocessing.min_frequency")
+    return lines
 
 
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
+    """A value as YAML writes it on one line."""
     # JSON's strings and numbers are YAML's too, and quoting always spares the question when one must.
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _flow(rule: dict[str, Any]) -> str:
-    return "{" + ", ".join(f"{key}: {value if key == 'type' else _scalar(value)}" for key, value in rule.items()) + "}"
 
 
 def model_name_of(stem: str) -> str:

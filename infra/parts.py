@@ -73,6 +73,7 @@ class Plan:
             "TRACKYARD_S3_ENDPOINT": self.url("s3"),
             "TRACKYARD_S3_BUCKET": object_store.DATA_BUCKET,
             "TRACKYARD_DATA_BUCKETS": object_store.DATA_BUCKET,
+            "TRACKYARD_DATA_HOSTS": self.settings.data_hosts,
             "AWS_ACCESS_KEY_ID": self.credentials.s3_access_key,
             "AWS_SECRET_ACCESS_KEY": self.credentials.s3_secret_key,
             "AWS_DEFAULT_REGION": object_store.REGION,

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from ml.dialect import find_dialect, is_decimal_comma, to_number
 from ml.errors import BadInput, UnreadableData
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ MISSING = frozenset(
     }
 )  # fmt: skip
 """The cells that training's reader (pandas) takes as missing too."""
+_DECIMAL_COMMAS = "has_decimal_commas"
 _TRUTHS = {"true": "1", "false": "0"}
 
 
@@ -133,6 +135,8 @@ def features_of(chunk: pd.DataFrame, model: LoadedModel, source: Path, first_row
         if kind == "string":
             columns[name] = as_text(cells)
             continue
+        if chunk.attrs.get(_DECIMAL_COMMAS):
+            cells = cells.map(_with_point, na_action="ignore")
         plain = cells.map(lambda cell: _TRUTHS.get(str(cell).strip().lower(), cell), na_action="ignore")
         numbers = pd.to_numeric(plain, errors="coerce").astype("float64")
         wrong = np.flatnonzero((numbers.isna() & cells.notna()) | np.isinf(numbers))
@@ -144,20 +148,29 @@ def features_of(chunk: pd.DataFrame, model: LoadedModel, source: Path, first_row
     return pd.DataFrame(columns)
 
 
+def _with_point(cell: Any) -> Any:
+    return to_number(cell) if isinstance(cell, str) and is_decimal_comma(cell) else cell
+
+
 def _csv_chunks(source: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
     import pandas as pd
 
     # pandas would drop cells beyond the header and rewrite numbers; the csv module gives every cell as it stands.
     try:
         with _open_text(source) as handle:
-            lines = csv.reader(handle, strict=True)
+            delimiter = find_dialect(handle.read(2**20), source.name).delimiter
+            handle.seek(0)
+            lines = csv.reader(handle, strict=True, delimiter=delimiter)
             header = next(lines, [])
             _check_header(header, source)
             for number, rows in enumerate(_pieces(lines, chunk_rows)):
                 for at, row in enumerate(rows, number * chunk_rows + 1):
                     if len(row) != len(header):
                         raise csv.Error(f"row {at} has {len(row)} cells, the header {len(header)}")
-                yield pd.DataFrame(rows, columns=header, dtype=object)
+                chunk = pd.DataFrame(rows, columns=header, dtype=object)
+                # Where cells are separated by commas, 1,234 would be a thousand to some and one and a bit to others.
+                chunk.attrs[_DECIMAL_COMMAS] = delimiter != ","
+                yield chunk
     except UnicodeDecodeError as error:
         raise UnreadableData(f"{source} is not UTF-8 ({error.reason}): save it as UTF-8") from error
     except (csv.Error, EOFError, gzip.BadGzipFile) as error:

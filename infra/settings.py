@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,7 @@ class Settings:
         min_memory_mb: The free memory, in MiB, below which the stack does not start (`TRACKYARD_MIN_MEMORY_MB`).
         min_disk_mb: The free disk, in MiB, below which the stack does not start (`TRACKYARD_MIN_DISK_MB`).
         start_timeout_s: How long a part may take to become ready (`TRACKYARD_START_TIMEOUT_S`).
+        data_hosts: The hosts, separated by commas, that data may be fetched from (`TRACKYARD_DATA_HOSTS`).
     """
 
     root: Path
@@ -87,6 +89,7 @@ class Settings:
     min_memory_mb: int = 2048
     min_disk_mb: int = 512
     start_timeout_s: int = 90
+    data_hosts: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -108,6 +111,7 @@ class Settings:
             min_memory_mb=_whole(environ, "TRACKYARD_MIN_MEMORY_MB", cls.min_memory_mb),
             min_disk_mb=_whole(environ, "TRACKYARD_MIN_DISK_MB", cls.min_disk_mb),
             start_timeout_s=_whole(environ, "TRACKYARD_START_TIMEOUT_S", cls.start_timeout_s, minimum=1),
+            data_hosts=_hosts(environ),
         )
 
     @property
@@ -135,6 +139,7 @@ KNOWN = PART_SETTINGS | {
     "TRACKYARD_HOME",
     "TRACKYARD_PIPELINE_FILE",
     "TRACKYARD_SMTP_URL",
+    "TRACKYARD_DATA_HOSTS",
     "TRACKYARD_WORKER_SLOTS",
     "TRACKYARD_MIN_MEMORY_MB",
     "TRACKYARD_MIN_DISK_MB",
@@ -148,6 +153,14 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
     unknown = sorted(name for name in environ if name.startswith("TRACKYARD_") and name not in KNOWN)
     if unknown:
         raise Misconfigured(f"unknown setting {', '.join(unknown)}: unset it, or look its name up in docs/settings.md")
+
+
+def _hosts(environ: Mapping[str, str]) -> str:
+    text = environ.get("TRACKYARD_DATA_HOSTS", "")
+    for host in filter(None, (word.strip() for word in text.split(","))):
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+(:[0-9]{1,5})?", host):
+            raise Misconfigured(f"TRACKYARD_DATA_HOSTS has {host!r}: list names such as data.example.org, or name:port")
+    return text
 
 
 def _port(environ: Mapping[str, str], name: str) -> int | None:

@@ -5,19 +5,19 @@ Pure. Light (pydantic and yaml), because Airflow imports it whenever it parses a
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from ml.config_messages import describe, estimator_of, suggest
 from ml.config_schema import ColumnRule, PipelineConfig
 from ml.errors import Misconfigured
+from ml.estimators import DEFAULT, LogisticParameters
 
 __all__ = [
     "ColumnRule", "PipelineConfig", "config_from_trigger", "flatten", "form_defaults", "json_schema", "load_config",
@@ -64,10 +64,15 @@ def parse_config(found: Mapping[str, object], source: str = "the configuration")
         Misconfigured: A key or value is not allowed; each is named with its dotted key.
     """
     try:
-        return PipelineConfig.model_validate(_plain(found))
+        config = PipelineConfig.model_validate(_plain(found))
     except ValidationError as error:
-        problems = "; ".join(_describe(problem) for problem in error.errors(include_url=False))
+        problems = "; ".join(describe(problem, found) for problem in error.errors(include_url=False))
         raise Misconfigured(f"{source}: {problems}") from error
+    if config.tune.method != "none":
+        from ml import tuning
+
+        tuning.check(config)
+    return config
 
 
 def resolve(base: PipelineConfig, overrides: Mapping[str, object], source: str = "overrides") -> PipelineConfig:
@@ -76,7 +81,11 @@ def resolve(base: PipelineConfig, overrides: Mapping[str, object], source: str =
     Raises:
         Misconfigured: A key or value is not allowed.
     """
-    return parse_config(_merge(base.as_dict(), _plain(overrides)), source)
+    plain, changes = base.as_dict(), _plain(overrides)
+    if estimator_of(changes, base) != base.model.estimator:
+        # Another estimator starts from its own defaults: the parameters of the one before it are not its.
+        plain["model"]["parameters"] = {}
+    return parse_config(_merge(plain, changes), source)
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
@@ -114,18 +123,21 @@ def config_from_trigger(base: PipelineConfig, params: Mapping[str, object]) -> P
         Misconfigured: A field is unknown, or a value is not allowed.
     """
     fields: dict[str, Any] = {}
-    for name, value in params.items():
-        if name in ("config", "note"):
-            continue
-        if name not in _FORM_KEYS:
-            raise Misconfigured(
-                f"the trigger's field {name!r} is unknown{_suggest(name, [*_FORM_KEYS, 'config', 'note'])}"
-            )
-        if value is not None:
-            fields = _merge(fields, _nest(_FORM_KEYS[name], value))
+    defaults = form_defaults(base)
     extra = params.get("config") or {}
     if not isinstance(extra, Mapping):
         raise Misconfigured(f"the trigger's field 'config' is a {type(extra).__name__}: give an object such as {{}}")
+    estimator = estimator_of(extra, base) if "model" in extra else params.get("estimator") or base.model.estimator
+    for name, value in params.items():
+        if name in ("config", "note") or (name in _LOGISTIC and estimator != DEFAULT and value == defaults[name]):
+            # The form always sends its fields; those of the default estimator say nothing of another one.
+            continue
+        if name not in _FORM_KEYS:
+            raise Misconfigured(
+                f"the trigger's field {name!r} is unknown{suggest(name, [*_FORM_KEYS, 'config', 'note'])}"
+            )
+        if value is not None:
+            fields = _merge(fields, _nest(_FORM_KEYS[name], value))
     return resolve(base, _merge(fields, _plain(extra)), "the trigger")
 
 
@@ -136,8 +148,8 @@ def form_defaults(config: PipelineConfig) -> dict[str, Any]:
     for name, path in _FORM_KEYS.items():
         value: Any = plain
         for part in path:
-            value = value[part]
-        fields[name] = value
+            value = value.get(part)
+        fields[name] = value if value is not None else getattr(LogisticParameters(), name)
     return {**fields, "mail_to": list(config.notification.to)}
 
 
@@ -151,10 +163,12 @@ _FORM_KEYS: dict[str, tuple[str, ...]] = {
     "rows": ("data", "generate", "rows"),
     "test_size": ("split", "test_size"),
     "random_state": ("split", "random_state"),
+    "estimator": ("model", "estimator"),
     "C": ("model", "parameters", "C"),
     "max_iter": ("model", "parameters", "max_iter"),
     "model_name": ("model", "name"),
 }
+_LOGISTIC = ("C", "max_iter")
 
 
 def _nest(path: tuple[str, ...], value: Any) -> Any:
@@ -164,10 +178,12 @@ def _nest(path: tuple[str, ...], value: Any) -> Any:
 
 
 def _split_key(key: str) -> list[str]:
-    # A column's name may hold dots; only schema has such keys, and only its first part and last are ours.
+    # A column's name may hold dots, of which only the first part and the last are ours; what is tuned has dots too.
     parts = key.strip().split(".")
     if parts[0] == "schema" and len(parts) > 3:
         return [parts[0], ".".join(parts[1:-1]), parts[-1]]
+    if parts[:2] == ["tune", "parameters"] and len(parts) > 3:
+        return [*parts[:2], ".".join(parts[2:])]
     return parts
 
 
@@ -206,50 +222,6 @@ def _flat(prefix: str, value: Any) -> Iterable[tuple[str, str]]:
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
     else:
         yield prefix, value if isinstance(value, str) else json.dumps(value)
-
-
-_WORDS = {
-    "model_type": "should be a section of keys",
-    "dict_type": "should be a section of keys",
-    "tuple_type": "should be a list",
-    "string_pattern_mismatch": "should be letters, digits, '_', '.' or '-', at most 100, a letter or digit first",
-}
-
-
-def _describe(problem: Any) -> str:
-    path = [str(part) for part in problem["loc"] if part not in ("auto", "listed")]
-    key = ".".join(path) or "the file"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {key}{_suggest(path[-1], _known_keys(tuple(path[:-1])))}"
-    message = _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    found = problem.get("input")
-    shown = "" if isinstance(found, (Mapping, BaseModel)) else f" is {json.dumps(found, default=str)[:80]}"
-    return f"{key}{shown}: {message}"
-
-
-def _suggest(name: str, known: Iterable[str]) -> str:
-    options = sorted(known)
-    near = difflib.get_close_matches(name, options, n=1)
-    if near:
-        return f" (did you mean {near[0]}?)"
-    return f" (known: {', '.join(options)})" if options else ""
-
-
-@lru_cache(maxsize=64)
-def _known_keys(path: tuple[str, ...]) -> tuple[str, ...]:
-    model: Any = PipelineConfig
-    for part in path:
-        if model is PipelineConfig and part == "schema":
-            return tuple(ColumnRule.model_fields)
-        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        if field is None:
-            return ()
-        options = get_args(field.annotation) or (field.annotation,)
-        model = next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
-    if model is None:
-        return ()
-    return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
 def _one_line(error: Exception) -> str:

@@ -5,7 +5,19 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from ml.estimators import ALLOWED, DEFAULT, LogisticParameters, Parameters
 
 ColumnType = Literal["number", "integer", "boolean", "category", "string", "datetime"]
 Metric = Literal[
@@ -38,10 +50,19 @@ class GenerateConfig(_Section):
     seed: int = Field(default=42, ge=0, le=2**32 - 1, description="the same seed gives the same rows")
 
 
+class CsvConfig(_Section):
+    """How a CSV file is written, where it is not to be found out."""
+
+    delimiter: Literal["auto", ",", ";", "\t", "|"] = Field(default="auto", description="what separates the cells")
+    decimal: Literal["auto", ".", ","] = Field(default="auto", description="the decimal mark")
+
+
 class DataConfig(_Section):
     """Where the data is and which of its columns count."""
 
-    uri: str = Field(default="", max_length=1000, description="an s3:// address, or empty for the generated data set")
+    uri: str = Field(
+        default="", max_length=1000, description="an s3:// or allowed http(s):// address; empty: the generated data"
+    )
     target: str = Field(default="Clicked on Ad", min_length=1, description="the column to predict")
     positive: str | int | float | bool | None = Field(default=None, description="the label that counts as 1")
     features: Annotated[
@@ -52,6 +73,7 @@ class DataConfig(_Section):
     )
     max_bytes: int = Field(default=200 * 2**20, ge=1, description="the largest file, in bytes, also when unpacked")
     max_rows: int = Field(default=2_000_000, ge=1, description="the most rows")
+    csv: CsvConfig = CsvConfig()
     generate: GenerateConfig = GenerateConfig()
 
 
@@ -78,6 +100,7 @@ class SplitConfig(_Section):
     test_size: float = Field(default=0.3, gt=0, lt=1, description="the fraction of rows that training never sees")
     random_state: int = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the split")
     stratify: bool = Field(default=False, description="keep the class balance the same in both parts")
+    folds: int = Field(default=5, ge=0, le=20, description="of the cross-validation on the training part; 0 for none")
 
 
 class PreprocessingConfig(_Section):
@@ -92,30 +115,38 @@ class PreprocessingConfig(_Section):
     min_frequency: int = Field(default=1, ge=1, description="categories with fewer rows are taken together")
 
 
-class LogisticParameters(_Section):
-    """The parameters of scikit-learn's LogisticRegression, by its names and with its defaults."""
-
-    C: float = Field(default=1.0, gt=0)
-    l1_ratio: float = Field(default=0.0, ge=0, le=1)
-    tol: float = Field(default=1e-4, gt=0)
-    fit_intercept: bool = True
-    class_weight: Literal["balanced"] | None = None
-    max_iter: int = Field(default=100, ge=1, le=100_000)
-    solver: Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"] = "lbfgs"
-    random_state: int | None = Field(default=None, ge=0, le=2**32 - 1)
-
-    @model_validator(mode="after")
-    def _solver_knows_the_penalty(self) -> LogisticParameters:
-        if self.l1_ratio > 0 and self.solver != "saga" and not (self.solver == "liblinear" and self.l1_ratio == 1):
-            raise ValueError(f"l1_ratio {self.l1_ratio:g} needs solver saga, not {self.solver}")
-        return self
-
-
 class ModelConfig(_Section):
-    """The experiment and registered model, and the estimator's parameters."""
+    """The experiment and registered model, the estimator and its parameters."""
 
     name: Name = Field(default="ad-click", description="the experiment and the registered model")
-    parameters: LogisticParameters = LogisticParameters()
+    estimator: Literal["LogisticRegression", "HistGradientBoostingClassifier", "RandomForestClassifier"] = Field(
+        default="LogisticRegression", description="the scikit-learn classifier at the end of the Pipeline"
+    )
+    parameters: Parameters = LogisticParameters()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parameters_are_the_estimators(cls, found: Any) -> Any:
+        """Reads the parameters as those of the named estimator, so that a wrong one is told by its own name."""
+        kind = ALLOWED.get(found.get("estimator", DEFAULT)) if isinstance(found, dict) else None
+        given = found.get("parameters", {}) if kind else None
+        return {**found, "parameters": _as_parameters(kind, given)} if kind and isinstance(given, dict) else found
+
+
+def _as_parameters(kind: type[BaseModel], given: dict[str, Any]) -> BaseModel:
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        # pydantic would forget where inside the section it was.
+        raise ValidationError.from_exception_data(
+            "parameters", [_within("parameters", each) for each in error.errors(include_url=False)]
+        ) from None
+
+
+def _within(key: str, problem: Any) -> Any:
+    """A problem of a section, told as one of the section around it."""
+    found = {name: problem[name] for name in ("type", "input", "ctx") if name in problem}
+    return {**found, "loc": (key, *problem["loc"])}
 
 
 class PromotionConfig(_Section):
@@ -123,6 +154,42 @@ class PromotionConfig(_Section):
 
     metric: Metric = Field(default="test_log_loss", description="the metric that both are compared by")
     tolerance: float = Field(default=0.0, ge=0, description="how much worse than the champion is still accepted")
+
+
+class Range(_Section):
+    """Numbers to draw from, both ends included; whole ones where both ends are whole."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _range_is_a_range(self) -> Range:
+        if self.low > self.high or (self.log and self.low <= 0):
+            raise ValueError(f"{self.low:g} to {self.high:g} is no range{', or none above 0' if self.log else ''}")
+        return self
+
+
+def _is_range(value: Any) -> str:
+    return "range" if isinstance(value, (dict, Range)) else "list"
+
+
+Tried = Annotated[tuple[JsonValue, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+
+
+class TuneConfig(_Section):
+    """A search over the Pipeline's parameters; its best candidate is fitted on the whole training part."""
+
+    method: Literal["none", "grid", "random"] = Field(default="none", description="how candidates are found")
+    metric: Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "brier"] = (
+        Field(default="log_loss", description="the cross-validated metric that decides")
+    )
+    folds: int = Field(default=5, ge=2, le=20, description="of the cross-validation")
+    candidates: int = Field(default=20, ge=1, le=80, description="how many are drawn, or at most make up a grid")
+    random_state: int = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the draws")
+    parameters: dict[
+        str, Annotated[Annotated[Range, Tag("range")] | Annotated[Tried, Tag("list")], Discriminator(_is_range)]
+    ] = Field(default_factory=dict, description="what to try: keys such as model.parameters.C, with a list or a range")
 
 
 class NotificationConfig(_Section):
@@ -164,6 +231,7 @@ class PipelineConfig(_Section):
     split: SplitConfig = SplitConfig()
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     model: ModelConfig = ModelConfig()
+    tune: TuneConfig = TuneConfig()
     promotion: PromotionConfig = PromotionConfig()
     notification: NotificationConfig = NotificationConfig()
 

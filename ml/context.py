@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ml.preprocess import Roles
     from ml.storage import Store
+    from ml.usage import Meter
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,11 @@ class Context:
 
         return Roles.from_dict(self.split["roles"])
 
+    def forget(self) -> None:
+        """Lets the run and its configuration be read again, after they were changed."""
+        for name in ("run", "config"):
+            self.__dict__.pop(name, None)
+
     def path(self, name: str) -> str:
         """A name of this run's in the store."""
         return f"runs/{self.key}/{name}"
@@ -153,7 +159,9 @@ def step(task: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
         @wraps(function)
         def wrapped(dag_id: str, run_id: str, *arguments: Any, **options: Any) -> Result:
             from ml import tracking
+            from ml.usage import Meter
 
+            meter = Meter()
             # What an earlier step of this process saw of the run is old by now.
             recent.cache_clear()
             context = recent(dag_id, run_id)
@@ -161,7 +169,9 @@ def step(task: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
                 with tracking.mapped(context.settings.mlflow_uri):
                     if task != FIRST_TASK:
                         tracking.begin_step(context.tracker, context.run)
-                    return function(context, *arguments, **options)
+                    result = function(context, *arguments, **options)
+                _note_usage(context, task, meter)
+                return result
             # A timeout of Airflow's is no Exception; it is a failure all the same. Being stopped is none.
             except (SystemExit, KeyboardInterrupt, GeneratorExit):
                 raise
@@ -172,6 +182,17 @@ def step(task: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
         return wrapped
 
     return decorate
+
+
+def _note_usage(context: Context, task: str, meter: Meter) -> None:
+    from ml import logged_images, usage
+
+    if task not in usage.STEPS:
+        return
+    # The step has done its work; a note of what it took is not worth failing it.
+    with suppress(Exception):
+        at = usage.STEPS.index(task) + 1
+        logged_images.write_points(context.tracker, context.mlflow_run_id, meter.read(task), at)
 
 
 def _record(context: Context, task: str, error: BaseException) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml import trees
 from ml.errors import ForbiddenType, HashMismatch, Untrusted
 
 if TYPE_CHECKING:
@@ -24,8 +25,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRUSTED_TYPES = ("numpy.dtype",)
-"""The types beyond skops's own list that our Pipelines hold; each says how numbers are laid out and runs no code."""
+TRUSTED_TYPES = (
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+)
+"""The types beyond skops's own list that our Pipelines hold. The first says how numbers are laid out; the others are
+trees as tables of numbers, which `ml.trees` looks through before anything is predicted with them. None runs code."""
 MODEL_FILE = "model.skops"
 MAX_FILES = 40
 MAX_BYTES = 200 * 2**20
@@ -194,11 +200,13 @@ def _load_skops(path: Path, content: bytes, what: str) -> Any:
     if len(content) > MAX_BYTES or unpacked > MAX_BYTES or unpacked > MAX_RATIO * len(content):
         raise Untrusted(f"{what}: its file unpacks to {unpacked:,} bytes, which is no model of ours")
     try:
-        return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
+        pipeline = skops.io.loads(content, trusted=list(TRUSTED_TYPES))
+        trees.check(pipeline)
     except UntrustedTypesFoundException as error:
         raise ForbiddenType(f"{what} holds types that are not trusted: {' '.join(str(error).split())}") from error
     except Exception as error:
         raise Untrusted(f"{what}: its file cannot be loaded ({type(error).__name__}: {error})") from error
+    return pipeline
 
 
 def _inputs(described: Mapping[str, Any]) -> dict[str, str]:

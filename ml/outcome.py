@@ -25,7 +25,11 @@ def close_run(dag_id: str, run_id: str) -> str:
     context = Context(dag_id, run_id)
     with tracking.mapped(context.settings.mlflow_uri):
         found = tracking.find_run(context.tracker, context.key)
-        return "none" if found is None else tracking.close(context.tracker, found)
+        if found is None:
+            return "none"
+        if found.data.params.get("tune.method", "none") != "none":
+            tracking.close_children(context.tracker, found)
+        return tracking.close(context.tracker, found)
 
 
 def mail(dag_id: str, run_id: str) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from ml.curves import Series
 
 _DOTS_PER_INCH = 90
 
@@ -17,12 +19,12 @@ def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str
     """Draws how the model does on the test part.
 
     Args:
-        pipeline: The fitted model; its last step has `coef_`.
+        pipeline: The fitted model; where its last step has `coef_`, these are drawn too.
         target: 0 or 1, shape (n_rows,).
         probability: Of class 1, shape (n_rows,).
 
     Returns:
-        PNG files by name: ROC, precision-recall, calibration, confusion matrix and coefficients.
+        PNG files by name: ROC, precision-recall, calibration, confusion matrix and, of a linear model, coefficients.
     """
     from sklearn import metrics as sk
     from sklearn.calibration import CalibrationDisplay
@@ -41,15 +43,59 @@ def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str
             target, (probability > 0.5).astype(int), ax=axes, colorbar=False, cmap="Blues"
         )
 
-    return {
+    found = {
         "roc_curve.png": _draw("ROC curve, test part", roc),
         "precision_recall_curve.png": _draw("Precision and recall, test part", precision_recall),
         "calibration_curve.png": _draw("Calibration, test part", calibration),
         "confusion_matrix.png": _draw("Confusion matrix, test part", confusion),
-        "coefficients.png": _draw(
-            "Coefficients (30 largest)", lambda axes: _coefficients(pipeline, axes), has_long_labels=True
-        ),
     }
+    if hasattr(pipeline[-1], "coef_"):
+        found["coefficients.png"] = _draw(
+            "Coefficients (30 largest)", lambda axes: _coefficients(pipeline, axes), has_long_labels=True
+        )
+    return found
+
+
+def curve_plots(learning: Series, threshold: Series, importance: Mapping[str, float]) -> dict[str, bytes]:
+    """Draws the curves of a run; those without points are left out.
+
+    Args:
+        learning: Log loss by number of rows, of `curves.learning`.
+        threshold: Metrics by threshold in percent, of `curves.threshold`.
+        importance: The growth of the log loss by column, the largest first.
+
+    Returns:
+        PNG files by name.
+    """
+    found = {}
+    if learning:
+        found["learning_curve.png"] = _draw(
+            "Learning curve", lambda axes: _lines(axes, learning, "rows to learn from", "log loss")
+        )
+    if threshold:
+        found["threshold_curve.png"] = _draw(
+            "By threshold, test part", lambda axes: _lines(axes, threshold, "threshold in percent", "")
+        )
+    if importance:
+        found["feature_importance.png"] = _draw(
+            "Importance, test part (30 largest)", lambda axes: _bars(axes, importance), has_long_labels=True
+        )
+    return found
+
+
+def _lines(axes: Any, series: Series, x: str, y: str) -> None:
+    for name, points in series.items():
+        marker = "o" if len(points) < 10 else None
+        axes.plot([at for at, _ in points], [value for _, value in points], label=name.partition("/")[2], marker=marker)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.legend()
+
+
+def _bars(axes: Any, importance: Mapping[str, float]) -> None:
+    largest = list(importance.items())[:30][::-1]
+    axes.barh([name[:40] for name, _ in largest], [value for _, value in largest])
+    axes.set_xlabel("growth of the log loss when shuffled")
 
 
 def _coefficients(pipeline: Any, axes: Any) -> None:

@@ -58,23 +58,40 @@ MODULES: tuple[str, ...] = (
     "sklearn.model_selection",
     "sklearn.pipeline",
     "sklearn.preprocessing",
+    "PIL.WebPImagePlugin",
+    "mlflow.system_metrics.metrics.cpu_monitor",
+    "mlflow.system_metrics.metrics.disk_monitor",
+    "mlflow.system_metrics.metrics.network_monitor",
+    "sklearn.ensemble",
+    "sklearn.inspection",
+    "ml.card",
     "ml.context",
     "ml.contract",
+    "ml.curves",
+    "ml.download",
     "ml.evaluate",
     "ml.generate",
+    "ml.folders",
     "ml.load",
+    "ml.logged_images",
     "ml.model_log",
     "ml.outcome",
     "ml.plots",
     "ml.preprocess",
+    "ml.profile",
     "ml.promotion",
+    "ml.provenance",
     "ml.read",
     "ml.registry",
     "ml.report",
     "ml.rollout",
+    "ml.search",
+    "ml.source",
     "ml.steps",
     "ml.storage",
+    "ml.story",
     "ml.tracking",
+    "ml.usage",
 )
 """The roots; importing them brings the rest."""
 
@@ -88,7 +105,7 @@ def preload() -> None:
 
 def _warm_up() -> None:
     """Goes through the steps' work on a small table: some libraries import more when they are first used."""
-    from ml import contract, evaluate, generate, plots, preprocess
+    from ml import contract, curves, evaluate, generate, plots, preprocess
     from ml.config import PipelineConfig
 
     config = PipelineConfig()
@@ -100,6 +117,10 @@ def _warm_up() -> None:
     probability = evaluate.probabilities(pipeline, features)
     evaluate.metrics(target, probability, "train")
     plots.plots(pipeline, target, probability)
+    by_threshold = curves.threshold(target, probability)
+    curves.validation(pipeline, features, target, 2, 0)
+    importance = curves.importance(pipeline, features, target, 0)
+    plots.curve_plots(curves.learning(pipeline, features, target, 0), by_threshold, importance)
     _warm_up_files(pipeline, features)
 
 

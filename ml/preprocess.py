@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ml import estimators
 from ml.config import PipelineConfig
 from ml.contract import as_text, target_labels
 from ml.errors import ContractViolation
@@ -151,7 +152,6 @@ def build_pipeline(config: PipelineConfig, roles: Roles) -> Pipeline:
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import FeatureUnion, Pipeline
     from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
@@ -167,5 +167,5 @@ def build_pipeline(config: PipelineConfig, roles: Roles) -> Pipeline:
             handle_unknown="infrequent_if_exist", min_frequency=config.preprocessing.min_frequency, sparse_output=False
         )
         branches.append(("categorical", encoder, list(roles.categorical)))
-    estimator = LogisticRegression(**config.model.parameters.model_dump())
+    estimator = estimators.build(config.model.estimator, config.model.parameters)
     return Pipeline([("preprocess", ColumnTransformer(branches)), ("classify", estimator)])

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import zlib
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from ml.dialect import Dialect, find_dialect, with_decimal_commas
 from ml.errors import ContractViolation, UnreadableData
 
 if TYPE_CHECKING:
@@ -20,17 +23,29 @@ _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _BATCH_ROWS = 8192
 
 
-def read_table(content: bytes, name: str, max_bytes: int, max_rows: int) -> pd.DataFrame:
-    """Reads a table from the content of a file.
+AUTO = Dialect("auto")
+"""Find out what separates the cells."""
+
+
+def read_table(content: bytes, name: str, max_bytes: int, max_rows: int, dialect: Dialect = AUTO) -> pd.DataFrame:
+    """Reads a table from the content of a file; `read_described` says more."""
+    return read_described(content, name, max_bytes, max_rows, dialect)[0]
+
+
+def read_described(
+    content: bytes, name: str, max_bytes: int, max_rows: int, dialect: Dialect = AUTO
+) -> tuple[pd.DataFrame, Dialect | None]:
+    """Reads a table from the content of a file, and tells how the file is written.
 
     Args:
         content: The whole file: UTF-8 CSV with a header (a byte order mark and gzip are fine), or Parquet.
         name: What to call it in messages.
         max_bytes: The most bytes, also when unpacked.
         max_rows: The most rows.
+        dialect: How a CSV is written; its delimiter may be `auto`.
 
     Returns:
-        One row per record, columns as in the header, the index counting from 0.
+        One row per record, columns as in the header, the index counting from 0; and the dialect, None for Parquet.
 
     Raises:
         UnreadableData: The content is empty, too large, or not such a file.
@@ -43,12 +58,56 @@ def read_table(content: bytes, name: str, max_bytes: int, max_rows: int) -> pd.D
         raise UnreadableData(f"{name} has {len(content):,} bytes, and data.max_bytes allows {max_bytes:,}")
     if not content.strip():
         raise UnreadableData(f"{name} is empty: it needs a header and rows")
-    frame = _parquet(content, name, max_bytes, max_rows) if content.startswith(_PARQUET) else _csv(content, name)
+    found: Dialect | None = None
+    if content.startswith(_PARQUET):
+        frame = _parquet(content, name, max_bytes, max_rows)
+    else:
+        frame, found = _csv(content, name, dialect)
     if frame.empty:
         raise ContractViolation(f"{name} has a header and no rows: it needs at least 20")
     if len(frame) > max_rows:
         raise UnreadableData(f"{name} has {len(frame):,} rows, and data.max_rows allows {max_rows:,}")
-    return frame
+    return frame, found
+
+
+def read_parts(parts: Mapping[str, bytes], name: str, max_bytes: int, max_rows: int) -> pd.DataFrame:
+    """Reads a folder of Parquet files as one table, in the order of their names.
+
+    Args:
+        parts: The files' content by their path below the folder; `key=value` folders on the way become columns.
+        name: What to call the folder in messages.
+        max_bytes: The most bytes of all together, also when unpacked.
+        max_rows: The most rows of all together.
+
+    Raises:
+        UnreadableData: A file cannot be read, or all together are too large.
+        ContractViolation: Two files have different columns, or there are no rows.
+    """
+    import pandas as pd
+
+    frames: list[pd.DataFrame] = []
+    for path in sorted(parts):
+        content = parts[path]
+        if not content.startswith(_PARQUET):
+            raise UnreadableData(f"{name}: {path} is not Parquet: a folder may hold Parquet files only")
+        left = max_rows - sum(map(len, frames))
+        frame = _parquet(content, f"{name}/{path}", max_bytes, left).assign(**_partition(path))
+        if frames and set(frame.columns) != set(frames[0].columns):
+            odd = sorted(set(frame.columns) ^ set(frames[0].columns))
+            raise ContractViolation(f"{name}: {path} differs from the first file in {', '.join(map(repr, odd[:5]))}")
+        frames.append(frame)
+        if sum(int(each.memory_usage().sum()) for each in frames) > max_bytes:
+            raise UnreadableData(f"{name} unpacks to more than the {max_bytes:,} bytes that data.max_bytes allows")
+    if not frames or not sum(map(len, frames)):
+        raise ContractViolation(f"{name} has no rows: it needs at least 20 in its .parquet files")
+    return pd.concat(frames, ignore_index=True)
+
+
+def _partition(path: str) -> dict[str, str | int]:
+    """The columns that Hive-style folders stand for: `country=CH/part-0.parquet` is `{"country": "CH"}`."""
+    pairs = [folder.partition("=") for folder in path.split("/")[:-1] if "=" in folder]
+    values = {key: unquote(value) for key, _, value in pairs}
+    return {key: int(value) if value.isascii() and value.isdecimal() else value for key, value in values.items()}
 
 
 def _unpack(content: bytes, name: str, max_bytes: int) -> bytes:
@@ -102,7 +161,7 @@ def _read_within(file: ParquetFile, name: str, max_bytes: int) -> pa.Table:
     return pa.Table.from_batches(batches, schema=file.schema_arrow)
 
 
-def _csv(content: bytes, name: str) -> pd.DataFrame:
+def _csv(content: bytes, name: str, dialect: Dialect) -> tuple[pd.DataFrame, Dialect]:
     import pandas as pd
 
     if content.startswith(_WIDE_MARKS):
@@ -116,22 +175,26 @@ def _csv(content: bytes, name: str) -> pd.DataFrame:
         line = content[: error.start].count(b"\n") + 1
         found = f"byte {content[error.start]:#04x} in line {line}"
         raise UnreadableData(f"{name} is not UTF-8: {found}: save it as UTF-8") from error
+    written = find_dialect(text, name, dialect.delimiter, dialect.decimal)
     try:
-        header = next((row for row in csv.reader(io.StringIO(text, newline="")) if row), [])
+        header = next(
+            (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=written.delimiter) if row), []
+        )
         _refuse_twice(header, name)
-        frame = pd.read_csv(io.StringIO(text), on_bad_lines="error")
+        frame = pd.read_csv(io.StringIO(text), sep=written.delimiter, on_bad_lines="error")
     except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise UnreadableData(f"{name} is not a proper CSV file: {_one_line(error)}") from error
     # pandas takes the first columns for an index where every row is longer than the header.
     longer = not isinstance(frame.index, pd.RangeIndex)
     # A row that is too short has nothing in the last column; only then is it worth to look at each row again.
     if longer or (len(frame) and frame.iloc[:, -1].isna().any()):
-        _refuse_ragged(text, len(header), name)
-    return frame
+        _refuse_ragged(text, len(header), name, written.delimiter)
+    plain = with_decimal_commas(frame, written)
+    return plain, Dialect(written.delimiter, "." if plain is frame or plain.dtypes.equals(frame.dtypes) else ",")
 
 
-def _refuse_ragged(text: str, width: int, name: str) -> None:
-    rows = csv.reader(io.StringIO(text, newline=""))
+def _refuse_ragged(text: str, width: int, name: str, delimiter: str) -> None:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     for row in rows:
         if row and len(row) != width:
             raise UnreadableData(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml.address import Allowed
 from ml.errors import Misconfigured
 
 
@@ -23,6 +24,7 @@ class TaskSettings:
         serving_url: The service's address in a browser.
         pipeline_file: The file whose values are the defaults, or None for the built-in ones.
         git_commit: The commit of the code, empty when unknown.
+        data_hosts: The hosts, `name` or `name:port`, that data may be fetched from over http(s).
     """
 
     mlflow_uri: str
@@ -34,6 +36,7 @@ class TaskSettings:
     serving_url: str
     pipeline_file: Path | None
     git_commit: str
+    data_hosts: tuple[str, ...] = ()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> TaskSettings:
@@ -44,19 +47,31 @@ class TaskSettings:
         """
         bucket = _need(environ, "TRACKYARD_S3_BUCKET")
         mlflow_uri = _need(environ, "MLFLOW_TRACKING_URI")
-        buckets = tuple(name.strip() for name in environ.get("TRACKYARD_DATA_BUCKETS", "").split(",") if name.strip())
+        allowed = allowed_sources(environ)
         pipeline_file = environ.get("TRACKYARD_PIPELINE_FILE")
         return cls(
             mlflow_uri=mlflow_uri,
             s3_endpoint=environ.get("TRACKYARD_S3_ENDPOINT", ""),
             bucket=bucket,
-            data_buckets=buckets or (bucket,),
+            data_buckets=allowed.buckets or (bucket,),
             airflow_url=environ.get("TRACKYARD_AIRFLOW_URL", "http://localhost:8080").rstrip("/"),
             mlflow_url=environ.get("TRACKYARD_MLFLOW_URL", mlflow_uri).rstrip("/"),
             serving_url=environ.get("TRACKYARD_SERVING_URL", "http://localhost:5555").rstrip("/"),
             pipeline_file=Path(pipeline_file) if pipeline_file else None,
             git_commit=environ.get("TRACKYARD_GIT_COMMIT", ""),
+            data_hosts=allowed.hosts,
         )
+
+
+def allowed_sources(environ: Mapping[str, str]) -> Allowed:
+    """Where data may come from, as `TRACKYARD_DATA_BUCKETS` and `TRACKYARD_DATA_HOSTS` say; both may be empty."""
+    buckets = _listed(environ, "TRACKYARD_DATA_BUCKETS")
+    hosts = tuple(name.lower().rstrip(".") for name in _listed(environ, "TRACKYARD_DATA_HOSTS"))
+    return Allowed(buckets or tuple(filter(None, [environ.get("TRACKYARD_S3_BUCKET")])), hosts)
+
+
+def _listed(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in environ.get(name, "").split(",") if word.strip())
 
 
 def _need(environ: Mapping[str, str], name: str) -> str:

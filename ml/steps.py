@@ -6,20 +6,26 @@ hand, and finds what the earlier try made. What flows from one to the next is in
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ml import address
 from ml import config as configuration
 from ml.config import PipelineConfig
 from ml.context import Context, base_config, step
 from ml.errors import PipelineError, StaleCandidate
 from ml.outcome import close_run, links, mail
+from ml.search import choose, is_tuned, plan, try_candidate
+from ml.settings import allowed_sources
 from ml.tracking import run_key
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ml.storage import Store
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +33,11 @@ log = logging.getLogger(__name__)
 def form_defaults() -> dict[str, Any]:
     """The defaults of the trigger form, from the file that `TRACKYARD_PIPELINE_FILE` names, if it does."""
     return configuration.form_defaults(base_config(os.environ.get("TRACKYARD_PIPELINE_FILE")))
+
+
+def address_pattern() -> str:
+    """The pattern of the addresses that data may be read from, by the settings in the environment."""
+    return address.form_pattern(allowed_sources(os.environ))
 
 
 @step("load_data_task")
@@ -45,7 +56,7 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
         BadInput: The data cannot be read, or breaks the contract.
         Unavailable: MLflow or S3 does not answer.
     """
-    from ml import contract, tracking
+    from ml import contract, profile, tracking
 
     base = base_config(context.settings.pipeline_file)
     note = " ".join(str(params.get("note") or "").split())[:1000]
@@ -59,55 +70,64 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
     if problem is not None:
         raise problem
     settled = _settle(context, asked)
-    raw, source = _read(context, settled)
-    frame = contract.check(raw, settled, source)
+    raw, name = read_source(context.store, settled)
+    frame = contract.check(raw, settled, name)
     snapshot = context.store.write_parquet(frame, context.path("raw.parquet"))
-    about = tracking.TableNote(source, snapshot, "raw", settled.data.target)
+    about = tracking.TableNote(name, snapshot, "raw", settled.data.target)
     digest = tracking.log_table(context.tracker, mlflow_run_id, frame, about)
-    tags = {"data.digest": digest, "data.uri": settled.data.uri or "generated", "data.rows": str(len(frame))}
-    tracking.write(context.tracker, mlflow_run_id, params=configuration.flatten(settled), tags=tags)
-    log.info("rows=%d columns=%d digest=%s source=%s", *frame.shape, digest, source)
+    described = profile.profile(raw)
+    files = {"data_profile.json": json.dumps(described, indent=1).encode()}
+    tracking.log_files(context.tracker, mlflow_run_id, files)
+    context.store.write_json(described, context.path("profile.json"))
+    tags = {
+        "data.digest": digest,
+        "data.uri": address.shown(settled.data.uri) or "generated",
+        "data.rows": str(len(frame)),
+        "data.columns": str(len(frame.columns)),
+    }
+    params = {key: text for key, text in configuration.flatten(settled).items() if not is_tuned(settled, key)}
+    params["data.uri"] = address.shown(settled.data.uri)
+    tracking.write(context.tracker, mlflow_run_id, params=params, tags=tags)
+    log.info("rows=%d columns=%d digest=%s source=%s", *frame.shape, digest, name)
     return mlflow_run_id
 
 
 def _settle(context: Context, asked: PipelineConfig) -> PipelineConfig:
     """The configuration that a first try kept, or this one, which is then kept for the steps to come."""
+    from ml import source
+
     key = context.path("config.json")
     if context.store.exists(key):
         return context.config
     if asked.data.uri:
-        context.store.locate(asked.data.uri)
+        source.refuse(asked.data.uri, context.store, context.settings.data_hosts)
     context.store.write_json(asked.as_dict(), key)
     return asked
 
 
+def read_source(store: Store, settled: PipelineConfig) -> tuple[pd.DataFrame, str]:
+    """The table that a configuration names, and what to call it; `load` says what is raised."""
+    from ml import source
+
+    return source.read(settled, store, allowed_sources(os.environ).hosts)
+
+
 def _run_tags(context: Context, note: str) -> dict[str, str]:
-    from ml import report
+    from ml import provenance, report
 
     link = context.airflow_link()
+    origin = provenance.tags(context.settings.git_commit, link)
     about = report.RunReport(context.dag_id, context.run_id, True, "", links={"DAG run in Airflow": link})
     tags = {
+        **origin,
         "run_key": context.key,
         "airflow.dag_id": context.dag_id,
         "airflow.run_id": context.run_id,
         "airflow.url": link,
         "mlflow.note.content": report.note(about, note),
         "note": note,
-        "git.commit": context.settings.git_commit,
     }
     return {name: value for name, value in tags.items() if value}
-
-
-def _read(context: Context, settled: PipelineConfig) -> tuple[pd.DataFrame, str]:
-    from ml import generate, read
-
-    data = settled.data
-    if not data.uri:
-        rows, seed = data.generate.rows, data.generate.seed
-        return generate.generate(rows, seed), f"generated-{rows}-rows-seed-{seed}"
-    content = context.store.read_bytes(data.uri, data.max_bytes)
-    name = data.uri.rsplit("/", 1)[-1]
-    return read.read_table(content, name, data.max_bytes, data.max_rows), name
 
 
 @step("data_preprocessing_task")
@@ -141,11 +161,11 @@ def preprocess(context: Context) -> str:
 
 
 @step("separate_data_outputs_task")
-def separate(context: Context) -> str:
+def separate(context: Context) -> list[int]:
     """Separates features and target of both parts: four tables in S3, logged as training and test data.
 
     Returns:
-        The S3 address below which they are.
+        The numbers of the candidates that a search tries on them; none without a search.
     """
     import pandas as pd
 
@@ -162,7 +182,7 @@ def separate(context: Context) -> str:
         whole = pd.concat([features, target], axis="columns")
         about = tracking.TableNote(f"{part} part", where, context_name, roles.target)
         tracking.log_table(context.tracker, context.mlflow_run_id, whole, about)
-    return f"s3://{context.store.bucket}/runs/{context.key}"
+    return plan(context)
 
 
 @step("build_save_model_task")
@@ -172,27 +192,30 @@ def train(context: Context) -> str:
     Returns:
         The version's number, as text; the same one when the step is run again.
     """
-    from ml import evaluate, model_log, registry, tracking
+    from ml import curves, evaluate, logged_images, model_log, provenance, registry, tracking
     from ml import preprocess as decide
 
-    name = context.config.model.name
+    name, seed = context.config.model.name, context.config.split.random_state
     registered = registry.find_versions(context.tracker, name, context.key)
     if registered:
         log.info("version=%s was registered by an earlier try", registered[0].version)
         return str(registered[0].version)
+    choose(context)
     features, target = decide.features_of(context.table("X_train"), context.roles), context.target("train")
     pipeline = decide.build_pipeline(context.config, context.roles).fit(features, target)
     logged = model_log.log_once(context.tracker, context.run, pipeline, features)
     found = evaluate.metrics(target, evaluate.probabilities(pipeline, features), "train")
+    found |= curves.validation(pipeline, features, target, context.config.split.folds, seed)
     tracking.write_metrics(context.tracker, context.run, found, logged.model_id)
+    logged_images.write_series(context.tracker, context.run, curves.learning(pipeline, features, target, seed))
     run_tags = context.run.data.tags
+    kept = ("data.digest", "data.uri", "git.commit", provenance.DIRTY_TAG, provenance.LOCK_TAG)
     tags = {
         "run_key": context.key,
         "airflow.dag_id": context.dag_id,
         "airflow.run_id": context.run_id,
-        "data.digest": run_tags.get("data.digest", ""),
-        "git.commit": run_tags.get("git.commit", ""),
         "model.sha256": logged.sha256,
+        **{tag: run_tags[tag] for tag in kept if tag in run_tags},
     }
     return registry.register(context.tracker, name, logged.model_id, context.mlflow_run_id, tags)
 
@@ -208,7 +231,7 @@ def evaluate(context: Context, version: str) -> str:
         Untrusted: What the registry holds is not what was trained.
     """
     from ml import evaluate as score
-    from ml import plots, registry, tracking
+    from ml import registry, story, tracking
     from ml.promotion import pull
 
     features, target = context.test_part()
@@ -216,8 +239,7 @@ def evaluate(context: Context, version: str) -> str:
     probability = score.probabilities(pulled.pipeline, features)
     found = score.metrics(target, probability, "test")
     tracking.write_metrics(context.tracker, context.run, found, pulled.model_id)
-    files = plots.plots(pulled.pipeline, target, probability)
-    tracking.log_files(context.tracker, context.mlflow_run_id, files, "plots")
+    story.tell(context, pulled, features, target, probability)
     registry.write_version_tags(context.tracker, pulled.name, version, {"validation": "passed"})
     log.info("version=%s %s", version, " ".join(f"{name}={value:.6f}" for name, value in found.items()))
     return version
@@ -255,6 +277,6 @@ def promote(context: Context, version: str) -> dict[str, Any]:
 
 
 __all__ = [
-    "close_run", "evaluate", "form_defaults", "links", "load", "mail", "preprocess", "promote", "run_key", "separate",
-    "train",
+    "address_pattern", "close_run", "evaluate", "form_defaults", "links", "load", "mail", "preprocess", "promote",
+    "run_key", "separate", "train", "try_candidate",
 ]  # fmt: skip

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
-from ml.errors import BadInput, StoreDown, UnreadableData
+from ml.address import PUT_IT_THERE, locate_s3
+from ml.errors import StoreDown, UnreadableData
 from ml.settings import TaskSettings
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _GONE = ("404", "NoSuchKey", "NotFound")
-_PUT_IT_THERE = "put the file there with 'trackyard data add FILE'"
 
 
 @lru_cache(maxsize=4)
@@ -72,19 +72,12 @@ class Store:
     def locate(self, uri: str) -> tuple[str, str]:
         """Splits an `s3://bucket/key` address that data may be read from.
 
+        A key that ends in `/` names a folder of Parquet files.
+
         Raises:
             BadInput: It is not an S3 address in an allowed bucket.
         """
-        parts = urlsplit(uri)
-        if parts.scheme != "s3" or not parts.netloc:
-            raise BadInput(f"{uri!r} is not an s3:// address: {_PUT_IT_THERE}")
-        if parts.netloc not in (*self._data_buckets, self.bucket):
-            allowed = ", ".join(self._data_buckets)
-            raise BadInput(f"{uri!r} is in bucket {parts.netloc!r}, and data may be read from {allowed} only")
-        key = unquote(uri.removeprefix(f"s3://{parts.netloc}").lstrip("/"))
-        if not key or ".." in key.split("/") or not key.isprintable():
-            raise BadInput(f"{uri!r} does not name an object: give s3://BUCKET/KEY")
-        return parts.netloc, key
+        return locate_s3(uri, (*self._data_buckets, self.bucket), folders=True)
 
     def put_file(self, path: Path, progress: Callable[[int], None] | None = None) -> str:
         """Puts a local file under its sha256, unless that content is there already.
@@ -108,9 +101,21 @@ class Store:
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name) or "data"
         key = f"datasets/{digest}/{name}"
         if not self.exists(key):
-            with self._errors(key):
-                self._client.upload_file(str(path), self.bucket, key, Callback=progress)
+            self.upload(path, key, progress)
         return f"s3://{self.bucket}/{quote(key)}"
+
+    def upload(self, path: Path, key: str, progress: Callable[[int], None] | None = None) -> None:
+        """Puts a local file under a key; `progress` is told the bytes of each piece that went up."""
+        with self._errors(key):
+            self._client.upload_file(str(path), self.bucket, key, Callback=progress)
+
+    def list_keys(self, bucket: str, prefix: str) -> dict[str, int]:
+        """The keys below a prefix, in order, and the bytes of each."""
+        found: dict[str, int] = {}
+        with self._errors(prefix, bucket):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                found |= {entry["Key"]: entry["Size"] for entry in page.get("Contents", [])}
+        return dict(sorted(found.items()))
 
     def read_bytes(self, uri: str, max_bytes: int) -> bytes:
         """The content of an object that data may be read from.
@@ -196,7 +201,7 @@ class Store:
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code in _GONE:
-                cure = "clear load_data_task and what follows it" if key.startswith("runs/") else _PUT_IT_THERE
+                cure = "clear load_data_task and what follows it" if key.startswith("runs/") else PUT_IT_THERE
                 raise UnreadableData(f"{where} does not exist: {cure}") from error
             if code in ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
                 raise StoreDown(

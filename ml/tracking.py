@@ -141,13 +141,13 @@ def record_error(mlflow_client: MlflowClient, run_id: str, task: str, kind: str,
 
 
 def write_metrics(mlflow_client: MlflowClient, run: Run, metrics: Mapping[str, float], model_id: str) -> None:
-    """Writes metrics to a run and to its logged model; those that an earlier try wrote are not written again."""
+    """Writes metrics to a run and to its logged model, if it has one (else ""); those already there are left alone."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
     fresh = {name: value for name, value in metrics.items() if run.data.metrics.get(name) != value}
     if fresh:
-        written = [Metric(name, value, now, 0, model_id) for name, value in fresh.items()]
+        written = [Metric(name, value, now, 0, model_id or None) for name, value in fresh.items()]
         mlflow_client.log_batch(run.info.run_id, metrics=written)
 
 
@@ -206,12 +206,15 @@ def log_table(mlflow_client: MlflowClient, run_id: str, frame: pd.DataFrame, abo
     return str(dataset.digest)
 
 
-def log_files(mlflow_client: MlflowClient, run_id: str, files: Mapping[str, bytes], folder: str) -> None:
-    """Writes files to a run's artefacts, over those of an earlier try."""
+def log_files(mlflow_client: MlflowClient, run_id: str, files: Mapping[str, bytes], folder: str = "") -> None:
+    """Writes files to a run's artefacts, over those of an earlier try.
+
+    MLflow's page of compared runs shows those side by side that are in no folder.
+    """
     with tempfile.TemporaryDirectory(prefix="trackyard-") as directory:
         for name, content in files.items():
             (Path(directory) / name).write_bytes(content)
-        mlflow_client.log_artifacts(run_id, directory, folder)
+        mlflow_client.log_artifacts(run_id, directory, folder or None)
 
 
 def close(mlflow_client: MlflowClient, run: Run) -> str:
@@ -226,3 +229,10 @@ def close(mlflow_client: MlflowClient, run: Run) -> str:
         status = "KILLED"
     mlflow_client.set_terminated(run.info.run_id, status)
     return status
+
+
+def close_children(mlflow_client: MlflowClient, run: Run) -> None:
+    """Ends the candidates that a stopped run left running."""
+    of_this_run = f"tags.mlflow.parentRunId = '{run.info.run_id}' and attributes.status = 'RUNNING'"
+    for child in mlflow_client.search_runs([run.info.experiment_id], of_this_run, max_results=1000):
+        mlflow_client.set_terminated(child.info.run_id, "KILLED")

@@ -72,7 +72,8 @@ class MlflowRegistry:
 
         with tracking.mapped(self._uri):
             found = self._client.get_run(run_id).data.metrics if run_id else {}
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+        # Names with a stroke are curves and the machine's load, for MLflow's charts.
+        return {name: value for name, value in found.items() if math.isfinite(value) and "/" not in name}
 
     def versions(self, limit: int = 20) -> list[dict[str, Any]]:
         """The newest versions with their aliases and metrics, the newest first."""

@@ -139,7 +139,9 @@ class RunningStack:
 
         def look() -> str | None:
             run = self.airflow.dag_run(dag_id, run_id)
-            ended = all(task["end_date"] for task in self.airflow.task_instances(dag_id, run_id))
+            # A mapped task with nothing to map is skipped without having begun or ended.
+            tasks = self.airflow.task_instances(dag_id, run_id)
+            ended = all(task["end_date"] or task["state"] == "skipped" for task in tasks)
             return str(run["state"]) if run["state"] in ("success", "failed") and ended else None
 
         state = wait_for(look, f"run {run_id} to end", timeout_s)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import backups, checks, models, results, running, scoring, stack
+from infra.cli import backups, checks, comparing, models, results, running, scoring, stack
 from infra.cli.outcome import TrackyardGroup
 
 app = typer.Typer(
@@ -62,6 +62,7 @@ app.command("status")(stack.status)
 app.command("credentials")(stack.credentials)
 app.command("runs")(results.runs)
 app.command("models")(results.models)
+app.command("compare")(comparing.compare)
 app.command("promote")(models.promote)
 app.command("rollback")(models.rollback)
 app.command("predict")(scoring.predict)

@@ -16,51 +16,71 @@ from infra.cli.stack import DAG_ID, Json
 from ml.errors import BadInput, UnreadableData
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from infra.doctor import Check
     from infra.mailbox import Mail
     from infra.remote import RemoteStack
+    from ml.dialect import Dialect
 
 MAX_INIT_BYTES = 2 * 2**30
 
 
 def init(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.", show_default=False)],
+    data: Annotated[
+        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
+    ],
     target: Annotated[str, typer.Option("--target", help="The column to predict.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("pipeline.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write a commented pipeline.yaml for data of your own.
 
-    Types, ranges and missing values are read from the data; read the file and correct what was guessed wrong.
+    Shows what was found: types, missing and distinct values, suspected ids, constants and leaks, the class balance.
+    Read the file and correct what was guessed wrong.
     """
     import yaml
 
-    from infra.inspect_data import inspect_table, model_name_of, pipeline_yaml
+    from infra.inspect_data import HEADINGS, findings, inspect_table, model_name_of, remarks
+    from infra.pipeline_text import pipeline_yaml
     from ml.config import parse_config
-    from ml.read import read_table
 
     session = session_of(context)
     if output.exists() and not force:
         raise BadInput(f"{output} exists: name another file with --output, or add --force to write over it")
-    try:
-        content = data.read_bytes()
-    except OSError as error:
-        raise UnreadableData(f"{data} cannot be read ({error.strerror}): name a CSV or Parquet file") from error
-    frame = read_table(content, data.name, MAX_INIT_BYTES, 10**9)
-    found = inspect_table(frame, target, data.name)
-    text = pipeline_yaml(found, model_name_of(data.name.split(".")[0]))
+    frame, dialect = _read(data)
+    found = inspect_table(frame, target, data.name, dialect)
+    text = pipeline_yaml(found, model_name_of(data.resolve().name.split(".")[0]))
     parse_config(yaml.safe_load(text), str(output))
-    _write(output, text)
+    write_file(output, text)
+    show_table(session.out, HEADINGS, findings(found))
+    for line in remarks(found):
+        say(session.out, line)
     features = sum(1 for column in found.columns if not column.drop_because) - 1
     say(session.out, f"{output}: {found.rows} rows, {features} features, target {target!r}, 1 is {found.positive!r}")
-    for column in found.columns:
-        if column.drop_because:
-            say(session.out, f"not used: {column.name!r} ({column.drop_because})")
     say(session.out, f"next: trackyard run --config {output} --data {data}")
 
 
-def _write(path: Path, text: str) -> None:
+def _read(data: Path) -> tuple[pd.DataFrame, Dialect | None]:
+    from ml.folders import files_of
+    from ml.read import read_described, read_parts
+
+    try:
+        if data.is_dir():
+            parts = {name: path.read_bytes() for name, path in files_of(data).items()}
+            return read_parts(parts, data.name, MAX_INIT_BYTES, 10**9), None
+        return read_described(data.read_bytes(), data.name, MAX_INIT_BYTES, 10**9)
+    except OSError as error:
+        raise UnreadableData(f"{data} cannot be read ({error.strerror}): name a CSV or Parquet file") from error
+
+
+def write_file(path: Path, text: str) -> None:
+    """Writes a file that appears whole or not at all.
+
+    Raises:
+        BadInput: It cannot be written there.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_text(text, encoding="utf-8")

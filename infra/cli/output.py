@@ -114,5 +114,9 @@ def local_time(value: str | datetime | None) -> str:
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    """Metrics that JSON can carry, by name in order: what is no number becomes null."""
-    return {name: value if abs(value) < float("inf") else None for name, value in sorted(metrics.items())}
+    """Metrics that JSON can carry, by name in order: what is no number becomes null.
+
+    Curves and what the machine did (`threshold/f1`, `system/...`) are for MLflow's charts and are left out.
+    """
+    shown = {name: value for name, value in sorted(metrics.items()) if "/" not in name}
+    return {name: value if abs(value) < float("inf") else None for name, value in shown.items()}

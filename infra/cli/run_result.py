@@ -65,12 +65,12 @@ def result_json(view: RunView, outcome: Outcome) -> dict[str, Any]:
 def _show(session: Session, info: AnyStack, view: RunView, outcome: Outcome) -> None:
     out = session.out
     say(out, f"{view.state} after {seconds(view.duration_s)}", "bold green" if view.state == "success" else "bold red")
-    names = sorted({name.removeprefix("test_").removeprefix("train_") for name in outcome.metrics})
+    parts = ("test", "validation", "train")
+    names = sorted({name.partition("_")[2] for name in outcome.metrics if name.partition("_")[0] in parts})
     if names:
         say(out, "")
-        rows = [[name, number(outcome.metrics.get(f"test_{name}")), number(outcome.metrics.get(f"train_{name}"))]
-                for name in names]  # fmt: skip
-        show_table(out, ["metric", "test", "train"], rows)
+        rows = [[name, *(number(outcome.metrics.get(f"{part}_{name}")) for part in parts)] for name in names]
+        show_table(out, ["metric", *parts], rows)
         say(out, "")
     if outcome.version is not None:
         say(out, f"model     {outcome.model_name} version {outcome.version}")

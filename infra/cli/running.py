@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,9 @@ from infra.cli.session import Session, session_of
 from infra.cli.stack import DAG_ID, Json
 from infra.following import Patience, RunView, Time, follow, trigger_once
 from ml.errors import AirflowDown, BadInput
+from ml.folders import files_of, put_folder
+from ml.settings import allowed_sources
+from ml.source import refuse
 
 if TYPE_CHECKING:
     from infra.cli.doors import AnyStack
@@ -30,7 +34,12 @@ _DAG_WAIT_S = 60.0
 def run(
     context: typer.Context,
     data: Annotated[
-        str | None, typer.Option("--data", help="A local CSV or Parquet file, or an s3:// address.", show_default=False)
+        str | None,
+        typer.Option(
+            "--data",
+            help="A local CSV or Parquet file, a folder of Parquet files, or an s3:// address.",
+            show_default=False,
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="A pipeline file instead of the stack's.", show_default=False)
@@ -55,7 +64,7 @@ def run(
     """
     session = session_of(context)
     settled = settle_config(session, config, assignments or [], rows, data)
-    local = _local_file(data, settled)
+    local = local_source(data, settled.data.max_bytes)
     info = session.running_stack()
     airflow = session.airflow(info)
     _make_dag_ready(session, airflow, quiet=as_json)
@@ -63,7 +72,7 @@ def run(
     if local is not None:
         uri = _upload(session, info, local)
     elif uri:
-        session.store(info).locate(uri)
+        refuse(uri, session.store(info), allowed_sources(info.client_environ()).hosts)
     run_id = new_run_id(session.now(), secrets.token_hex(2))
     conf = conf_of(settled, uri, note)
     time = Time(session.clock, session.sleep)
@@ -107,10 +116,22 @@ def _is_address(data: str) -> bool:
     return "://" in data
 
 
-def _local_file(data: str | None, config: PipelineConfig) -> Path | None:
+def local_source(data: str | None, max_bytes: int | None = None) -> Path | None:
+    """The file or folder that `--data` names, or None where it is an address or nothing.
+
+    Raises:
+        BadInput: There is no such file, it is empty, or it is larger than `max_bytes`.
+        UnreadableData: The folder has no Parquet file.
+    """
     if not data or _is_address(data):
         return None
-    return check_file(Path(data).expanduser(), config.data.max_bytes)
+    path = Path(data).expanduser()
+    if not path.is_dir():
+        return check_file(path, max_bytes)
+    size = sum(each.stat().st_size for each in files_of(path).values())
+    if max_bytes is not None and size > max_bytes:
+        raise BadInput(f"{path} has {size:,} bytes, and data.max_bytes allows {max_bytes:,}: raise it with --set")
+    return path
 
 
 def check_file(path: Path, max_bytes: int | None = None) -> Path:
@@ -120,8 +141,7 @@ def check_file(path: Path, max_bytes: int | None = None) -> Path:
         BadInput: It is not there, empty, or larger than `max_bytes`.
     """
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise BadInput(f"{path} {what}: name a CSV or Parquet file, or give an s3:// address")
+        raise BadInput(f"{path} does not exist: name a CSV or Parquet file, or give an s3:// address")
     size = path.stat().st_size
     if size == 0:
         raise BadInput(f"{path} is empty: it needs a header and rows")
@@ -184,20 +204,24 @@ def _say_triggered(session: Session, info: AnyStack, run_id: str, *, as_json: bo
 
 def _upload(session: Session, info: AnyStack, path: Path) -> str:
     store = session.store(info)
+    put = partial(put_folder, store, path) if path.is_dir() else partial(store.put_file, path)
     if not session.errors.is_terminal:
-        return store.put_file(path)
+        return put()
     from rich.progress import Progress
 
+    total = sum(each.stat().st_size for each in (files_of(path).values() if path.is_dir() else [path]))
     with Progress(console=session.errors, transient=True) as progress:
-        bar = progress.add_task(f"uploading {path.name}", total=path.stat().st_size)
-        return store.put_file(path, lambda size: progress.advance(bar, size))
+        bar = progress.add_task(f"uploading {path.name}", total=total)
+        return put(progress=lambda size: progress.advance(bar, size))
 
 
 def data_add(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
+    ],
 ) -> None:
-    """Put a local file into the bucket, once, and print its s3:// address for the trigger form."""
+    """Put a local file or folder into the bucket, once, and print its s3:// address for the trigger form."""
     session = session_of(context)
-    check_file(file)
-    say(session.out, _upload(session, session.running_stack(), file))
+    local = local_source(str(file)) or file
+    say(session.out, _upload(session, session.running_stack(), local))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -35,6 +36,8 @@ for dag, module in DagContext.autoregistered_dags:
     found[dag.dag_id] = {{
         "tasks": {{t.task_id: sorted(t.downstream_task_ids) for t in dag.tasks}},
         "timeouts": {{t.task_id: (t.execution_timeout and t.execution_timeout.total_seconds()) for t in dag.tasks}},
+        "rules": {{t.task_id: t.trigger_rule.value for t in dag.tasks}},
+        "mapped": [t.task_id for t in dag.tasks if t.is_mapped],
         "retries": {{t.task_id: t.retries for t in dag.tasks}},
         "teardowns": sorted(t.task_id for t in dag.tasks if t.is_teardown),
         "params": {{
@@ -58,6 +61,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "TRACKYARD_PIPELINE_FILE": str(ROOT / "pipeline.yaml"),
+        "TRACKYARD_S3_BUCKET": "trackyard",
     }
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=180, check=False
@@ -75,7 +79,8 @@ def test_tasks_and_their_order_are_as_agreed(parsed: dict[str, Any]) -> None:
     assert parsed["dags"]["Airflow_Lab2"]["tasks"] == {
         "load_data_task": ["data_preprocessing_task"],
         "data_preprocessing_task": ["separate_data_outputs_task"],
-        "separate_data_outputs_task": ["build_save_model_task"],
+        "separate_data_outputs_task": ["build_save_model_task", "tune_candidate_task"],
+        "tune_candidate_task": ["build_save_model_task"],
         "build_save_model_task": ["load_model_task"],
         "load_model_task": ["promote_model_task"],
         "promote_model_task": ["close_run_task", "my_trigger_task", "send_email"],
@@ -94,6 +99,23 @@ def test_every_task_has_a_timeout_and_retries(parsed: dict[str, Any]) -> None:
 
 def test_what_must_not_decide_a_run_is_a_teardown(parsed: dict[str, Any]) -> None:
     assert parsed["dags"]["Airflow_Lab2"]["teardowns"] == ["close_run_task", "send_email"]
+
+
+def test_a_search_without_or_with_failed_candidates_does_not_stop_a_run(parsed: dict[str, Any]) -> None:
+    rules = parsed["dags"]["Airflow_Lab2"]["rules"]
+
+    assert rules["build_save_model_task"] == "none_failed"
+    assert parsed["dags"]["Airflow_Lab2"]["mapped"] == ["tune_candidate_task"]
+
+
+def test_addresses_are_refused_by_the_form_and_in_the_other_settings(parsed: dict[str, Any]) -> None:
+    params = parsed["dags"]["Airflow_Lab2"]["params"]
+    pattern = params["data"]["schema"]["pattern"]
+
+    assert params["config"]["schema"]["properties"]["data"]["properties"]["uri"]["pattern"] == pattern
+    assert re.search(pattern, "s3://trackyard/datasets/x.csv")
+    for address in ("file:///etc/passwd", "/etc/passwd", "http://127.0.0.1/x", "s3://other/x.csv"):
+        assert not re.search(pattern, address)
 
 
 def test_no_schedule_is_on_by_default(parsed: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ml import steps
+from ml.errors import BadInput
 from tests.integration.conftest import Trained
 from tests.support import PIPELINE, RunningStack
 
@@ -126,10 +128,31 @@ def test_a_missing_object_fails_the_run_with_its_address(running: RunningStack, 
     assert "s3://trackyard/datasets/none.csv does not exist" in running.mail_about("no_object")[1]
 
 
-@pytest.mark.parametrize("address", ["s3://other-bucket/data.csv", "s3://trackyard/../secrets.csv"])
-def test_other_buckets_and_paths_are_refused(running: RunningStack, real_run: Trained, address: str) -> None:
-    run_id = f"refused_{len(address)}"
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://other-bucket/data.csv", "s3://trackyard/../secrets.csv", "file:///etc/passwd", "/etc/passwd",
+        "http://127.0.0.1/x.csv", "http://2130706433/x.csv", "http://[::1]/x.csv", "https://169.254.169.254/latest",
+    ],
+)  # fmt: skip
+def test_other_places_are_refused_before_a_run_begins(running: RunningStack, address: str) -> None:
+    before = len(running.airflow.dag_runs(PIPELINE, limit=100))
 
-    assert running.run(run_id, data=address) == "failed"
+    for params in ({"data": address}, {"config": {"data": {"uri": address}}}):
+        with pytest.raises(BadInput, match="does not match"):
+            running.trigger("refused", **params)
+    done = running.cli("run", "--data", address)
+
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert len(running.airflow.dag_runs(PIPELINE, limit=100)) == before
+
+
+@pytest.mark.parametrize("address", ["s3://other-bucket/x.csv", "http://127.0.0.1/x.csv", "file:///etc/passwd"])
+def test_the_task_refuses_what_the_form_let_through(running: RunningStack, address: str) -> None:
+    run_id = f"refused_{address.partition(':')[0]}"
+
+    with pytest.raises(BadInput):
+        steps.load(PIPELINE, run_id, {"data": address})
 
     assert running.mlflow_run(run_id).data.tags["error.type"] == "BadInput"

@@ -56,6 +56,20 @@ def test_cells_of_a_csv_stay_as_they_were(model: LoadedModel, tmp_path: Path) ->
     assert lines[2].endswith(",1,3")
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_other_dialects_are_scored_as_they_were_trained(model: LoadedModel, tmp_path: Path, delimiter: str) -> None:
+    plain, written, target = tmp_path / "plain.csv", tmp_path / "in.csv", tmp_path / "out.csv"
+    plain.write_text("plan,age\na,20.5\nb,\n")
+    written.write_text(delimiter.join(["plan", "age"]) + "\n" + f"a{delimiter}20,5\nb{delimiter}\n")
+
+    score(model, written, target)
+    score(model, plain, tmp_path / "expected.csv")
+
+    found, expected = pd.read_csv(target), pd.read_csv(tmp_path / "expected.csv")
+    assert found["probability"].tolist() == expected["probability"].tolist()
+    assert found["age"].tolist()[0] == "20,5"
+
+
 def test_pieces_give_what_the_whole_gives(model: LoadedModel, tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_text("age,plan\n" + "".join(f"{20 + row % 37},{'ab'[row % 2]}\n" for row in range(100)))

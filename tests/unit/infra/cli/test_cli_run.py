@@ -53,7 +53,7 @@ def test_a_run_prints_tasks_metrics_version_and_links(recorded) -> None:
     assert lines[0].startswith(f"run {RUN_ID}")
     assert lines[1:3] == ["load_data_task success 0.4 s", "promote_model_task success 1.2 s (try 2)"]
     assert "success after 8.5 s" in lines
-    assert "f1 0.970000 0.980000" in lines
+    assert "f1 0.970000 - 0.980000" in lines
     assert "model ad-click version 1" in lines
     assert "champion yes: there was none yet" in lines
     assert any(line.startswith("airflow http://127.0.0.1:8080/dags/Airflow_Lab2/runs/cli__") for line in lines)
@@ -135,7 +135,7 @@ def test_the_whole_configuration_is_sent(registry, tmp_path) -> None:
     assert sent["dag_id"] == "Airflow_Lab2"
     assert sent["note"] == sent["conf"]["note"] == "try"
     assert sent["conf"]["data"] == ""
-    assert sent["conf"]["config"]["split"] == {"test_size": 0.2, "random_state": 42, "stratify": True}
+    assert sent["conf"]["config"]["split"] == {"test_size": 0.2, "random_state": 42, "stratify": True, "folds": 5}
     assert sent["conf"]["config"]["model"]["parameters"]["C"] == 0.5
     assert sent["conf"]["config"]["schema"] == {}
 
@@ -176,7 +176,7 @@ def test_a_local_file_goes_into_the_bucket_first(registry, tmp_path) -> None:
         (["--data", "."], "is a folder"),
         (["--data", "EMPTY"], "is empty"),
         (["--data", "s3://other/x.csv"], "not in an allowed bucket"),
-        (["--data", "http://x/y.csv"], "not in an allowed bucket"),
+        (["--data", "http://x/y.csv"], "data is not read from the host 'x'"),
         (["--set", "split.tset_size=0.2"], "did you mean test_size?"),
         (["--set", "split.test_size=big"], "split.test_size"),
         (["--set", "split"], "is not KEY=VALUE"),

@@ -1,0 +1,65 @@
+"""From a data set's address to its rows: the bucket, a folder in it, a web server, or the generator. Effects: reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml.address import is_web
+from ml.config import PipelineConfig
+from ml.dialect import Dialect
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml.storage import Store
+
+
+def refuse(uri: str, store: Store, hosts: tuple[str, ...]) -> None:
+    """Refuses an address that data may not be read from; nothing is read.
+
+    Raises:
+        BadInput: It is no `s3://` address in an allowed bucket and no `http(s)://` address at an allowed host, or that
+            host is inside this machine or its link.
+        UnreadableData: The host is not known.
+    """
+    if is_web(uri):
+        from ml import download
+
+        download.check(uri, hosts)
+    else:
+        store.locate(uri)
+
+
+def read(config: PipelineConfig, store: Store, hosts: tuple[str, ...]) -> tuple[pd.DataFrame, str]:
+    """The rows that a configuration names, and what to call them.
+
+    Args:
+        config: Its `data.uri` is the address; empty for the generated data set.
+        store: The store.
+        hosts: The hosts that data may be fetched from.
+
+    Raises:
+        BadInput: The address is not allowed, or what is there cannot be used.
+        Unavailable: A server does not answer.
+    """
+    from ml import generate
+    from ml import read as reading
+
+    data = config.data
+    if not data.uri:
+        rows, seed = data.generate.rows, data.generate.seed
+        return generate.generate(rows, seed), f"generated-{rows}-rows-seed-{seed}"
+    name = data.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1] or data.uri
+    if not is_web(data.uri) and data.uri.endswith("/"):
+        from ml import folders
+
+        parts = folders.read_folder(store, data.uri, data.max_bytes)
+        return reading.read_parts(parts, name, data.max_bytes, data.max_rows), name
+    if is_web(data.uri):
+        from ml import download
+
+        content = download.fetch(data.uri, hosts, data.max_bytes)
+    else:
+        content = store.read_bytes(data.uri, data.max_bytes)
+    dialect = Dialect(data.csv.delimiter, data.csv.decimal)
+    return reading.read_table(content, name, data.max_bytes, data.max_rows, dialect), name

@@ -1,0 +1,51 @@
+"""What a step took: its seconds, and the machine's load while it ran, by the names of MLflow's system metrics.
+
+Effects: reads the process's and the machine's counters.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+STEPS = (
+    "load_data_task", "data_preprocessing_task", "separate_data_outputs_task", "build_save_model_task",
+    "load_model_task", "promote_model_task",
+)  # fmt: skip
+"""The tasks in their order; a step's place in it is the x of its system metrics."""
+
+
+class Meter:
+    """Measures from its making until `read`."""
+
+    def __init__(self) -> None:
+        from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+        from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+        from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+
+        # The CPU's load is counted from the last look at it, the network's bytes from the monitor's making.
+        CPUMonitor().collect_metrics()
+        self._monitors = (CPUMonitor(), DiskMonitor(), NetworkMonitor())
+        self._began = time.monotonic()
+        self._cpu_s = _cpu_seconds()
+
+    def read(self, task: str) -> dict[str, float]:
+        """Seconds as `seconds/<task>`, and the load as `system/...` (percent, megabytes, seconds)."""
+        found = {f"seconds/{task}": round(time.monotonic() - self._began, 3)}
+        for monitor in self._monitors:
+            monitor.collect_metrics()
+            found |= {f"system/{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
+        # Linux counts in kilobytes, macOS in bytes.
+        unit = 1e6 if sys.platform == "darwin" else 1e3
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        return {
+            **found,
+            "system/process_cpu_seconds": round(_cpu_seconds() - self._cpu_s, 3),
+            "system/process_peak_memory_megabytes": round(peak, 1),
+        }
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,128 @@
+"""How runs differ, with intervals that hold what they promise, and the report about it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from infra.comparison import Subject, are_same_rows, compare
+from infra.comparison_html import page
+from ml import evaluate
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def predictions(noise: float, rows: int = 400, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, 2, rows)
+    signal = np.clip(target * 0.6 + 0.2 + np.random.default_rng(99).normal(size=rows) * noise, 0.01, 0.99)
+    return pd.DataFrame({"row": range(rows), "target": target, "probability": signal})
+
+
+def subject(label: str, table: pd.DataFrame | None, **fields: Any) -> Subject:
+    metrics = {} if table is None else evaluate.metrics(table["target"], table["probability"].to_numpy(), "test")
+    tags = {"data.digest": "d1", "git.commit": "abc", **fields.pop("tags", {})}
+    return Subject(label, f"run-{label}", "m 1", "finished", tags=tags, metrics=metrics, predictions=table, **fields)
+
+
+def test_parameters_data_and_origin_that_differ_are_told() -> None:
+    schema = '{"Age": {"type": "integer"}, "City": {"type": "%s"}}'
+    one = subject("A", None, params={"C": "1", "same": "x", "schema": schema % "string"})
+    two = subject(
+        "B", None, params={"C": "2", "same": "x", "schema": schema % "category", "new": "y"}, tags={"data.digest": "d2"}
+    )
+
+    found = compare([one, two])
+
+    assert found.params == [("C", ["1", "2"]), ("new", ["-", "y"])]
+    assert ("data.digest", ["d1", "d2"]) in found.data
+    assert ("column City", ["string", "category"]) in found.data
+    assert ("git.commit", ["abc", "abc"]) in found.origin
+
+
+def test_a_clear_difference_on_the_same_rows_is_called_by_its_name() -> None:
+    good, bad = predictions(0.1), predictions(0.6)
+
+    found = compare([subject("A", bad), subject("B", good)]).metrics
+
+    for name in ("test_log_loss", "test_roc_auc", "test_accuracy", "test_brier"):
+        base, other = found[name]
+        assert base.interval
+        assert base.interval[0] <= base.value <= base.interval[1]
+        assert other.is_paired
+        assert other.verdict == "better", name
+    reverse = compare([subject("A", good), subject("B", bad)]).metrics
+    assert reverse["test_log_loss"][1].verdict == "worse"
+
+
+def test_the_same_predictions_are_the_same_and_a_whisper_of_noise_cannot_be_told() -> None:
+    table = predictions(0.3)
+    nearly = table.assign(probability=table["probability"] + np.random.default_rng(5).normal(size=len(table)) * 1e-3)
+
+    assert compare([subject("A", table), subject("B", table)]).metrics["test_log_loss"][1].verdict == "same"
+    assert compare([subject("A", table), subject("B", nearly)]).metrics["test_accuracy"][1].verdict in (
+        "cannot tell",
+        "same",
+    )
+
+
+def test_other_rows_are_not_paired_and_their_interval_is_wider() -> None:
+    one, two = predictions(0.3), predictions(0.35)
+    elsewhere = subject("B", two, tags={"data.digest": "other"})
+
+    paired = compare([subject("A", one), subject("B", two)]).metrics["test_brier"][1]
+    loose = compare([subject("A", one), elsewhere]).metrics["test_brier"][1]
+
+    assert not are_same_rows(subject("A", one), elsewhere)
+    assert (paired.is_paired, loose.is_paired) == (True, False)
+    assert paired.difference_interval
+    assert loose.difference_interval
+    assert np.ptp(loose.difference_interval) > np.ptp(paired.difference_interval)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    hits = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        target = rng.integers(0, 2, 200)
+        probability = np.where(rng.random(200) < 0.8, target, 1 - target) * 0.8 + 0.1
+        table = pd.DataFrame({"row": range(200), "target": target, "probability": probability})
+        interval = compare([subject("A", table), subject("B", table)]).metrics["test_accuracy"][0].interval
+        assert interval
+        hits += interval[0] <= 0.8 <= interval[1]
+    assert hits >= 51
+
+
+def test_a_run_without_predictions_is_compared_by_its_numbers_alone() -> None:
+    one, two = subject("A", predictions(0.3)), subject("B", None)
+    two = Subject(**{**two.__dict__, "metrics": {"test_f1": 0.5}})
+
+    measure = compare([one, two]).metrics["test_f1"][1]
+
+    assert (measure.value, measure.interval, measure.verdict) == (0.5, None, "")
+
+
+def test_the_report_needs_nothing_else_and_shows_text_as_text() -> None:
+    bad = "<script>alert(1)</script>"
+    one = subject("A", predictions(0.3), images={"roc_curve.png": PNG}, params={"C": bad})
+    two = subject("B", predictions(0.2), images={}, tags={"note": bad})
+
+    html = page(compare([one, two]))
+
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert not re.search(r"(src|href)=[\"'](?!data:)", html)
+    assert "http" not in html
+    assert html.count("data:image/png;base64,") == 1
+    assert "test_log_loss" in html
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_every_run_has_a_column(count: int) -> None:
+    found = compare([subject(chr(65 + at), predictions(0.1 + at / 10)) for at in range(count)])
+
+    assert all(len(measures) == count for measures in found.metrics.values())

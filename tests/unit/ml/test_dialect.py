@@ -1,0 +1,73 @@
+"""CSV files as people's programs write them."""
+
+from __future__ import annotations
+
+import gzip
+
+import pandas as pd
+import pytest
+
+from ml.dialect import Dialect, find_dialect
+from ml.errors import UnreadableData
+from ml.read import read_described
+
+EXPECTED = pd.DataFrame({"size": [1.5, -2.25], "name": ["a,b", "c"], "count": [1, 2]})
+
+
+def read(content: bytes, dialect: Dialect | None = None) -> tuple[pd.DataFrame, Dialect | None]:
+    return read_described(content, "file.csv", 10**6, 1000, *([dialect] if dialect else []))
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
+@pytest.mark.parametrize("packed", [False, True], ids=["text", "gzip"])
+@pytest.mark.parametrize(
+    ("content", "dialect"),
+    [
+        (b'size,name,count\n1.5,"a,b",1\n-2.25,c,2\n', Dialect(",", ".")),
+        (b"size;name;count\n1,5;a,b;1\n-2,25;c;2\n", Dialect(";", ",")),
+        (b"size;name;count\n1.5;a,b;1\n-2.25;c;2\n", Dialect(";", ".")),
+        (b"size\tname\tcount\r\n1,5\ta,b\t1\r\n-2,25\tc\t2\r\n", Dialect("\t", ",")),
+        (b"size|name|count\n1.5|a,b|1\n-2.25|c|2\n", Dialect("|", ".")),
+    ],
+    ids=["comma", "semicolon and decimal comma", "semicolon", "tab and decimal comma", "bar"],
+)
+def test_the_same_table_comes_out_of_every_dialect(content: bytes, dialect: Dialect, packed: bool, mark: bytes) -> None:
+    written = gzip.compress(mark + content) if packed else mark + content
+
+    frame, found = read(written)
+
+    pd.testing.assert_frame_equal(frame, EXPECTED, check_dtype=False)
+    assert frame["size"].dtype == "float64"
+    assert found == dialect
+
+
+def test_a_missing_number_with_a_decimal_comma_is_missing() -> None:
+    frame, _ = read(b"a;b\n1,5;x\n;y\n2;z\n")
+
+    assert frame["a"].tolist()[::2] == [1.5, 2.0]
+    assert frame["a"].isna().tolist() == [False, True, False]
+
+
+def test_text_that_only_looks_like_numbers_now_and_then_stays_text() -> None:
+    frame, found = read(b"a;b\n1,5;x\n1.234,5;y\n")
+
+    assert frame["a"].tolist() == ["1,5", "1.234,5"]
+    assert found == Dialect(";", ".")
+
+
+def test_a_decimal_comma_between_commas_is_read_where_it_is_named() -> None:
+    content = b'a,b\n"1,5",x\n"2,5",y\n'
+
+    assert read(content)[0]["a"].tolist() == ["1,5", "2,5"]
+    assert read(content, Dialect(",", ","))[0]["a"].tolist() == [1.5, 2.5]
+
+
+def test_the_delimiter_that_fits_every_row_wins() -> None:
+    assert find_dialect("name, first;age\nx, y;5\nz;6\n", "f").delimiter == ";"
+    assert find_dialect("a\n1\n", "f").delimiter == ","
+    assert find_dialect("", "f").delimiter == ","
+
+
+def test_a_named_delimiter_that_the_file_does_not_have_is_told() -> None:
+    with pytest.raises(UnreadableData, match=r"separated by semicolon, and data\.csv\.delimiter says comma"):
+        read(b"a;b\n1;2\n", Dialect(",", "auto"))

@@ -1,0 +1,43 @@
+"""What the first task refuses, whatever the form and the command line let through."""
+
+from __future__ import annotations
+
+import pytest
+
+from ml import source
+from ml.config import PipelineConfig
+from ml.errors import BadInput
+from ml.storage import Store
+
+STORE = Store(None, "trackyard", ("trackyard",), "http://127.0.0.1:9")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://other/x.csv", "s3://trackyard/../x", "file:///etc/passwd", "/etc/passwd", "x.csv", "http://x.org/y.csv",
+        "http://127.0.0.1/y.csv", "http://[::1]/y.csv", "HTTP://169.254.169.254/latest", "ftp://x.org/y.csv",
+    ],
+)  # fmt: skip
+def test_every_other_place_is_refused(uri: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        source.refuse(uri, STORE, ())
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_host_that_is_this_machine_is_refused_though_it_is_allowed(host: str) -> None:
+    with pytest.raises(BadInput, match="inside this machine"):
+        source.refuse(f"http://{host}/x.csv", STORE, (host,))
+
+
+def test_files_and_folders_in_the_bucket_are_taken() -> None:
+    source.refuse("s3://trackyard/datasets/a/x.csv", STORE, ())
+    source.refuse("s3://trackyard/datasets/a/folder/", STORE, ())
+
+
+def test_without_an_address_rows_are_generated() -> None:
+    frame, name = source.read(PipelineConfig(), STORE, ())
+
+    assert (len(frame), name) == (1000, "generated-1000-rows-seed-42")
