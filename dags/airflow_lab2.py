@@ -10,6 +10,7 @@ from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag
 from airflow.sdk.exceptions import AirflowFailException
 
 from ml import steps
+from trackyard_approval import VersionApproval
 from trackyard_links import MlflowRunLink, ModelVersionLink
 
 GIVE_UP = ExceptionRetryPolicy(
@@ -127,8 +128,11 @@ def training() -> None:
     built = build()
     evaluated = evaluate(built)
     promoted = promote(evaluated)
+    # Skipped unless promotion.mode is approve; what comes after it goes on then as well.
+    approved = VersionApproval(task_id="approve_model_task", execution_timeout=None)
     my_trigger_task = TriggerDagRunOperator(
         task_id="my_trigger_task",
+        trigger_rule="none_failed",
         trigger_dag_id="Airflow_Lab2_Flask",
         trigger_run_id="rollout__{{ run_id }}",
         conf={"trained_by": "{{ run_id }}"},
@@ -139,9 +143,13 @@ def training() -> None:
     # But for one: of a run that somebody stops Airflow skips what has not begun, and would call the rest a success.
     mailed, closed = send_email().as_teardown(), close_run().as_teardown(on_failure_fail_dagrun=True)
     loaded >> prepared >> separated >> built
-    promoted >> [mailed, my_trigger_task, closed]
+    promoted >> approved
+    [promoted, approved] >> my_trigger_task
+    [promoted, approved] >> mailed
+    [promoted, approved] >> closed
     for each in (loaded, prepared, separated, built, evaluated, promoted, mailed, closed):
         each.operator.operator_extra_links = (MlflowRunLink(), ModelVersionLink())
+    approved.operator_extra_links = (MlflowRunLink(), ModelVersionLink())
 
 
 training()

@@ -76,7 +76,11 @@ def resolve(base: PipelineConfig, overrides: Mapping[str, object], source: str =
     Raises:
         Misconfigured: A key or value is not allowed.
     """
-    return parse_config(_merge(base.as_dict(), _plain(overrides)), source)
+    over = _plain(overrides)
+    if isinstance(over.get("promotion"), str):
+        # The short form says who decides, and takes nothing else of the section away.
+        over = {**over, "promotion": {"mode": over["promotion"]}}
+    return parse_config(_merge(base.as_dict(), over), source)
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ml.tracking import RUN_KEY
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +39,25 @@ def aliases(client: MlflowClient, name: str) -> dict[str, str]:
 
     Searching versions may answer without their aliases, so the model itself is asked.
     """
+    model = _model(client, name)
+    return {alias: str(version) for alias, version in dict(model.aliases).items()} if model else {}
+
+
+def model_tags(client: MlflowClient, name: str) -> dict[str, str]:
+    """The tags of a registered model; empty where there is no such model."""
+    model = _model(client, name)
+    return dict(model.tags) if model else {}
+
+
+def _model(client: MlflowClient, name: str) -> RegisteredModel | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        model = client.get_registered_model(name)
+        return client.get_registered_model(name)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return {}
+            return None
         raise
-    return {alias: str(version) for alias, version in dict(model.aliases).items()}
 
 
 def find_versions(client: MlflowClient, name: str, key: str) -> list[ModelVersion]:
@@ -121,7 +131,7 @@ def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool
     current = aliases(client, name).get(CHAMPION)
     if current == version:
         return Move(version, None)
-    if only_forward and current is not None and int(current) > int(version):
+    if only_forward and current is not None and _is_older(client, name, version, current):
         raise StaleCandidate(
             f"version {current} went live since: version {version} of an older run does not replace it"
         )
@@ -132,6 +142,23 @@ def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool
     if seen != version:
         raise TrackerDown(f"champion of {name} points to {seen} after it was set to {version}: somebody else moved it")
     return Move(version, current)
+
+
+def _is_older(client: MlflowClient, name: str, version: str, current: str) -> bool:
+    """Whether a version was registered before the champion, or by a run that began before the champion's."""
+    return int(version) < int(current) or _began(client, name, version) < _began(client, name, current)
+
+
+def _began(client: MlflowClient, name: str, version: str) -> int:
+    from mlflow.exceptions import MlflowException
+
+    run_id = client.get_model_version(name, version).run_id
+    try:
+        return int(client.get_run(run_id).info.start_time or 0) if run_id else 0
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return 0
+        raise
 
 
 def roll_back(client: MlflowClient, name: str) -> Move:

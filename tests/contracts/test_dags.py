@@ -18,6 +18,7 @@ PARSE = """
 import json, sys
 sys.path[:0] = [{plugins!r}]
 import airflow.sdk
+import airflow.providers.standard.operators.hitl
 import airflow.providers.standard.operators.trigger_dagrun
 import airflow.providers.smtp.notifications.smtp
 import airflow.triggers.base
@@ -35,6 +36,7 @@ for dag, module in DagContext.autoregistered_dags:
     found[dag.dag_id] = {{
         "tasks": {{t.task_id: sorted(t.downstream_task_ids) for t in dag.tasks}},
         "timeouts": {{t.task_id: (t.execution_timeout and t.execution_timeout.total_seconds()) for t in dag.tasks}},
+        "rules": {{t.task_id: str(t.trigger_rule) for t in dag.tasks}},
         "retries": {{t.task_id: t.retries for t in dag.tasks}},
         "teardowns": sorted(t.task_id for t in dag.tasks if t.is_teardown),
         "params": {{
@@ -78,7 +80,8 @@ def test_tasks_and_their_order_are_as_agreed(parsed: dict[str, Any]) -> None:
         "separate_data_outputs_task": ["build_save_model_task"],
         "build_save_model_task": ["load_model_task"],
         "load_model_task": ["promote_model_task"],
-        "promote_model_task": ["close_run_task", "my_trigger_task", "send_email"],
+        "promote_model_task": ["approve_model_task", "close_run_task", "my_trigger_task", "send_email"],
+        "approve_model_task": ["close_run_task", "my_trigger_task", "send_email"],
         "send_email": [],
         "my_trigger_task": [],
         "close_run_task": [],
@@ -88,12 +91,21 @@ def test_tasks_and_their_order_are_as_agreed(parsed: dict[str, Any]) -> None:
 
 def test_every_task_has_a_timeout_and_retries(parsed: dict[str, Any]) -> None:
     for found in parsed["dags"].values():
-        assert all(found["timeouts"].values())
+        # A person is waited for as long as the run's configuration says.
+        assert [task for task, timeout in found["timeouts"].items() if not timeout] in ([], ["approve_model_task"])
         assert all(retries >= 1 for retries in found["retries"].values())
 
 
 def test_what_must_not_decide_a_run_is_a_teardown(parsed: dict[str, Any]) -> None:
     assert parsed["dags"]["Airflow_Lab2"]["teardowns"] == ["close_run_task", "send_email"]
+
+
+def test_an_approval_that_is_skipped_skips_nothing_after_it(parsed: dict[str, Any]) -> None:
+    rules = parsed["dags"]["Airflow_Lab2"]["rules"]
+
+    assert rules["approve_model_task"] == "all_success"
+    assert rules["my_trigger_task"] == "none_failed"
+    assert rules["send_email"] == rules["close_run_task"] == "all_done_setup_success"
 
 
 def test_no_schedule_is_on_by_default(parsed: dict[str, Any]) -> None:
