@@ -129,7 +129,11 @@ def training() -> None:
     evaluated = evaluate(built)
     promoted = promote(evaluated)
     # Skipped unless promotion.mode is approve; what comes after it goes on then as well.
-    approved = VersionApproval(task_id="approve_model_task", execution_timeout=None)
+    reason = Param("", type="string", maxLength=500, title="Reason", description="Kept in the history.")
+    approved = VersionApproval(
+        task_id="approve_model_task", subject="May this version go live?", body="", params={"reason": reason},
+        execution_timeout=None,
+    )  # fmt: skip
     my_trigger_task = TriggerDagRunOperator(
         task_id="my_trigger_task",
         trigger_rule="none_failed",

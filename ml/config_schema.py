@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 from ml.config_base import Section as _Section
 from ml.config_base import Texts
 from ml.config_base import as_tuple as _as_tuple
-from ml.promotion_schema import PromotionConfig
+from ml.promotion_schema import PromotionConfig as PromotionConfig
 
 ColumnType = Literal["number", "integer", "boolean", "category", "string", "datetime"]
 

@@ -6,10 +6,11 @@ Each can be run again: the verdict is made once, and moving an alias where it is
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from ml.context import Context, step
-from ml.errors import ApprovalTimedOut, GateFailed, StaleCandidate
+from ml.errors import ApprovalTimedOut, GateFailed, PipelineError, StaleCandidate
 
 if TYPE_CHECKING:
     from ml.history import Cause, History
@@ -98,6 +99,23 @@ def _told(context: Context, version: str, *, champion: bool, reason: str, approv
         tags["outcome"] = "success"
     tracking.write(context.tracker, context.mlflow_run_id, tags=tags)
     log.info("version=%s champion=%s reason=%s", version, champion, reason)
+
+
+def note_champion(model: str) -> bool:
+    """Writes a champion that somebody moved into the history; tells whether the history knows it now."""
+    from ml.history import History
+    from ml.settings import TaskSettings
+    from ml.storage import Store
+    from ml.tracking import client, mapped
+
+    settings = TaskSettings.from_env(os.environ)
+    try:
+        with mapped(settings.mlflow_uri):
+            History(Store.from_settings(settings), client(settings.mlflow_uri), model).observe()
+    except PipelineError as error:
+        log.warning("model=%s the history could not be written: %s", model, error)
+        return False
+    return True
 
 
 @step("approve_model_task")

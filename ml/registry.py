@@ -101,6 +101,22 @@ def register(client: MlflowClient, name: str, model_id: str, run_id: str, tags: 
     return str(kept.version)
 
 
+def find_version(client: MlflowClient, name: str, version: str) -> ModelVersion:
+    """One version.
+
+    Raises:
+        BadInput: There is no such version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version(name, version)
+    except MlflowException as error:
+        if error.get_http_status_code() >= 500:
+            raise
+        raise BadInput(f"{name} has no version {version!r}: 'trackyard models' lists those it has") from error
+
+
 def challenge(client: MlflowClient, name: str, version: str) -> None:
     """Points `challenger` at a version, unless it points at a newer one already."""
     current = aliases(client, name).get(CHALLENGER)
@@ -122,12 +138,7 @@ def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool
         StaleCandidate: With `only_forward`, the champion is newer.
         TrackerDown: The alias, read back, points elsewhere.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.get_model_version(name, version)
-    except MlflowException as error:
-        raise BadInput(f"{name} has no version {version!r}: 'trackyard models' lists those it has") from error
+    find_version(client, name, version)
     current = aliases(client, name).get(CHAMPION)
     if current == version:
         return Move(version, None)
@@ -161,17 +172,26 @@ def _began(client: MlflowClient, name: str, version: str) -> int:
         raise
 
 
+def before(client: MlflowClient, name: str) -> str:
+    """The version that was champion before the one that is.
+
+    Raises:
+        BadInput: There is none.
+    """
+    current = aliases(client, name)
+    previous = current.get(PREVIOUS)
+    if previous is None or previous == current.get(CHAMPION):
+        raise BadInput(f"{name} has no champion before this one: 'trackyard promote VERSION' names one")
+    return previous
+
+
 def roll_back(client: MlflowClient, name: str) -> Move:
     """Points `champion` back at `previous_champion`, and that at the one that was live.
 
     Raises:
         BadInput: There is no champion before this one.
     """
-    current = aliases(client, name)
-    previous = current.get(PREVIOUS)
-    if previous is None or previous == current.get(CHAMPION):
-        raise BadInput(f"{name} has no champion before this one: 'trackyard promote VERSION' names one")
-    return promote(client, name, previous)
+    return promote(client, name, before(client, name))
 
 
 def write_version_tags(client: MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 from ml import config as configuration
 from ml.config import PipelineConfig
 from ml.context import Context, base_config, step
-from ml.decide import answer, approval, promote, unanswered
+from ml.decide import answer, approval, note_champion, promote, unanswered
 from ml.errors import ApprovalTimedOut, PipelineError
 from ml.outcome import close_run, links, mail
 from ml.tracking import run_key
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ml.storage import Store
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
     if problem is not None:
         raise problem
     settled = _settle(context, asked)
-    raw, source = _read(context, settled)
+    raw, source = read_source(context.store, settled)
     frame = contract.check(raw, settled, source)
     snapshot = context.store.write_parquet(frame, context.path("raw.parquet"))
     about = tracking.TableNote(source, snapshot, "raw", settled.data.target)
@@ -99,14 +101,15 @@ def _run_tags(context: Context, note: str) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def _read(context: Context, settled: PipelineConfig) -> tuple[pd.DataFrame, str]:
+def read_source(store: Store, settled: PipelineConfig) -> tuple[pd.DataFrame, str]:
+    """The table that a configuration names, and what to call it; `load` says what is raised."""
     from ml import generate, read
 
     data = settled.data
     if not data.uri:
         rows, seed = data.generate.rows, data.generate.seed
         return generate.generate(rows, seed), f"generated-{rows}-rows-seed-{seed}"
-    content = context.store.read_bytes(data.uri, data.max_bytes)
+    content = store.read_bytes(data.uri, data.max_bytes)
     name = data.uri.rsplit("/", 1)[-1]
     return read.read_table(content, name, data.max_bytes, data.max_rows), name
 
@@ -225,5 +228,5 @@ def evaluate(context: Context, version: str) -> str:
 
 __all__ = [
     "ApprovalTimedOut", "answer", "approval", "close_run", "evaluate", "form_defaults", "links", "load", "mail",
-    "preprocess", "promote", "run_key", "separate", "train", "unanswered",
+    "note_champion", "preprocess", "promote", "run_key", "separate", "train", "unanswered",
 ]  # fmt: skip

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from ml import steps
@@ -17,12 +16,6 @@ from ml import steps
 
 class VersionApproval(ApprovalOperator):
     """Asks about the run's version where its configuration wants that, and is skipped where it does not."""
-
-    def __init__(self, **options: Any) -> None:
-        reason = Param("", type="string", maxLength=500, title="Reason", description="Kept in the history.")
-        super().__init__(
-            subject="May this version go live?", body="", params={"reason": reason}, fail_on_reject=False, **options
-        )
 
     def execute(self, context: Any) -> Any:
         """Writes the verdict into the form and waits, or skips.

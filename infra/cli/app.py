@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import checks, models, results, running, scoring, stack
+from infra.cli import checks, gc, history, models, origins, results, running, scoring, stack
 from infra.cli.outcome import TrackyardGroup
 
 app = typer.Typer(
@@ -58,3 +58,8 @@ app.command("init")(checks.init)
 app.command("logs")(stack.logs)
 app.command("mail")(checks.mail)
 app.command("doctor")(checks.doctor)
+app.command("history")(history.history)
+app.command("champion")(history.champion)
+app.command("lineage")(origins.lineage)
+app.command("reproduce")(origins.reproduce)
+app.command("gc")(gc.gc)

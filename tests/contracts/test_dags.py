@@ -36,7 +36,7 @@ for dag, module in DagContext.autoregistered_dags:
     found[dag.dag_id] = {{
         "tasks": {{t.task_id: sorted(t.downstream_task_ids) for t in dag.tasks}},
         "timeouts": {{t.task_id: (t.execution_timeout and t.execution_timeout.total_seconds()) for t in dag.tasks}},
-        "rules": {{t.task_id: str(t.trigger_rule) for t in dag.tasks}},
+        "rules": {{t.task_id: t.trigger_rule.value for t in dag.tasks}},
         "retries": {{t.task_id: t.retries for t in dag.tasks}},
         "teardowns": sorted(t.task_id for t in dag.tasks if t.is_teardown),
         "params": {{
