@@ -129,7 +129,7 @@ def training() -> None:
     evaluated = evaluate(built)
     promoted = promote(evaluated)
     # Skipped unless promotion.mode is approve; what comes after it goes on then as well.
-    reason = Param("", type="string", maxLength=500, title="Reason", description="Kept in the history.")
+    reason = Param(None, type=["null", "string"], maxLength=500, title="Reason", description="Kept in the history.")
     approved = VersionApproval(
         task_id="approve_model_task", subject="May this version go live?", body="", params={"reason": reason},
         execution_timeout=None,

@@ -42,7 +42,8 @@ def dummy(evidence: Evidence, gate: GateConfig) -> Check:
     target, ours = evidence.target, evidence.probability
     rows = len(target)
     gain = paired_gain("roc_auc", target, ours, np.full(rows, 0.5), _draw(gate))
-    auc, around = 0.5 + gain.estimate, _around(gain, gate, 0.5)
+    auc = 0.5 + gain.estimate
+    around = f"({gate.confidence:.0%} interval {0.5 + gain.low:.4f} to {0.5 + gain.high:.4f})"
     status: Status = "passed"
     words = f"ROC AUC {auc:.4f} {around} on {rows:,} held-out rows is better than the 0.5 of a dummy classifier"
     # Written so that a ROC AUC that is not defined is no pass.
@@ -105,8 +106,8 @@ def _draw(gate: GateConfig) -> Draw:
     return Draw(gate.confidence, gate.resamples)
 
 
-def _around(gain: Interval, gate: GateConfig, offset: float = 0.0) -> str:
-    return f"({gate.confidence:.0%} interval {gain.low + offset:+.4f} to {gain.high + offset:+.4f})"
+def _around(gain: Interval, gate: GateConfig) -> str:
+    return f"({gate.confidence:.0%} interval {gain.low:+.4f} to {gain.high:+.4f})"
 
 
 def _figures(gain: Interval, rows: int) -> dict[str, float | int | None]:
