@@ -103,6 +103,9 @@ class History:
             entry = ledger.follow(last, self._explained(last, current))
             if self._append(entry):
                 log.info("model=%s entry=%d champion=%s way=%s", self.name, entry.number, current, entry.way)
+                if entry.way == BY_HAND and entry.before and entry.after:
+                    # Whoever moves the alias by hand moves that one alone, and a rollback goes by the other.
+                    registry.remember(self.tracker, self.name, entry.before)
                 return entry
         raise Unavailable(f"the history of {self.name} is being written by others all the time: try again")
 

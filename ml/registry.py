@@ -172,6 +172,17 @@ def _began(client: MlflowClient, name: str, version: str) -> int:
         raise
 
 
+def remember(client: MlflowClient, name: str, version: str) -> None:
+    """Points `previous_champion` at a version, unless that was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.set_registered_model_alias(name, PREVIOUS, version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+
+
 def before(client: MlflowClient, name: str) -> str:
     """The version that was champion before the one that is.
 

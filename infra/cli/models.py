@@ -103,12 +103,14 @@ def _move(session: Session, model: str | None, wanted: Change) -> None:
     tracker = session.tracker(info)
     with mapped(info.urls["mlflow"]):
         check_model(tracker, name)
+        history = History(session.store(info), tracker, name, session.now)
+        # What others did by hand comes first: a rollback goes back behind that too.
+        history.observe()
         before = aliases(tracker, name).get(CHAMPION)
         target = wanted.target(tracker, name)
         with tempfile.TemporaryDirectory(prefix="trackyard-") as folder:
             # What cannot be loaded, or is not the file that was recorded, is refused before anything moves.
             session.load(tracker, name, target, Path(folder))
-        history = History(session.store(info), tracker, name, session.now)
         move = history.move(Cause(user(), wanted.way, wanted.why), lambda: wanted.make(tracker, name), target)
         tags = {
             "promotion.reason": wanted.why,
