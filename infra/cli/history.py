@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.errors import CommandFailed
-from infra.cli.models import Model, check_model
+from infra.cli.models import Model, asked_for, check_model
 from infra.cli.output import local_time, say, show_json, show_table
-from infra.cli.session import Session, session_of
+from infra.cli.session import Session
 from infra.cli.stack import Json
 from ml.errors import BadInput, Unavailable
 
@@ -34,9 +34,7 @@ def history(
     """List who moved the champion, when, from what to what, why and by which way, the oldest first."""
     from ml.tracking import mapped
 
-    session = session_of(context)
-    info = session.running_stack()
-    name = model or session.pipeline_config().model.name
+    session, info, name = asked_for(context, model)
     with mapped(info.urls["mlflow"]):
         check_model(session.tracker(info), name)
         found = history_of(session, info, name)
@@ -83,10 +81,9 @@ def champion(
     from ml.ledger import champion_at
     from ml.tracking import mapped
 
-    session = session_of(context)
-    moment = parse_moment(at) if at else session.now()
-    info = session.running_stack()
-    name = model or session.pipeline_config().model.name
+    parsed = parse_moment(at) if at else None
+    session, info, name = asked_for(context, model)
+    moment = parsed or session.now()
     with mapped(info.urls["mlflow"]):
         check_model(session.tracker(info), name)
         found = history_of(session, info, name)

@@ -128,6 +128,12 @@ def _move(session: Session, model: str | None, wanted: Change) -> None:
     _say_what_is_served(session, info, name, move.version)
 
 
+def asked_for(context: typer.Context, model: str | None) -> tuple[Session, StackInfo, str]:
+    """What a command about one model works with: its session, the running stack, and the model's name."""
+    session = session_of(context)
+    return session, session.running_stack(), model or session.pipeline_config().model.name
+
+
 def check_model(tracker: MlflowClient, name: str) -> None:
     """Refuses a model that is not there, and names those that are."""
     known = [each.name for each in tracker.search_registered_models(max_results=1000)]

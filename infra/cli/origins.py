@@ -10,9 +10,8 @@ import typer
 
 from infra.cli.errors import CommandFailed
 from infra.cli.history import history_of
-from infra.cli.models import Model, check_model
+from infra.cli.models import Model, asked_for, check_model
 from infra.cli.output import finite, local_time, number, say, show_json, show_table
-from infra.cli.session import session_of
 from infra.cli.stack import Json
 from ml.errors import BadInput
 
@@ -34,15 +33,13 @@ def lineage(
 
     if sum(map(bool, (version, data, run))) != 1:
         raise BadInput("name one thing: a VERSION, --data DIGEST, or --run DAG_RUN_ID")
-    session = session_of(context)
-    info = session.running_stack()
+    session, info, name = asked_for(context, model)
     tracker = session.tracker(info)
     with mapped(info.urls["mlflow"]):
         if version is None:
             rows = origins.versions_from(tracker, data=data, dag_run=run)
             _show_versions(session.out, rows, data or run, as_json=as_json)
             return
-        name = model or session.pipeline_config().model.name
         check_model(tracker, name)
         history = history_of(session, info, name)
         history.observe()
@@ -101,9 +98,7 @@ def reproduce(
     from ml.registry import find_version
     from ml.tracking import RUN_KEY, mapped
 
-    session = session_of(context)
-    info = session.running_stack()
-    name = model or session.pipeline_config().model.name
+    session, info, name = asked_for(context, model)
     tracker = session.tracker(info)
     with mapped(info.urls["mlflow"]), tempfile.TemporaryDirectory(prefix="trackyard-") as folder:
         check_model(tracker, name)
