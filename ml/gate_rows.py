@@ -110,13 +110,15 @@ def _moved(evidence: Evidence, changed: pd.DataFrame) -> float:
 
 def _others(features: pd.DataFrame, column: str) -> Iterator[pd.DataFrame]:
     """The rows with another value in the column: each of a few values for all, or other rows' values."""
-    values = features[column].dropna().unique()
-    if len(values) <= _FEW_VALUES:
-        for value in values:
-            yield features.assign(**{column: value})
-        return
-    shuffled = np.random.default_rng(0).permutation(features[column].to_numpy())
-    yield features.assign(**{column: shuffled})
+    import pandas as pd
+
+    now = features[column]
+    values = now.dropna().unique().tolist()
+    shuffled = np.random.default_rng(0).permutation(now.to_numpy()).tolist()
+    others = [[value] * len(now) for value in values] if len(values) <= _FEW_VALUES else [shuffled]
+    for other in others:
+        # The type is named, since pandas would make its own text type of what the model was fitted on as plain objects.
+        yield features.assign(**{column: pd.Series(other, index=now.index, dtype=now.dtype)})
 
 
 def _direction(evidence: Evidence, rule: BehaviourRule, name: str) -> Check:

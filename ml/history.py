@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ml import ledger, registry
-from ml.errors import Misconfigured, Unavailable
+from ml.errors import BadInput, Misconfigured, Rejected, Unavailable
 from ml.ledger import Entry
 
 if TYPE_CHECKING:
@@ -127,7 +127,12 @@ class History:
         entry = self._change(target, cause)
         intent = {"entry": json.loads(entry.encoded()), "previous": last.hash if last else ledger.NO_ENTRY}
         self.tracker.set_registered_model_tag(self.name, INTENT, json.dumps(intent))
-        move = change()
+        try:
+            move = change()
+        except (BadInput, Rejected):
+            # Nothing moved, so whoever moves the alias there later must not be taken for this one.
+            self.tracker.delete_registered_model_tag(self.name, INTENT)
+            raise
         self.observe()
         return move
 

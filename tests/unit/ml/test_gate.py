@@ -245,6 +245,24 @@ def test_behaviour_is_as_declared(data: pd.DataFrame, rule: dict[str, Any], name
     assert failed(verdict) == ([] if passed else [name])
 
 
+@pytest.mark.parametrize(("values", "passed"), [("abc", True), ("ny", False)])
+def test_a_category_may_be_declared_to_make_no_difference(data: pd.DataFrame, values: str, passed: bool) -> None:
+    rng = np.random.default_rng(4)
+    at_random = rng.choice(list("abc"), len(data))
+    telling = np.where(rng.random(len(data)) < 0.9, np.where(data[TARGET] == 1, "y", "n"), "n")
+    config = resolve(
+        PipelineConfig(),
+        {
+            "schema": {"Sort": {"type": "category"}, **PipelineConfig().as_dict()["schema"]},
+            "promotion": {"gate": {"behaviour": [{"check": "invariance", "column": "Sort", "tolerance": 0.02}]}},
+        },
+    )
+
+    verdict = gate.judge(seen(data.assign(Sort=at_random if values == "abc" else telling), config), config)
+
+    assert failed(verdict) == ([] if passed else ["invariance of Sort"])
+
+
 def test_a_category_has_no_direction_and_a_model_that_ignores_the_column_none_either(data: pd.DataFrame) -> None:
     config = resolve(
         PipelineConfig(),

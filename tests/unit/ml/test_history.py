@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ml import history, registry
-from ml.errors import BadInput, Misconfigured, TrackerDown
+from ml.errors import BadInput, Misconfigured, StaleCandidate, TrackerDown
 from ml.history import Cause, History
 from tests.unit.ml.memory_store import MemoryStore
 
@@ -122,6 +122,20 @@ def test_a_refused_move_writes_nothing(told: History) -> None:
         promote(told, "77")
 
     assert told.entries() == []
+
+
+def test_a_refused_move_is_not_taken_for_a_later_one_by_hand(told: History) -> None:
+    promote(told, "1")
+
+    def refuse() -> registry.Move:
+        raise StaleCandidate("a newer one is live")
+
+    with pytest.raises(StaleCandidate):
+        told.move(ME, refuse, "2")
+    by_hand(told, "2")
+    told.observe()
+
+    assert told.entries()[-1].way == history.BY_HAND
 
 
 def test_many_who_look_at_once_write_one_entry(told: History) -> None:
