@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from ml.ledger import Entry
 
+LOCK_TAG = "env.lock_sha256"
+"""The run's tag with the digest of the environment's lock file."""
+
 
 def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[Entry]) -> dict[str, Any]:
     """Everything that is recorded about where a version came from and what became of it.
@@ -46,7 +49,7 @@ def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[
             "rows": of_run.get("data.rows"),
         },
         "git_commit": tags.get("git.commit") or of_run.get("git.commit"),
-        "lock_digest": _lock(run),
+        "lock_digest": of_run.get(LOCK_TAG),
         "dag_id": tags.get("airflow.dag_id"),
         "dag_run_id": tags.get("airflow.run_id"),
         "run_id": found.run_id,
@@ -68,14 +71,6 @@ def _run(client: MlflowClient, run_id: str | None) -> Run | None:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
-
-
-def _lock(run: Run | None) -> str | None:
-    """The digest of the environment's lock file, under whichever name the run has it."""
-    if run is None:
-        return None
-    told = {**run.data.params, **run.data.tags}
-    return next((text for name, text in sorted(told.items()) if "lock" in name.lower().split(".")[-1]), None)
 
 
 def _verdict(text: str | None) -> dict[str, Any] | None:

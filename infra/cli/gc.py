@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from infra.cli.session import session_of
 from infra.cli.stack import Json
 
 if TYPE_CHECKING:
-    from ml.storage import Listed
+    from infra.garbage import Garbage
 
 
 def gc(
@@ -34,41 +34,38 @@ def gc(
     info = session.running_stack()
     tracker, store = session.tracker(info), session.store(info)
     before = session.now() - timedelta(days=older_than)
-
-    def told(text: str) -> None:
-        if not as_json:
-            say(session.out, text)
-
+    lines: list[str] = []
     with mapped(info.urls["mlflow"]):
         found = find(tracker, store, session.airflow(info), before)
-        for run in found.open_runs:
-            told(
-                f"open run      {run.info.run_id} of {run.data.tags.get('airflow.run_id', '?')}, whose DAG run is over"
-            )
-        for what, objects in (("intermediate", found.tables), ("unused", found.orphans)):
-            for each in objects:
-                told(f"{what:<13} {each.key} ({each.size:,} bytes)")
         if not dry_run:
-            remove(found, tracker, store, told)
+            remove(found, tracker, store, lines.append)
     if as_json:
-        show_json(
-            session.out,
-            {
-                "dry_run": dry_run,
-                "open_runs": [run.info.run_id for run in found.open_runs],
-                "intermediate": _keys(found.tables),
-                "unused": _keys(found.orphans),
-            },
-        )
+        show_json(session.out, _plain(found, dry_run=dry_run))
         return
+    for line in [*_listed(found), *lines, _summary(found, "would go" if dry_run else "removed")]:
+        say(session.out, line)
+
+
+def _plain(found: Garbage, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "open_runs": [run.info.run_id for run in found.open_runs],
+        "intermediate": [each.key for each in found.tables],
+        "unused": [each.key for each in found.orphans],
+    }
+
+
+def _listed(found: Garbage) -> list[str]:
+    lines = [
+        f"open run      {run.info.run_id} of {run.data.tags.get('airflow.run_id', '?')}, whose DAG run is over"
+        for run in found.open_runs
+    ]
+    for what, objects in (("intermediate", found.tables), ("unused", found.orphans)):
+        lines += [f"{what:<13} {each.key} ({each.size:,} bytes)" for each in objects]
+    return lines
+
+
+def _summary(found: Garbage, verb: str) -> str:
     size = sum(each.size for each in (*found.tables, *found.orphans))
-    verb = "would go" if dry_run else "removed"
-    say(
-        session.out,
-        f"{len(found.open_runs)} open runs, {len(found.tables)} intermediate and {len(found.orphans)} unused objects "
-        f"({size:,} bytes) {verb}",
-    )
-
-
-def _keys(objects: list[Listed]) -> list[str]:
-    return [each.key for each in objects]
+    counts = f"{len(found.open_runs)} open runs, {len(found.tables)} intermediate"
+    return f"{counts} and {len(found.orphans)} unused objects ({size:,} bytes) {verb}"

@@ -42,7 +42,7 @@ class Place:
         labels = preprocess.target_of((frame if taught is None else taught).iloc[train], roles)
         pipeline = preprocess.build_pipeline(config, roles).fit(learned, labels)
         digest = reproduce.digest(frame, TARGET)
-        tags = {"data.rows": str(len(frame)), "data.digest": digest, "data.uri": "generated"}
+        tags = {"env.lock_sha256": "10cc", "data.rows": str(len(frame)), "data.digest": digest, "data.uri": "generated"}
         tracking.write(self.client, run_id, tags=tags)
         logged = model_log.log_once(self.client, self.client.get_run(run_id), pipeline, learned)
         made = {"run_key": key, "model.sha256": logged.sha256, "data.digest": digest}
@@ -348,6 +348,7 @@ def test_lineage_leads_from_a_version_to_its_origin_and_back(place: Place, data:
     back = lineage.versions_from(place.client, data=found["data"]["digest"])
 
     assert found["data"]["uri"] == "generated"
+    assert found["lock_digest"] == "10cc"
     assert found["run_id"] == context.mlflow_run_id
     assert found["verdict"] == {"passed": True, "reasons": []}
     assert [entry["way"] for entry in found["history"]] == ["DAG run"]
