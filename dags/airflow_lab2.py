@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from ml import steps
 from ml.estimators import ALLOWED
+from trackyard_approval import VersionApproval
 from trackyard_links import MlflowRunLink, ModelVersionLink
 
 GIVE_UP = ExceptionRetryPolicy(
@@ -141,8 +142,15 @@ def training() -> None:
     built = build()
     evaluated = evaluate(built)
     promoted = promote(evaluated)
+    # Skipped unless promotion.mode is approve; what comes after it goes on then as well.
+    reason = Param(None, type=["null", "string"], maxLength=500, title="Reason", description="Kept in the history.")
+    approved = VersionApproval(
+        task_id="approve_model_task", subject="May this version go live?", body="", params={"reason": reason},
+        execution_timeout=None,
+    )  # fmt: skip
     my_trigger_task = TriggerDagRunOperator(
         task_id="my_trigger_task",
+        trigger_rule="none_failed",
         trigger_dag_id="Airflow_Lab2_Flask",
         trigger_run_id="rollout__{{ run_id }}",
         conf={"trained_by": "{{ run_id }}"},
@@ -154,9 +162,13 @@ def training() -> None:
     mailed, closed = send_email().as_teardown(), close_run().as_teardown(on_failure_fail_dagrun=True)
     loaded >> prepared >> separated >> built
     candidates >> built
-    promoted >> [mailed, my_trigger_task, closed]
+    promoted >> approved
+    [promoted, approved] >> my_trigger_task
+    [promoted, approved] >> mailed
+    [promoted, approved] >> closed
     for each in (loaded, prepared, separated, candidates, built, evaluated, promoted, mailed, closed):
         each.operator.operator_extra_links = (MlflowRunLink(), ModelVersionLink())
+    approved.operator_extra_links = (MlflowRunLink(), ModelVersionLink())
 
 
 training()

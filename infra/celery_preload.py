@@ -28,6 +28,7 @@ def _preload() -> None:
 
     import airflow.providers.smtp.hooks.smtp
     import airflow.providers.standard.decorators.python
+    import airflow.providers.standard.operators.hitl
     import airflow.providers.standard.operators.trigger_dagrun
     import airflow.sdk.execution_time.supervisor
     import airflow.sdk.execution_time.task_runner  # noqa: F401

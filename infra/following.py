@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from ml.errors import AirflowDown, BadInput, PipelineError
 
 ENDED_TASK = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
+WAITS = frozenset({"up_for_retry", "awaiting_input"})
 ENDED_RUN = frozenset({"success", "failed"})
 
 
@@ -98,12 +99,12 @@ def _moment(text: str) -> datetime:
 
 
 def news(before: RunView | None, after: RunView) -> list[TaskView]:
-    """The tasks that ended, or that wait for another try, since the look before."""
+    """The tasks that ended, or that wait for another try or for a person, since the look before."""
     known = {(task.task_id, task.state, task.try_number) for task in before.tasks} if before else set()
     return [
         task
         for task in after.tasks
-        if (task.has_ended or task.state == "up_for_retry") and (task.task_id, task.state, task.try_number) not in known
+        if (task.has_ended or task.state in WAITS) and (task.task_id, task.state, task.try_number) not in known
     ]
 
 

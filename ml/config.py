@@ -82,6 +82,9 @@ def resolve(base: PipelineConfig, overrides: Mapping[str, object], source: str =
         Misconfigured: A key or value is not allowed.
     """
     plain, changes = base.as_dict(), _plain(overrides)
+    if isinstance(changes.get("promotion"), str):
+        # The short form says who decides, and takes nothing else of the section away.
+        changes = {**changes, "promotion": {"mode": changes["promotion"]}}
     if estimator_of(changes, base) != base.model.estimator:
         # Another estimator starts from its own defaults: the parameters of the one before it are not its.
         plain["model"]["parameters"] = {}

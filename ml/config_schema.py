@@ -8,39 +8,30 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     JsonValue,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
+from ml.config_base import Section as _Section
+from ml.config_base import Texts
+from ml.config_base import as_tuple as _as_tuple
 from ml.estimators import ALLOWED, DEFAULT, LogisticParameters, Parameters
+from ml.promotion_schema import PromotionConfig as PromotionConfig
 
 ColumnType = Literal["number", "integer", "boolean", "category", "string", "datetime"]
-Metric = Literal[
-    "test_accuracy", "test_precision", "test_recall", "test_f1", "test_roc_auc", "test_average_precision",
-    "test_log_loss", "test_brier",
-]  # fmt: skip
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _is_auto(value: Any) -> str:
     return "auto" if value == "auto" else "listed"
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Values = Annotated[tuple[str | int | float | bool, ...], BeforeValidator(_as_tuple)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True)
 
 
 class GenerateConfig(_Section):
@@ -149,13 +140,6 @@ def _within(key: str, problem: Any) -> Any:
     return {**found, "loc": (key, *problem["loc"])}
 
 
-class PromotionConfig(_Section):
-    """When a new version replaces the champion."""
-
-    metric: Metric = Field(default="test_log_loss", description="the metric that both are compared by")
-    tolerance: float = Field(default=0.0, ge=0, description="how much worse than the champion is still accepted")
-
-
 class Range(_Section):
     """Numbers to draw from, both ends included; whole ones where both ends are whole."""
 
@@ -234,6 +218,12 @@ class PipelineConfig(_Section):
     tune: TuneConfig = TuneConfig()
     promotion: PromotionConfig = PromotionConfig()
     notification: NotificationConfig = NotificationConfig()
+
+    @field_validator("promotion", mode="before")
+    @classmethod
+    def _mode_alone(cls, value: Any) -> Any:
+        """`promotion: approve` is short for `promotion: {mode: approve}`."""
+        return {"mode": value} if isinstance(value, str) else value
 
     def as_dict(self) -> dict[str, Any]:
         """The configuration as plain values, under the names of the file; `parse_config` reads it back."""

@@ -6,6 +6,7 @@ PipelineError
 │   └── UnreadableData
 ├── Rejected             a decision, not a crash: never retried
 │   ├── GateFailed
+│   ├── ApprovalTimedOut
 │   └── StaleCandidate
 ├── Misconfigured        a setting is wrong: never retried
 ├── Unavailable          a server is away: retried
@@ -43,6 +44,10 @@ class Rejected(PipelineError):
 
 class GateFailed(Rejected):
     """A candidate missed a declared threshold."""
+
+
+class ApprovalTimedOut(Rejected):
+    """Nobody said in time whether a version may go live."""
 
 
 class StaleCandidate(Rejected):

@@ -88,6 +88,7 @@ def _report(context: Context) -> RunReport:
         tags.get("error.task"),
         tags.get("error.message", ""),
         links,
+        tags.get("error.type") == "GateFailed",
     )
 
 

@@ -1,17 +1,29 @@
-"""Whether a candidate takes the champion's place. Effects: reads from MLflow and S3; `ml.steps` calls it.
+"""The gate's evidence and verdict of one run, and whether a validated version takes the champion's place.
 
-The champion is scored again, on the rows that this run held out: its own metrics were found on other rows.
+Effects: MLflow and S3; `ml.steps` calls it. The champion is scored again, on the rows that this run held out: its own
+metrics were found on other rows.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ml import gate, gate_report, registry, tracking
 from ml.context import Context
-from ml.errors import PipelineError, Unavailable
+from ml.errors import ContractViolation, PipelineError, Unavailable
+from ml.gate import Champion, Evidence, Verdict
 from ml.load import LoadedModel, load_verified
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+FILE = "verdict.json"
 
 
 def pull(context: Context, version: str) -> LoadedModel:
@@ -24,42 +36,140 @@ def pull(context: Context, version: str) -> LoadedModel:
         return load_verified(context.tracker, context.config.model.name, version, Path(directory))
 
 
-def judge(context: Context, version: str, found: Mapping[str, float], current: str | None) -> tuple[bool, str]:
-    """Whether the version may go live.
+def live(context: Context, features: pd.DataFrame, current: str) -> Champion:
+    """The champion, with what it says of the held-out rows or why it says nothing.
 
-    Args:
-        context: The run.
-        version: The candidate.
-        found: Its metrics of the test part.
-        current: The champion's version, or None for no champion.
-
-    Returns:
-        The decision, and the reason in one sentence. A champion that cannot be compared stays.
+    Raises:
+        Unavailable: A server is away, which says nothing about the champion.
     """
     from ml import evaluate as score
 
+    rows = _rows_of(context, current)
+    try:
+        model = pull(context, current)
+        return Champion(current, score.probabilities(model.pipeline, features), rows=rows)
+    except Unavailable:
+        raise
+    except PipelineError as error:
+        problem = f"cannot be compared with ({error}): promote by hand if you mean it"
+    except (KeyError, TypeError, ValueError) as error:
+        problem = f"does not take this data ({' '.join(str(error).split())[:200]}): promote by hand if you mean it"
+    return Champion(current, None, problem, rows)
+
+
+def _rows_of(context: Context, version: str) -> int | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = context.tracker.get_model_version(context.config.model.name, version)
+        rows = context.tracker.get_run(found.run_id or "").data.tags.get("data.rows", "")
+    except MlflowException as error:
+        if error.get_http_status_code() >= 500:
+            raise
+        return None
+    return int(rows) if rows.isdigit() else None
+
+
+def gather(context: Context, version: str, current: str | None) -> Evidence:
+    """What the gate judges a version from: the held-out rows, and what it and the champion say of them."""
+    from ml import evaluate as score
+    from ml.preprocess import features_of
+
+    features, target = context.test_part()
+    model = pull(context, version)
+    raw = context.table("raw")
+    known = features_of(context.table("X_train"), context.roles)
+    known["\0target"] = context.target("train").to_numpy()
+    held_out = context.store.read_json(context.path("rows.json"))["test"]
+    return Evidence(
+        features=features,
+        target=target.to_numpy(dtype=float),
+        probability=score.probabilities(model.pipeline, features),
+        pipeline=model.pipeline,
+        known=known,
+        rows=raw.iloc[held_out].reset_index(drop=True),
+        total=len(raw),
+        contract=_broken(context, raw),
+        champion=live(context, features, current) if current not in (None, version) else None,
+    )
+
+
+def _broken(context: Context, raw: pd.DataFrame) -> str:
+    from ml import contract
+
+    try:
+        contract.check(raw, context.config, "the snapshot")
+    except ContractViolation as error:
+        return str(error)
+    return ""
+
+
+def verdict_of(context: Context, version: str) -> Verdict:
+    """The gate's verdict of a version: made once, kept with the run, and written to the run and the version.
+
+    A task that is cleared later finds it: what a version was worth does not change with the champions after it.
+    """
+    key = context.path(FILE)
+    if context.store.exists(key):
+        verdict = Verdict.from_dict(context.store.read_json(key))
+    else:
+        current = registry.aliases(context.tracker, context.config.model.name).get(registry.CHAMPION)
+        verdict = gate.judge(gather(context, version, current), context.config)
+        context.store.write_json(verdict.as_dict(), key)
+    _write(context, version, verdict)
+    return verdict
+
+
+def _write(context: Context, version: str, verdict: Verdict) -> None:
+    name = context.config.model.name
+    about = about_of(context, version)
+    files = {
+        FILE: json.dumps({**about, **verdict.as_dict()}, indent=1).encode(),
+        "verdict.html": gate_report.html(verdict, about).encode(),
+    }
+    tracking.log_files(context.tracker, context.mlflow_run_id, files, "gate")
+    tags = {"validation": "passed" if verdict.passed else "failed", "gate.verdict": verdict.short()}
+    tracking.write(context.tracker, context.mlflow_run_id, tags=tags)
+    registry.write_version_tags(context.tracker, name, version, tags)
+    log.info("version=%s %s %s", version, gate_report.headline(verdict), " | ".join(verdict.reasons))
+
+
+def about_of(context: Context, version: str) -> dict[str, str]:
+    """What a verdict is about, for people."""
+    tags = context.run.data.tags
+    return {
+        "model": context.config.model.name,
+        "version": version,
+        "DAG run": context.run_id,
+        "data": f"{tags.get('data.uri', 'unknown')} (digest {tags.get('data.digest', 'unknown')})",
+        "commit": tags.get("git.commit", "unknown"),
+    }
+
+
+def is_better(context: Context, version: str, verdict: Verdict) -> tuple[bool, str]:
+    """Whether a validated version may take the champion's place, and the reason in one sentence.
+
+    A champion that cannot be compared with stays.
+    """
+    wanted = context.config.promotion
+    current = registry.aliases(context.tracker, context.config.model.name).get(registry.CHAMPION)
     if current is None:
         return True, "there was no champion before it"
     if current == version:
         return True, "it is the champion already"
-    metric, tolerance = context.config.promotion.metric, context.config.promotion.tolerance
-    features, target = context.test_part()
-    try:
-        champion = pull(context, current)
-        probability = score.probabilities(champion.pipeline, features)
-    except Unavailable:
-        raise
-    except PipelineError as error:
-        return False, f"champion version {current} cannot be compared with ({error}): promote by hand if you mean it"
-    except (KeyError, TypeError, ValueError) as error:
-        why = " ".join(str(error).split())[:200]
-        return False, f"champion version {current} does not take this data ({why}): promote by hand if you mean it"
-    theirs = score.metrics(target, probability, "test")[metric]
-    ours = found[metric]
-    accepted = score.is_not_worse(metric, ours, theirs, tolerance)
+    if verdict.compared != current:
+        # Another version went live since the verdict, so the two are compared now; the verdict itself stays.
+        verdict = gate.judge(gather(context, version, current), context.config)
+        if not verdict.passed:
+            return False, "; ".join(verdict.reasons)
+    (check,) = [found for found in verdict.checks if found.name == "not worse than the champion"]
+    if verdict.gain is None:
+        return False, check.words
+    accepted = verdict.gain >= -wanted.tolerance
     verb = "is not worse than" if accepted else "is worse than"
-    allowed = f" with a tolerance of {tolerance:g}" if tolerance else ""
+    allowed = f" with a tolerance of {wanted.tolerance:g}" if wanted.tolerance else ""
+    doubt = "; the sample is too small to tell" if check.status == "unsure" else ""
     return accepted, (
-        f"{metric} {ours:.6f} {verb} the {theirs:.6f} of champion version {current} "
-        f"on the same {len(target)} rows{allowed}"
+        f"{wanted.metric} {check.found['candidate']:.6f} {verb} the {check.found['champion']:.6f} of champion version "
+        f"{current} on the same {verdict.rows} rows{allowed}{doubt}"
     )

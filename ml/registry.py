@@ -17,7 +17,7 @@ from ml.tracking import RUN_KEY
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +39,25 @@ def aliases(client: MlflowClient, name: str) -> dict[str, str]:
 
     Searching versions may answer without their aliases, so the model itself is asked.
     """
+    model = _model(client, name)
+    return {alias: str(version) for alias, version in dict(model.aliases).items()} if model else {}
+
+
+def model_tags(client: MlflowClient, name: str) -> dict[str, str]:
+    """The tags of a registered model; empty where there is no such model."""
+    model = _model(client, name)
+    return dict(model.tags) if model else {}
+
+
+def _model(client: MlflowClient, name: str) -> RegisteredModel | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        model = client.get_registered_model(name)
+        return client.get_registered_model(name)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return {}
+            return None
         raise
-    return {alias: str(version) for alias, version in dict(model.aliases).items()}
 
 
 def find_versions(client: MlflowClient, name: str, key: str) -> list[ModelVersion]:
@@ -91,6 +101,22 @@ def register(client: MlflowClient, name: str, model_id: str, run_id: str, tags: 
     return str(kept.version)
 
 
+def find_version(client: MlflowClient, name: str, version: str) -> ModelVersion:
+    """One version.
+
+    Raises:
+        BadInput: There is no such version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version(name, version)
+    except MlflowException as error:
+        if error.get_http_status_code() >= 500:
+            raise
+        raise BadInput(f"{name} has no version {version!r}: 'trackyard models' lists those it has") from error
+
+
 def challenge(client: MlflowClient, name: str, version: str) -> None:
     """Points `challenger` at a version, unless it points at a newer one already."""
     current = aliases(client, name).get(CHALLENGER)
@@ -112,16 +138,11 @@ def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool
         StaleCandidate: With `only_forward`, the champion is newer.
         TrackerDown: The alias, read back, points elsewhere.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.get_model_version(name, version)
-    except MlflowException as error:
-        raise BadInput(f"{name} has no version {version!r}: 'trackyard models' lists those it has") from error
+    find_version(client, name, version)
     current = aliases(client, name).get(CHAMPION)
     if current == version:
         return Move(version, None)
-    if only_forward and current is not None and int(current) > int(version):
+    if only_forward and current is not None and _is_older(client, name, version, current):
         raise StaleCandidate(
             f"version {current} went live since: version {version} of an older run does not replace it"
         )
@@ -134,17 +155,54 @@ def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool
     return Move(version, current)
 
 
+def _is_older(client: MlflowClient, name: str, version: str, current: str) -> bool:
+    """Whether a version was registered before the champion, or by a run that began before the champion's."""
+    return int(version) < int(current) or _began(client, name, version) < _began(client, name, current)
+
+
+def _began(client: MlflowClient, name: str, version: str) -> int:
+    from mlflow.exceptions import MlflowException
+
+    run_id = client.get_model_version(name, version).run_id
+    try:
+        return int(client.get_run(run_id).info.start_time or 0) if run_id else 0
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return 0
+        raise
+
+
+def remember(client: MlflowClient, name: str, version: str) -> None:
+    """Points `previous_champion` at a version, unless that was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.set_registered_model_alias(name, PREVIOUS, version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+
+
+def before(client: MlflowClient, name: str) -> str:
+    """The version that was champion before the one that is.
+
+    Raises:
+        BadInput: There is none.
+    """
+    current = aliases(client, name)
+    previous = current.get(PREVIOUS)
+    if previous is None or previous == current.get(CHAMPION):
+        raise BadInput(f"{name} has no champion before this one: 'trackyard promote VERSION' names one")
+    return previous
+
+
 def roll_back(client: MlflowClient, name: str) -> Move:
     """Points `champion` back at `previous_champion`, and that at the one that was live.
 
     Raises:
         BadInput: There is no champion before this one.
     """
-    current = aliases(client, name)
-    previous = current.get(PREVIOUS)
-    if previous is None or previous == current.get(CHAMPION):
-        raise BadInput(f"{name} has no champion before this one: 'trackyard promote VERSION' names one")
-    return promote(client, name, previous)
+    return promote(client, name, before(client, name))
 
 
 def write_version_tags(client: MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:

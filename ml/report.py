@@ -25,6 +25,7 @@ class RunReport:
         failed_task: The task that failed, or None.
         message: What it said.
         links: Addresses by what they lead to.
+        refused: Whether it was the gate that said no, which is a decision and no crash.
     """
 
     dag_id: str
@@ -38,6 +39,7 @@ class RunReport:
     failed_task: str | None = None
     message: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
+    refused: bool = False
 
 
 def subject(report: RunReport) -> str:
@@ -45,6 +47,8 @@ def subject(report: RunReport) -> str:
     if report.succeeded:
         place = "champion" if report.is_champion else "not promoted"
         text = f"[Trackyard] {report.model} version {report.version}: {place} ({report.run_id})"
+    elif report.refused:
+        text = f"[Trackyard] {report.model} version {report.version}: refused by the gate ({report.run_id})"
     else:
         text = f"[Trackyard] {report.model}: run failed at {report.failed_task or 'an unknown task'} ({report.run_id})"
     # A line break would end the header, and the mail would be lost.
@@ -76,6 +80,8 @@ def text(report: RunReport) -> str:
 
 
 def _headline(report: RunReport) -> str:
+    if report.refused:
+        return f"{report.model} version {report.version} was refused by the gate"
     if not report.succeeded:
         return f"{report.model}: the run failed"
     return f"{report.model} version {report.version} {'is champion' if report.is_champion else 'was not promoted'}"

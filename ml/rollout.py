@@ -90,19 +90,36 @@ def roll_out(
         sleep(0.3)
 
 
+def nothing_to_roll_out(services: Services | None = None) -> str:
+    """Why there is nothing to roll out: the served model has no champion, as before a first approval. Else empty."""
+    services = services or Services.from_env(os.environ)
+    try:
+        name = _served(services)["name"]
+        if _registered_model(services, name)["aliases"].get("champion") is None:
+            return f"{name} has no champion"
+    except Unavailable:
+        # Whether the service comes up is for the rollout to find out.
+        pass
+    return ""
+
+
 class _NotUp(Unavailable):
     """The service does not answer at all."""
 
 
-def _live_version(services: Services) -> dict[str, str]:
+def _served(services: Services) -> dict[str, Any]:
     import httpx
 
     try:
         answer = httpx.get(f"{services.serving_url}/status", timeout=5)
         answer.raise_for_status()
-        served = answer.json()["model"]
-    except (httpx.HTTPError, ValueError, KeyError) as error:
+        return dict(answer.json()["model"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         raise _NotUp(f"the service at {services.serving_url} does not answer ({error}): see its log") from error
+
+
+def _live_version(services: Services) -> dict[str, str]:
+    served = _served(services)
     champion = _registered_model(services, served["name"])["aliases"].get("champion")
     if champion is None:
         raise Unavailable(f"{served['name']} has no champion: promote a version")
@@ -159,6 +176,7 @@ class Watch:
         services: Where the service and MLflow are.
         silence_s: How many seconds the service may be silent.
         clock: Seconds that only grow.
+        champion: The version that the history knows as champion; None to look at no version.
     """
 
     rollout_id: str
@@ -166,6 +184,7 @@ class Watch:
     services: Services
     silence_s: float = 60.0
     clock: Callable[[], float] = time.monotonic
+    champion: str | None = None
     _last_answer: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -173,22 +192,27 @@ class Watch:
         self._last_answer = self.clock()
 
     @classmethod
-    def from_environment(cls, rollout_id: str, model: str, silence_s: float) -> Watch:
+    def from_environment(cls, rollout_id: str, model: str, silence_s: float, champion: str | None = None) -> Watch:
         """A watch over the services that the environment names."""
-        return cls(rollout_id, model, Services.from_env(os.environ), silence_s)
+        return cls(rollout_id, model, Services.from_env(os.environ), silence_s, champion=champion)
 
     async def look(self) -> dict[str, str] | None:
         """Looks once.
 
         Returns:
-            None while all is well, else how the rollout ended: `{"end": "taken over" | "silent", "detail": text}`.
+            None while all is well, else how the rollout ended: `{"end": "taken over" | "silent", "detail": text}`; or
+            `{"end": "moved", "detail": the champion's version or ""}`, which ends nothing: the history must know of it.
         """
         import httpx
 
         async with httpx.AsyncClient(timeout=5) as client:
-            newer = await self._newer(client)
-            if newer:
-                return {"end": "taken over", "detail": f"rollout {newer} took over"}
+            registered = await self._registered(client)
+            live = registered["tags"].get(TAG)
+            if live and live != self.rollout_id:
+                return {"end": "taken over", "detail": f"rollout {live} took over"}
+            now = registered["aliases"].get("champion", "")
+            if self.champion is not None and registered["aliases"] and now != self.champion:
+                return {"end": "moved", "detail": now}
             try:
                 (await client.get(f"{self.services.serving_url}/health")).raise_for_status()
                 self._last_answer = self.clock()
@@ -198,7 +222,7 @@ class Watch:
                     return {"end": "silent", "detail": f"{why} ({error or type(error).__name__}): see its log"}
         return None
 
-    async def _newer(self, client: Any) -> str | None:
+    async def _registered(self, client: Any) -> dict[str, dict[str, str]]:
         import httpx
 
         try:
@@ -208,8 +232,7 @@ class Watch:
                 auth=self.services.mlflow_login,
             )
             answer.raise_for_status()
-            live = _facts(answer.json())["tags"].get(TAG)
+            return _facts(answer.json())
         except (httpx.HTTPError, ValueError, KeyError):
             # MLflow being away says nothing about who is live.
-            return None
-        return live if live and live != self.rollout_id else None
+            return {"aliases": {}, "tags": {}}

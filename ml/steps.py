@@ -16,7 +16,8 @@ from ml import address
 from ml import config as configuration
 from ml.config import PipelineConfig
 from ml.context import Context, base_config, step
-from ml.errors import PipelineError, StaleCandidate
+from ml.decide import answer, approval, note_champion, promote, unanswered
+from ml.errors import ApprovalTimedOut, PipelineError
 from ml.outcome import close_run, links, mail
 from ml.search import choose, is_tuned, plan, try_candidate
 from ml.settings import allowed_sources
@@ -231,7 +232,7 @@ def evaluate(context: Context, version: str) -> str:
         Untrusted: What the registry holds is not what was trained.
     """
     from ml import evaluate as score
-    from ml import registry, story, tracking
+    from ml import story, tracking
     from ml.promotion import pull
 
     features, target = context.test_part()
@@ -240,43 +241,12 @@ def evaluate(context: Context, version: str) -> str:
     found = score.metrics(target, probability, "test")
     tracking.write_metrics(context.tracker, context.run, found, pulled.model_id)
     story.tell(context, pulled, features, target, probability)
-    registry.write_version_tags(context.tracker, pulled.name, version, {"validation": "passed"})
     log.info("version=%s %s", version, " ".join(f"{name}={value:.6f}" for name, value in found.items()))
     return version
 
 
-@step("promote_model_task")
-def promote(context: Context, version: str) -> dict[str, Any]:
-    """Makes the version challenger, and champion if there is none or it is not worse on the same held-out rows.
-
-    Returns:
-        `{"version", "champion": bool, "reason": text, "metrics": {...}}`.
-    """
-    from ml import promotion, registry, tracking
-
-    name = context.config.model.name
-    registry.challenge(context.tracker, name, version)
-    found = {key: value for key, value in context.run.data.metrics.items() if key.startswith("test_")}
-    current = registry.aliases(context.tracker, name).get(registry.CHAMPION)
-    accepted, reason = promotion.judge(context, version, found, current)
-    if accepted:
-        try:
-            registry.promote(context.tracker, name, version, only_forward=True)
-        except StaleCandidate as error:
-            accepted, reason = False, str(error)
-    tags = {
-        "promotion.champion": str(accepted).lower(),
-        "promotion.reason": reason,
-        "model.name": name,
-        "model.version": version,
-        "outcome": "success",
-    }
-    tracking.write(context.tracker, context.mlflow_run_id, tags=tags)
-    log.info("version=%s champion=%s reason=%s", version, accepted, reason)
-    return {"version": version, "champion": accepted, "reason": reason, "metrics": found}
-
-
 __all__ = [
-    "address_pattern", "close_run", "evaluate", "form_defaults", "links", "load", "mail", "preprocess", "promote",
-    "run_key", "separate", "train", "try_candidate",
+    "ApprovalTimedOut", "address_pattern", "answer", "approval", "close_run", "evaluate", "form_defaults", "links",
+    "load", "mail", "note_champion", "preprocess", "promote", "run_key", "separate", "train", "try_candidate",
+    "unanswered",
 ]  # fmt: skip

@@ -13,9 +13,10 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from ml.address import PUT_IT_THERE, locate_s3
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _GONE = ("404", "NoSuchKey", "NotFound")
+_THERE = ("412", "PreconditionFailed", "409", "ConditionalRequestConflict")
+
+
+class Listed(NamedTuple):
+    """An object of the bucket: its key, its bytes, and when it was written."""
+
+    key: str
+    size: int
+    changed: datetime
 
 
 @lru_cache(maxsize=4)
@@ -184,6 +194,36 @@ class Store:
         with self._errors(key):
             self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
         return f"s3://{self.bucket}/{key}"
+
+    def create(self, content: bytes, key: str) -> bool:
+        """Writes an object unless the key is there already, which the store itself decides; tells whether it did."""
+        from botocore.exceptions import ClientError
+
+        with self._errors(key):
+            try:
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=content, IfNoneMatch="*")
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _THERE:
+                    return False
+                raise
+            return True
+
+    def listed(self, prefix: str) -> list[Listed]:
+        """The objects whose keys begin so, in the order of their keys."""
+        found: list[Listed] = []
+        with self._errors(prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                found += [Listed(each["Key"], each["Size"], each["LastModified"]) for each in page.get("Contents", [])]
+        return sorted(found, key=lambda each: each.key)
+
+    def delete(self, key: str) -> None:
+        """Removes an object; one that is gone already is no error."""
+        with self._errors(key):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def read(self, key: str) -> bytes:
+        """The bytes of one of the bucket's objects; `read_json` says what is raised."""
+        return self._read(key)
 
     def _read(self, key: str) -> bytes:
         with self._errors(key):

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from ml import rollout
+from ml import rollout, steps
 
 SILENCE_S = 60.0
+AGAIN_S = 30.0
 POLL_S = 2.0
 
 
@@ -25,24 +26,30 @@ class RolloutTrigger(BaseTrigger):
     Args:
         rollout_id: The rollout that is watched.
         model: The registered model that the service serves.
+        champion: The version that the history knows as champion; None to look at no version.
+        pause_s: How many seconds to wait before the first look.
     """
 
-    def __init__(self, rollout_id: str, model: str) -> None:
+    def __init__(self, rollout_id: str, model: str, champion: str | None = None, pause_s: float = 0.0) -> None:
         super().__init__()
         self.rollout_id = rollout_id
         self.model = model
+        self.champion = champion
+        self.pause_s = pause_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What the triggerer needs to build this again."""
-        return "trackyard_rollout.RolloutTrigger", {"rollout_id": self.rollout_id, "model": self.model}
+        arguments = ("rollout_id", "model", "champion", "pause_s")
+        return "trackyard_rollout.RolloutTrigger", {name: getattr(self, name) for name in arguments}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yields one event, `{"end": "taken over" | "silent", "detail": text}`."""
-        watch = rollout.Watch.from_environment(self.rollout_id, self.model, silence_s=SILENCE_S)
+        """Yields one event, `{"end": "taken over" | "silent" | "moved", "detail": text}`."""
+        await asyncio.sleep(self.pause_s)
+        watch = rollout.Watch.from_environment(self.rollout_id, self.model, SILENCE_S, self.champion)
         while True:
             end = await watch.look()
             if end is not None:
-                yield TriggerEvent(end)
+                yield TriggerEvent({**end, "model": self.model, "known": self.champion})
                 return
             await asyncio.sleep(POLL_S)
 
@@ -54,20 +61,32 @@ class RolloutOperator(BaseOperator):
         """Rolls out, tells what is live, and hands over to the trigger.
 
         Raises:
+            AirflowSkipException: There is no champion.
             Unavailable: The service did not come up, or did not load the champion, in time.
         """
         run_id = context["run_id"]
+        nothing = rollout.nothing_to_roll_out()
+        if nothing:
+            raise AirflowSkipException(nothing)
         live = rollout.roll_out(run_id)
         self.log.info("live: %s version %s at %s", live["name"], live["version"], live["url"])
         context["ti"].xcom_push(key="live", value=live)
-        self.defer(trigger=RolloutTrigger(run_id, live["name"]), method_name="resume")
+        self.defer(trigger=RolloutTrigger(run_id, live["name"], live["version"]), method_name="resume")
 
     def resume(self, context: Any, event: dict[str, str]) -> str:
         """Ends the rollout: well when a newer one took over.
 
+        A champion that somebody moved ends nothing. The triggerer sees that it moved and may write nothing; this runs
+        on a worker, which writes it into the history, and waits on.
+
         Raises:
             AirflowFailException: The service fell silent.
         """
+        if event["end"] == "moved":
+            noted = steps.note_champion(event["model"])
+            champion, pause_s = (event["detail"], 0.0) if noted else (event["known"], AGAIN_S)
+            trigger = RolloutTrigger(context["run_id"], event["model"], champion, pause_s)
+            self.defer(trigger=trigger, method_name="resume")
         if event["end"] == "taken over":
             return event["detail"]
         raise AirflowFailException(event["detail"])

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import backups, checks, comparing, models, results, running, scoring, stack
+from infra.cli import backups, checks, comparing, gc, history, models, origins, results, running, scoring, stack
 from infra.cli.outcome import TrackyardGroup
 
 app = typer.Typer(
@@ -73,3 +73,8 @@ app.command("mail")(checks.mail)
 app.command("doctor")(checks.doctor)
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
+app.command("history")(history.history)
+app.command("champion")(history.champion)
+app.command("lineage")(origins.lineage)
+app.command("reproduce")(origins.reproduce)
+app.command("gc")(gc.gc)

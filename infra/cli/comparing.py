@@ -56,7 +56,7 @@ def compare(
         )
     info = session.running_stack()
     name = model or session.pipeline_config().model.name
-    with mapped(info.urls["mlflow"]):
+    with mapped(info.api_urls["mlflow"]):
         tracker = session.tracker(info)
         found = [find(tracker, word, name) for word in runs]
         letters = (chr(ord("A") + at) for at in range(len(found)))

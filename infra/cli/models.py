@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
+import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infra.cli.output import say
 from infra.cli.session import Session, session_of
-from ml.errors import BadInput
+from ml.errors import BadInput, GateFailed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,26 +34,67 @@ def promote(
     version: Annotated[int, typer.Argument(min=1, help="The version to put live.", show_default=False)],
     reason: Reason = "",
     model: Model = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a version that did not pass the gate; wants --reason.")
+    ] = False,
 ) -> None:
-    """Make a version champion: the one that is served."""
-    from ml import registry
+    """Make a version champion: the one that is served. It must have passed the gate, and its file be as recorded."""
+    if force and not reason.strip():
+        raise BadInput("--force puts a version live that did not pass the gate: say why with --reason TEXT")
+    session = session_of(context)
 
-    _move(
-        session_of(context),
-        model,
-        lambda tracker, name: registry.promote(tracker, name, str(version)),
-        reason or "promoted by hand",
-    )
+    def change(tracker: MlflowClient, name: str) -> Move:
+        from ml import registry
+
+        return registry.promote(tracker, name, str(version))
+
+    def target(tracker: MlflowClient, name: str) -> str:
+        _refuse_unvalidated(tracker, name, str(version), force=force)
+        return str(version)
+
+    _move(session, model, Change("trackyard promote", reason or "promoted by hand", target, change))
 
 
 def rollback(context: typer.Context, reason: Reason = "", model: Model = None) -> None:
     """Make the version champion again that was champion before."""
     from ml import registry
 
-    _move(session_of(context), model, registry.roll_back, reason or "rolled back by hand")
+    wanted = Change("trackyard rollback", reason or "rolled back by hand", registry.before, registry.roll_back)
+    _move(session_of(context), model, wanted)
 
 
-def _move(session: Session, model: str | None, change: Callable[[MlflowClient, str], Move], reason: str) -> None:
+@dataclass(frozen=True)
+class Change:
+    """A move of the champion that a person asks for.
+
+    Attributes:
+        way: The command.
+        why: The reason.
+        target: Finds the version that goes live, or refuses.
+        make: Moves the aliases.
+    """
+
+    way: str
+    why: str
+    target: Callable[[MlflowClient, str], str]
+    make: Callable[[MlflowClient, str], Move]
+
+
+def _refuse_unvalidated(tracker: MlflowClient, name: str, version: str, *, force: bool) -> None:
+    from ml.registry import find_version
+
+    tags = find_version(tracker, name, version).tags
+    if tags.get("validation") == "passed" or force:
+        return
+    what = "failed the gate" if tags.get("validation") == "failed" else "was never judged by the gate"
+    raise GateFailed(
+        f"{name} version {version} {what} ('trackyard lineage {version}' tells more): "
+        "promote another, or this one with --force --reason TEXT"
+    )
+
+
+def _move(session: Session, model: str | None, wanted: Change) -> None:
+    from ml.history import Cause, History, user
     from ml.registry import CHAMPION, aliases, write_version_tags
     from ml.tracking import mapped
 
@@ -59,12 +102,19 @@ def _move(session: Session, model: str | None, change: Callable[[MlflowClient, s
     info = session.running_stack()
     tracker = session.tracker(info)
     with mapped(info.api_urls["mlflow"]):
-        _check_model(tracker, name)
+        check_model(tracker, name)
+        history = History(session.store(info), tracker, name, session.now)
+        # What others did by hand comes first: a rollback goes back behind that too.
+        history.observe()
         before = aliases(tracker, name).get(CHAMPION)
-        move = change(tracker, name)
+        target = wanted.target(tracker, name)
+        with tempfile.TemporaryDirectory(prefix="trackyard-") as folder:
+            # What cannot be loaded, or is not the file that was recorded, is refused before anything moves.
+            session.load(tracker, name, target, Path(folder))
+        move = history.move(Cause(user(), wanted.way, wanted.why), lambda: wanted.make(tracker, name), target)
         tags = {
-            "promotion.reason": reason,
-            "promotion.by": _user(),
+            "promotion.reason": wanted.why,
+            "promotion.by": user(),
             "promotion.at": session.now().isoformat(timespec="seconds"),
         }
         # Asking for what is live already changes nothing, so there is no reason to keep.
@@ -78,18 +128,18 @@ def _move(session: Session, model: str | None, change: Callable[[MlflowClient, s
     _say_what_is_served(session, info, name, move.version)
 
 
-def _check_model(tracker: MlflowClient, name: str) -> None:
+def asked_for(context: typer.Context, model: str | None) -> tuple[Session, AnyStack, str]:
+    """What a command about one model works with: its session, the running stack, and the model's name."""
+    session = session_of(context)
+    return session, session.running_stack(), model or session.pipeline_config().model.name
+
+
+def check_model(tracker: MlflowClient, name: str) -> None:
+    """Refuses a model that is not there, and names those that are."""
     known = [each.name for each in tracker.search_registered_models(max_results=1000)]
     if name not in known:
         have = f"there are {', '.join(known)}" if known else "there is none yet: 'trackyard run' makes one"
         raise BadInput(f"no model is called {name!r}: {have}")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
 
 
 def _say_what_is_served(session: Session, info: AnyStack, name: str, version: str) -> None:

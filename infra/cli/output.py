@@ -21,6 +21,7 @@ STYLES: Mapping[str, str] = {
     "running": "cyan",
     "starting": "cyan",
     "up_for_retry": "yellow",
+    "awaiting_input": "yellow",
     "note": "yellow",
     "stopped": "yellow",
 }

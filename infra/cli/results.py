@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.cli.history import notice
 from infra.cli.output import finite, local_time, number, say, seconds, show_json, show_table
 from infra.cli.session import session_of
 from infra.cli.stack import DAG_ID, Json, run_summary
@@ -146,6 +147,7 @@ def models(
     info = session.running_stack()
     with mapped(info.api_urls["mlflow"]):
         rows = version_rows(session.tracker(info), model)
+        notice(session, info, sorted({row["name"] for row in rows}))
     if as_json:
         show_json(session.out, rows)
         return

@@ -19,6 +19,7 @@ PARSE = """
 import json, sys
 sys.path[:0] = [{plugins!r}]
 import airflow.sdk
+import airflow.providers.standard.operators.hitl
 import airflow.providers.standard.operators.trigger_dagrun
 import airflow.providers.smtp.notifications.smtp
 import airflow.triggers.base
@@ -83,7 +84,8 @@ def test_tasks_and_their_order_are_as_agreed(parsed: dict[str, Any]) -> None:
         "tune_candidate_task": ["build_save_model_task"],
         "build_save_model_task": ["load_model_task"],
         "load_model_task": ["promote_model_task"],
-        "promote_model_task": ["close_run_task", "my_trigger_task", "send_email"],
+        "promote_model_task": ["approve_model_task", "close_run_task", "my_trigger_task", "send_email"],
+        "approve_model_task": ["close_run_task", "my_trigger_task", "send_email"],
         "send_email": [],
         "my_trigger_task": [],
         "close_run_task": [],
@@ -93,7 +95,8 @@ def test_tasks_and_their_order_are_as_agreed(parsed: dict[str, Any]) -> None:
 
 def test_every_task_has_a_timeout_and_retries(parsed: dict[str, Any]) -> None:
     for found in parsed["dags"].values():
-        assert all(found["timeouts"].values())
+        # A person is waited for as long as the run's configuration says.
+        assert [task for task, timeout in found["timeouts"].items() if not timeout] in ([], ["approve_model_task"])
         assert all(retries >= 1 for retries in found["retries"].values())
 
 
@@ -116,6 +119,14 @@ def test_addresses_are_refused_by_the_form_and_in_the_other_settings(parsed: dic
     assert re.search(pattern, "s3://trackyard/datasets/x.csv")
     for address in ("file:///etc/passwd", "/etc/passwd", "http://127.0.0.1/x", "s3://other/x.csv"):
         assert not re.search(pattern, address)
+
+
+def test_an_approval_that_is_skipped_skips_nothing_after_it(parsed: dict[str, Any]) -> None:
+    rules = parsed["dags"]["Airflow_Lab2"]["rules"]
+
+    assert rules["approve_model_task"] == "all_success"
+    assert rules["my_trigger_task"] == "none_failed"
+    assert rules["send_email"] == rules["close_run_task"] == "all_done_setup_success"
 
 
 def test_no_schedule_is_on_by_default(parsed: dict[str, Any]) -> None:

@@ -161,3 +161,10 @@ def test_triggering_gives_up_after_a_minute() -> None:
         trigger_once(_Lossy(lost=10**6, takes=False), RUN, {}, clock.as_time())
 
     assert 60 <= clock.seconds <= 62
+
+
+def test_a_task_that_waits_for_a_person_is_news_once() -> None:
+    waiting = run_view({"dag_run_id": "r", "state": "running"}, [{"task_id": "approve", "state": "awaiting_input"}])
+
+    assert [task.task_id for task in news(None, waiting)] == ["approve"]
+    assert news(waiting, waiting) == []

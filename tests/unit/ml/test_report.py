@@ -45,6 +45,14 @@ def test_a_failure_tells_task_and_message() -> None:
             assert part in told
 
 
+def test_a_version_that_the_gate_refused_is_told_as_a_decision() -> None:
+    refused = replace(BAD, version="4", failed_task="promote_model_task", message="failed the gate: F1", refused=True)
+
+    assert subject(refused) == "[Trackyard] ad-click version 4: refused by the gate (manual__1)"
+    assert "ad-click version 4 was refused by the gate" in html(refused)
+    assert "failed the gate: F1" in text(refused)
+
+
 def test_a_subject_is_one_line_of_at_most_two_hundred_characters() -> None:
     found = subject(replace(GOOD, run_id="a\r\nBcc: x@y.z\n" + "b" * 500))
 

@@ -115,6 +115,33 @@ def test_a_newer_rollout_takes_over(both: Both) -> None:
     assert look(watch) == {"end": "taken over", "detail": "rollout r2 took over"}
 
 
+@pytest.mark.parametrize(("known", "champion", "seen"), [("1", "2", "2"), ("2", "3", "3")])
+def test_a_champion_that_moved_is_seen(both: Both, known: str, champion: str, seen: str) -> None:
+    both.champion = champion
+    watch = rollout.Watch("r1", "m", both.services, champion=known)
+
+    assert look(watch) == {"end": "moved", "detail": seen}
+    assert look(rollout.Watch("r1", "m", both.services, champion=champion)) is None
+    assert look(rollout.Watch("r1", "m", both.services)) is None
+
+
+def test_a_newer_rollout_counts_more_than_a_champion_that_moved(both: Both) -> None:
+    both.tags[rollout.TAG] = "r2"
+
+    found = look(rollout.Watch("r1", "m", both.services, champion="1"))
+
+    assert found
+    assert found["end"] == "taken over"
+
+
+def test_without_a_champion_there_is_nothing_to_roll_out(both: Both) -> None:
+    assert rollout.nothing_to_roll_out(both.services) == ""
+    both.champion = None
+    assert rollout.nothing_to_roll_out(both.services) == "m has no champion"
+    both.is_up = False
+    assert rollout.nothing_to_roll_out(both.services) == ""
+
+
 def test_a_service_is_silent_after_a_minute_and_not_before(both: Both) -> None:
     clock = Clock()
     watch = rollout.Watch("r1", "m", both.services, clock=clock)

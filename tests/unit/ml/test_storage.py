@@ -63,7 +63,10 @@ def test_a_store_that_is_away_is_told_with_its_address() -> None:
     )  # fmt: skip
     store = Store(client, "trackyard", ("trackyard",), NOBODY_LISTENS)
 
-    for call in (lambda: store.read_json("a"), lambda: store.write_json({}, "a"), lambda: store.exists("a")):
+    for call in (
+        lambda: store.read_json("a"), lambda: store.write_json({}, "a"), lambda: store.exists("a"),
+        lambda: store.create(b"", "a"), lambda: store.listed("a"), lambda: store.delete("a"),
+    ):  # fmt: skip
         with pytest.raises(StoreDown, match=r"http://127\.0\.0\.1:9 does not answer"):
             call()
 

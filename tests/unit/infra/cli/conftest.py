@@ -19,6 +19,7 @@ from infra.credentials import Credentials
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
 from infra.stack import PART_NAMES, PartStatus, Report, StackError, StackInfo
 from ml.errors import AirflowDown, BadInput
+from tests.unit.ml.memory_store import MemoryStore
 
 
 class Clock:
@@ -143,11 +144,12 @@ def run(run_id: str, state: str) -> dict[str, Any]:
     }
 
 
-@dataclass
-class RecordedStore:
+class RecordedStore(MemoryStore):
     """A store that remembers what was put into it."""
 
-    put: list[Path] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__()
+        self.put: list[Path] = []
 
     def put_file(self, path: Path, progress: object = None) -> str:
         self.put.append(path)
@@ -173,8 +175,15 @@ class CommandLine:
     service: dict[str, Any] = field(default_factory=dict)
     interactive: bool = False
     champion: Any = None
+    refused: Exception | None = None
+    today: datetime = datetime(2026, 1, 31, 9, 30, 15, tzinfo=UTC)
     task = staticmethod(task)
     dag_run = staticmethod(run)
+
+    def _load(self, tracker: Any, name: str, version: str, workdir: Path) -> Any:
+        if self.refused:
+            raise self.refused
+        return self.champion
 
     def __call__(self, *arguments: str, typed: str | None = None) -> Result:
         session = Session(
@@ -183,12 +192,12 @@ class CommandLine:
             airflow=lambda info: self.airflow,
             tracker=lambda info: self.tracker,
             store=lambda info: self.store,  # type: ignore[arg-type, return-value]
-            load=lambda tracker, name, version, workdir: self.champion,
+            load=self._load,
             fetch=lambda url: self.service,
             server_date=lambda url: "Sat, 31 Jan 2026 09:30:15 GMT",
             clock=self.clock.now,
             sleep=self.clock.sleep,
-            now=lambda: datetime(2026, 1, 31, 9, 30, 15, tzinfo=UTC),
+            now=lambda: self.today,
             interactive=lambda: self.interactive,
         )
         return CliRunner().invoke(app, list(arguments), input=typed, obj=session)

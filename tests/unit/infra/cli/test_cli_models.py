@@ -23,7 +23,8 @@ def versions(registry) -> Callable[[int], None]:
             tags = {"airflow.dag_id": "Airflow_Lab2", "airflow.run_id": f"r{number}"}
             run = tracker.create_run("0", tags=tags)
             tracker.log_metric(run.info.run_id, "test_f1", number / 10)
-            tracker.create_model_version("ad-click", "file:///x", run.info.run_id, tags=tags)
+            judged = {**tags, "validation": "passed", "data.digest": f"d{number % 2}", "run_key": f"k{number}"}
+            tracker.create_model_version("ad-click", "file:///x", run.info.run_id, tags=judged)
         registry.airflow.listed = [registry.dag_run(f"r{number}", "success") for number in range(count, 0, -1)]
 
     return register

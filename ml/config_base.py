@@ -1,0 +1,26 @@
+"""What the sections of `pipeline.yaml` have in common. Pure and light."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+Metric = Literal[
+    "test_accuracy", "test_precision", "test_recall", "test_f1", "test_roc_auc", "test_average_precision",
+    "test_log_loss", "test_brier",
+]  # fmt: skip
+
+
+def as_tuple(value: Any) -> Any:
+    """A list as a tuple, which cannot be changed; anything else as it is."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
+
+
+class Section(BaseModel):
+    """A section: it cannot be changed once it is read, and knows no other keys than its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True)

@@ -1,0 +1,157 @@
+"""What gc takes and what it leaves; on a real MLflow store and a bucket in memory."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.infra.cli.conftest import bare, cli, empty_registry, registry
+
+__all__ = ["bare", "cli", "empty_registry", "registry"]
+
+
+class Place:
+    """Runs, versions and objects of a stack, the objects as old as a test says."""
+
+    def __init__(self, call: Any) -> None:
+        self.call, self.tracker, self.store = call, call.tracker, call.store
+        call.airflow.listed = []
+        call.airflow.dag_run = self._dag_run
+        call.airflow.task_instances = lambda dag_id, run_id: []
+        self.states: dict[str, str] = {}
+
+    def _dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        from ml.errors import BadInput
+
+        if run_id not in self.states:
+            raise BadInput(f"there is no run {run_id}")
+        return {"dag_run_id": run_id, "state": self.states[run_id]}
+
+    def run(self, name: str, status: str = "FINISHED", **tags: str) -> str:
+        made = self.tracker.create_run(
+            "0", tags={"run_key": name, "airflow.run_id": name, "airflow.dag_id": "Airflow_Lab2", **tags}
+        )
+        if status != "RUNNING":
+            self.tracker.set_terminated(made.info.run_id, status)
+        for part in ("config.json", "raw.parquet", "X_test.parquet"):
+            self.put(f"runs/{name}/{part}")
+        return str(made.info.run_id)
+
+    def put(self, key: str, days: float = 60) -> None:
+        self.store.write_bytes(b"x" * 10, key)
+        self.store.changed[key] = self.call.today - timedelta(days=days)
+
+    def gc(self, *options: str) -> dict[str, Any]:
+        result = self.call("gc", "--json", *options)
+        assert result.exit_code == 0, result.stderr
+        found: dict[str, Any] = json.loads(result.stdout)
+        return found
+
+
+@pytest.fixture
+def place(registry: Any) -> Place:
+    return Place(registry)
+
+
+def test_a_run_whose_dag_run_is_over_or_gone_is_closed(place: Place) -> None:
+    over, gone, alive = (place.run(name, "RUNNING") for name in ("over", "gone", "alive"))
+    place.states = {"over": "failed", "alive": "running"}
+
+    assert set(place.gc("--dry-run")["open_runs"]) == {over, gone}
+    assert place.tracker.get_run(over).info.status == "RUNNING"
+    assert set(place.gc()["open_runs"]) == {over, gone}
+
+    status = {run: place.tracker.get_run(run).info.status for run in (over, gone, alive)}
+    assert status == {over: "KILLED", gone: "KILLED", alive: "RUNNING"}
+    assert place.gc()["open_runs"] == []
+
+
+def test_a_run_whose_teardown_is_at_work_is_left_alone(place: Place) -> None:
+    place.run("closing", "RUNNING")
+    place.states = {"closing": "success"}
+    place.call.airflow.task_instances = lambda dag_id, run_id: [{"task_id": "close_run_task", "state": "running"}]
+
+    assert place.gc()["open_runs"] == []
+
+
+def test_old_tables_go_and_what_is_needed_to_train_again_stays(place: Place) -> None:
+    place.run("old")
+    place.run("young")
+    place.put("runs/young/raw.parquet", days=1)
+    place.put("runs/young/X_test.parquet", days=1)
+
+    assert place.gc("--dry-run")["intermediate"] == ["runs/old/X_test.parquet", "runs/old/raw.parquet"]
+    assert "runs/old/raw.parquet" in place.store.objects
+    place.gc()
+
+    left = [each.key for each in place.store.listed("runs/")]
+    assert left == [
+        "runs/old/config.json",
+        "runs/young/X_test.parquet",
+        "runs/young/config.json",
+        "runs/young/raw.parquet",
+    ]
+
+
+def test_nothing_of_a_version_with_an_alias_or_of_a_run_that_goes_on(place: Place) -> None:
+    place.tracker.create_registered_model("ad-click")
+    run_id = place.run("live")
+    place.tracker.create_model_version("ad-click", "file:///x", run_id, tags={"run_key": "live"})
+    place.tracker.set_registered_model_alias("ad-click", "champion", "1")
+    place.run("going", "RUNNING")
+    place.states = {"going": "running"}
+
+    assert place.gc("--older-than", "0") == {"dry_run": False, "open_runs": [], "intermediate": [], "unused": []}
+    assert len(place.tracker.search_model_versions("name = 'ad-click'")) == 1
+
+
+def test_versions_stay_even_without_an_alias(place: Place) -> None:
+    place.tracker.create_registered_model("ad-click")
+    run_id = place.run("plain")
+    place.tracker.create_model_version("ad-click", "file:///x", run_id, tags={"run_key": "plain"})
+
+    assert len(place.gc()["intermediate"]) == 2
+    assert len(place.tracker.search_model_versions("name = 'ad-click'")) == 1
+
+
+def test_objects_that_nothing_refers_to_go_and_the_history_stays(place: Place) -> None:
+    place.run("reader", **{"data.uri": "s3://trackyard/datasets/aa/used.csv"})
+    place.run("folder", **{"data.uri": "s3://trackyard/datasets/dd/parts/"})
+    place.put("datasets/aa/used.csv")
+    place.put("datasets/bb/unused.csv")
+    place.put("datasets/cc/new.csv", days=1)
+    place.put("datasets/dd/parts/0.parquet")
+    place.put("runs/nobody/raw.parquet")
+    place.put("history/ad-click/00000001.json")
+
+    found = place.gc()
+
+    assert found["unused"] == ["runs/nobody/raw.parquet", "datasets/bb/unused.csv"]
+    kept = set(place.store.objects)
+    assert {"datasets/aa/used.csv", "datasets/cc/new.csv", "datasets/dd/parts/0.parquet"} <= kept
+    assert "history/ad-click/00000001.json" in kept
+    assert "datasets/bb/unused.csv" not in kept
+
+
+def test_a_run_that_was_deleted_in_mlflow_keeps_its_data_set(place: Place) -> None:
+    run_id = place.run("deleted", **{"data.uri": "s3://trackyard/datasets/aa/used.csv"})
+    place.tracker.delete_run(run_id)
+    place.put("datasets/aa/used.csv")
+
+    assert place.gc()["unused"] == []
+
+
+def test_people_are_told_what_goes(place: Place) -> None:
+    place.run("old", "RUNNING")
+    place.put("datasets/bb/unused.csv")
+
+    dry = place.call("gc", "--dry-run").stdout
+    done = place.call("gc").stdout
+
+    assert "datasets/bb/unused.csv (10 bytes)" in dry
+    assert "1 open runs, 2 intermediate and 1 unused objects (30 bytes) would go" in dry
+    assert "closed MLflow run" in done
+    assert "removed" in done

@@ -1,0 +1,355 @@
+"""What follows the gate: champion, waiting, refused, timed out; on a real MLflow store and a bucket in memory."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml import decide, generate, lineage, model_log, preprocess, promotion, registry, reproduce, tracking
+from ml.config import PipelineConfig, resolve
+from ml.errors import ApprovalTimedOut, GateFailed, Unavailable, UnreadableData
+from ml.history import History
+from tests.unit.ml.memory_store import MemoryStore
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+TARGET = "Clicked on Ad"
+NAMES = iter(f"decided-{number}" for number in range(100))
+
+
+class Place:
+    """A model's bucket and tracker, and runs that got as far as a registered version."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self.client, self.name, self.store = client, next(NAMES), MemoryStore()
+        self.count = 0
+
+    def run(self, frame: pd.DataFrame, taught: pd.DataFrame | None = None, **sections: Any) -> Any:
+        """A run's context, as the decision finds it."""
+        self.count += 1
+        config = resolve(PipelineConfig(), {"model": {"name": self.name}, **sections})
+        key = tracking.run_key(self.name, str(self.count))
+        run_id = tracking.open_run(self.client, "model", f"run {self.count}", {"run_key": key})
+        roles = preprocess.decide_roles(frame, config)
+        train, test = preprocess.split_rows(frame, config)
+        learned = preprocess.features_of((frame if taught is None else taught).iloc[train], roles)
+        labels = preprocess.target_of((frame if taught is None else taught).iloc[train], roles)
+        pipeline = preprocess.build_pipeline(config, roles).fit(learned, labels)
+        digest = reproduce.digest(frame, TARGET)
+        tags = {"env.lock_sha256": "10cc", "data.rows": str(len(frame)), "data.digest": digest, "data.uri": "generated"}
+        tracking.write(self.client, run_id, tags=tags)
+        logged = model_log.log_once(self.client, self.client.get_run(run_id), pipeline, learned)
+        made = {"run_key": key, "model.sha256": logged.sha256, "data.digest": digest}
+        version = registry.register(self.client, self.name, logged.model_id, run_id, made)
+        path = f"runs/{key}/"
+        self.store.write_json(config.as_dict(), f"{path}config.json")
+        self.store.write_parquet(frame, f"{path}raw.parquet")
+        self.store.write_parquet(frame.iloc[train][roles.features], f"{path}X_train.parquet")
+        self.store.write_json({"train": train.tolist(), "test": test.tolist()}, f"{path}rows.json")
+        features, target = (
+            preprocess.features_of(frame.iloc[test], roles),
+            preprocess.target_of(frame.iloc[test], roles),
+        )
+        context = _Context(
+            tracker=self.client, store=self.store, config=config, roles=roles, key=key, mlflow_run_id=run_id,
+            dag_id="Airflow_Lab2", run_id=f"run {self.count}", version=version, path=lambda name: f"{path}{name}",
+            table=lambda name: self.store.read_parquet(f"{path}{name}.parquet"), target=lambda part: labels,
+            test_part=lambda: (features, target), run_link=lambda: "http://m/run",
+            version_link=lambda name, number: f"http://m/{name}/{number}",
+        )  # fmt: skip
+        _Context.run = property(lambda me: self.client.get_run(me.mlflow_run_id))  # type: ignore[attr-defined]
+        return context
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        return registry.aliases(self.client, self.name)
+
+    def tags(self, context: Any) -> dict[str, str]:
+        return dict(self.client.get_model_version(self.name, context.version).tags)
+
+    def history(self) -> list[tuple[str | None, str | None, str, str]]:
+        entries = History(self.store, self.client, self.name).entries()  # type: ignore[arg-type]
+        return [(entry.before, entry.after, entry.way, entry.who) for entry in entries]
+
+
+class _Context(SimpleNamespace):
+    """What stands for `ml.context.Context`."""
+
+
+@pytest.fixture
+def place(client: MlflowClient) -> Place:
+    return Place(client)
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    return generate.generate(1000, 42)
+
+
+def promoted(context: Any) -> dict[str, Any]:
+    found: dict[str, Any] = decide.promote.__wrapped__(context, context.version)  # type: ignore[attr-defined]
+    return found
+
+
+def noisy(frame: pd.DataFrame, share: float) -> pd.DataFrame:
+    flipped = np.random.default_rng(3).random(len(frame)) < share
+    return frame.assign(**{TARGET: np.where(flipped, 1 - frame[TARGET], frame[TARGET])})
+
+
+def test_the_first_version_becomes_champion_and_the_same_again_too(place: Place, data: pd.DataFrame) -> None:
+    first, second = place.run(data), place.run(data)
+
+    one, two = promoted(first), promoted(second)
+
+    assert one["reason"] == "there was no champion before it"
+    assert two["champion"] is True
+    assert "is not worse than the" in two["reason"]
+    assert "of champion version 1 on the same 300 rows" in two["reason"]
+    assert place.aliases == {"champion": "2", "challenger": "2", "previous_champion": "1"}
+    assert place.tags(second)["validation"] == "passed"
+    assert json.loads(place.tags(second)["gate.verdict"]) == {"passed": True, "reasons": []}
+    assert second.run.data.tags["outcome"] == "success"
+    assert [(before, after, way) for before, after, way, _ in place.history()] == [
+        (None, "1", "DAG run"),
+        ("1", "2", "DAG run"),
+    ]
+
+
+def test_the_whole_verdict_goes_to_the_run_as_json_and_page(place: Place, data: pd.DataFrame) -> None:
+    from mlflow.artifacts import load_text
+
+    context = place.run(data)
+    promoted(context)
+
+    uri = context.run.info.artifact_uri
+    verdict = json.loads(load_text(f"{uri}/gate/verdict.json"))
+
+    assert verdict["passed"] is True
+    assert verdict["version"] == "1"
+    assert {check["name"] for check in verdict["checks"]} >= {"data contract", "better than a dummy"}
+    assert load_text(f"{uri}/gate/verdict.html").startswith("<!doctype html>")
+
+
+def test_a_failed_gate_tags_the_version_and_moves_no_alias(place: Place, data: pd.DataFrame) -> None:
+    promoted(place.run(data))
+    bad = place.run(data, taught=noisy(data, 0.4))
+
+    with pytest.raises(GateFailed, match="worse by more than the margin"):
+        promoted(bad)
+
+    assert place.aliases == {"champion": "1", "challenger": "1"}
+    assert place.tags(bad)["validation"] == "failed"
+    assert json.loads(place.tags(bad)["gate.verdict"])["passed"] is False
+    assert bad.run.data.tags["promotion.reason"].startswith("failed the gate: ")
+    assert "outcome" not in bad.run.data.tags
+    assert len(place.history()) == 1
+
+
+def test_not_better_is_not_failed(place: Place, data: pd.DataFrame) -> None:
+    promoted(place.run(data))
+    worse = place.run(data, promotion={"metric": "test_roc_auc"}, model={"name": place.name, "parameters": {"C": 0.5}})
+    better = place.run(
+        data,
+        promotion={"metric": "test_roc_auc", "tolerance": 0.5},
+        model={"name": place.name, "parameters": {"C": 0.5}},
+    )
+
+    one = promoted(worse)
+
+    assert one["champion"] is False
+    assert "is worse than the" in one["reason"]
+    assert place.tags(worse)["validation"] == "passed"
+    assert place.aliases["challenger"] == "2"
+    assert promoted(better)["champion"] is True
+
+
+def test_a_task_that_runs_again_finds_its_verdict(place: Place, data: pd.DataFrame) -> None:
+    first, second = place.run(data), place.run(data)
+    promoted(first)
+    promoted(second)
+    before = dict(place.store.objects)
+
+    again, old = promoted(second), promoted(first)
+
+    assert again["champion"] is True
+    assert old["champion"] is False
+    assert "older run does not replace it" in old["reason"]
+    assert place.tags(first)["validation"] == "passed"
+    assert place.store.objects == before
+    assert place.aliases["champion"] == "2"
+
+
+def test_a_run_that_began_earlier_does_not_replace_a_later_ones_version(place: Place, data: pd.DataFrame) -> None:
+    first, slow = place.run(data), place.run(data)
+    promoted(first)
+    place.client.update_run(slow.mlflow_run_id, name="slow")
+    slower = registry.aliases(place.client, place.name)["champion"]
+    began = {context.version: context.run.info.start_time for context in (first, slow)}
+    assert began[slow.version] >= began[first.version]
+
+    # The champion's run is made the later one, as when it overtook a slow one.
+    later = place.client.create_run(first.run.info.experiment_id, start_time=began[slow.version] + 1000)
+    model = place.client.get_model_version(place.name, slower)
+    overtook = place.client.create_model_version(
+        place.name, model.source, later.info.run_id, tags={"validation": "passed"}
+    )
+    assert registry._is_older(place.client, place.name, slow.version, str(overtook.version))
+
+
+def test_manual_leaves_the_champion_to_people(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data, promotion="manual")
+
+    found = promoted(context)
+
+    assert found["champion"] is False
+    assert "'trackyard promote 1'" in found["reason"]
+    assert place.aliases == {"challenger": "1"}
+    assert context.run.data.tags["outcome"] == "success"
+
+
+def asked(place: Place, data: pd.DataFrame) -> Any:
+    context = place.run(data, promotion={"mode": "approve", "approval_hours": 1.5})
+    assert promoted(context)["champion"] is False
+    return context
+
+
+def unwrapped(step: Any, *arguments: Any) -> Any:
+    return step.__wrapped__(*arguments)
+
+
+def test_an_approval_is_asked_for_with_the_verdict(place: Place, data: pd.DataFrame) -> None:
+    context = asked(place, data)
+
+    form = unwrapped(decide.approval, context)
+
+    assert "outcome" not in context.run.data.tags
+    assert form["subject"] == f"May {place.name} version 1 go live?"
+    assert "| better than a dummy | passed |" in form["body"]
+    assert form["hours"] == 1.5
+
+
+def test_nobody_is_asked_where_nothing_is_to_be_decided(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data)
+    promoted(context)
+
+    assert unwrapped(decide.approval, context) == {}
+    assert context.run.data.tags["outcome"] == "success"
+
+
+def test_an_approved_version_goes_live_with_the_persons_name(place: Place, data: pd.DataFrame) -> None:
+    context = asked(place, data)
+
+    found = unwrapped(decide.answer, context, True, "Ada", "looks\nfine")
+
+    assert found == {"version": "1", "champion": True, "reason": "approved by Ada: looks fine"}
+    assert place.aliases["champion"] == "1"
+    assert place.history() == [(None, "1", "approval", "Ada")]
+    assert context.run.data.tags["outcome"] == "success"
+    assert unwrapped(decide.approval, context) == {}
+
+
+def test_a_refused_version_stays_and_the_run_is_well(place: Place, data: pd.DataFrame) -> None:
+    context = asked(place, data)
+
+    found = unwrapped(decide.answer, context, False, "Ada", "")
+
+    assert found == {"version": "1", "champion": False, "reason": "refused by Ada"}
+    assert place.aliases == {"challenger": "1"}
+    assert place.tags(context)["promotion.approval"] == "refused by Ada"
+    assert context.run.data.tags["promotion.approval"] == "refused"
+    assert context.run.data.tags["outcome"] == "success"
+
+
+def test_an_answer_that_nobody_gave_is_another_end(place: Place, data: pd.DataFrame) -> None:
+    context = asked(place, data)
+
+    with pytest.raises(ApprovalTimedOut, match=r"nobody answered within 1.5 h"):
+        unwrapped(decide.unanswered, context)
+
+    assert place.aliases == {"challenger": "1"}
+    assert place.tags(context)["promotion.approval"] == "timed out"
+    assert "outcome" not in context.run.data.tags
+
+
+def test_an_approval_that_comes_too_late_does_not_go_back(place: Place, data: pd.DataFrame) -> None:
+    old = asked(place, data)
+    promoted(place.run(data))
+
+    found = unwrapped(decide.answer, old, True, "Ada", "")
+
+    assert found["champion"] is False
+    assert place.aliases["champion"] == "2"
+
+
+def test_a_champion_that_lacks_a_column_or_was_changed_stays(place: Place, data: pd.DataFrame) -> None:
+    promoted(place.run(data))
+    other = place.run(data, data={"drop": ["Age", "Ad Topic Line", "City", "Country", "Timestamp"]},
+                      promotion={"gate": {"margin": 1.0}})  # fmt: skip
+    found = promoted(other)
+    assert found["champion"] is False
+    assert "does not take this data" in found["reason"]
+
+    place.client.set_model_version_tag(place.name, "1", "model.sha256", "0" * 64)
+    found = promoted(place.run(data))
+    assert found["champion"] is False
+    assert "cannot be compared with" in found["reason"]
+
+
+def test_a_tracker_that_is_away_is_no_verdict(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data)
+
+    class Away:
+        def get_model_version(self, *_: Any) -> Any:
+            raise Unavailable("MLflow does not answer")
+
+    context.tracker = Away()
+    with pytest.raises(Unavailable):
+        promotion.live(context, data, "1")
+
+
+def test_a_version_is_trained_again_bit_by_bit(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data)
+    registered = promotion.pull(context, "1").pipeline
+
+    found = reproduce.again(place.store, context.key, registered, place.tags(context)["data.digest"])  # type: ignore[arg-type]
+    assert (found.identical, found.compared, found.count) == (True, "coefficients", 11)
+    assert found.source == "the run's snapshot"
+
+    # What was cleared away is made again by the generator, from the recorded seed.
+    place.store.delete(context.path("raw.parquet"))
+    again = reproduce.again(place.store, context.key, registered, place.tags(context)["data.digest"])  # type: ignore[arg-type]
+    assert again.identical
+    assert again.source.startswith("generated-1000-rows")
+
+
+def test_other_data_or_another_model_is_not_the_same(place: Place, data: pd.DataFrame) -> None:
+    context, other = place.run(data), place.run(data, model={"name": place.name, "parameters": {"C": 0.9}})
+    registered = promotion.pull(context, other.version).pipeline
+
+    found = reproduce.again(place.store, context.key, registered, "")  # type: ignore[arg-type]
+    assert not found.identical
+    assert found.largest > 0
+    with pytest.raises(UnreadableData, match="digest"):
+        reproduce.again(place.store, context.key, registered, "another")  # type: ignore[arg-type]
+
+
+def test_lineage_leads_from_a_version_to_its_origin_and_back(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data)
+    promoted(context)
+    entries = History(place.store, place.client, place.name).entries()  # type: ignore[arg-type]
+
+    found = lineage.of_version(place.client, place.name, "1", entries)
+    back = lineage.versions_from(place.client, data=found["data"]["digest"])
+
+    assert found["data"]["uri"] == "generated"
+    assert found["lock_digest"] == "10cc"
+    assert found["run_id"] == context.mlflow_run_id
+    assert found["verdict"] == {"passed": True, "reasons": []}
+    assert [entry["way"] for entry in found["history"]] == ["DAG run"]
+    assert (place.name, "1") in {(row["name"], row["version"]) for row in back}

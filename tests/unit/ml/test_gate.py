@@ -1,0 +1,339 @@
+"""What is wrong with a version is caught on rows that training never saw, and what is right passes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml import contract, gate, gate_report, generate, preprocess
+from ml.config import PipelineConfig, resolve
+from ml.errors import ContractViolation, Misconfigured
+from ml.evaluate import probabilities
+from ml.gate import Champion, Evidence, Verdict
+
+TARGET = "Clicked on Ad"
+USAGE, TIME = "Daily Internet Usage", "Daily Time Spent on Site"
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    return generate.generate(1000, 42)
+
+
+def configured(**promotion: Any) -> PipelineConfig:
+    return resolve(PipelineConfig(), {"promotion": promotion})
+
+
+def seen(
+    frame: pd.DataFrame,
+    config: PipelineConfig | None = None,
+    taught: pd.DataFrame | None = None,
+) -> Evidence:
+    """What a run on a table finds; `taught` has other values for the rows that it learns from."""
+    config = config or PipelineConfig()
+    roles = preprocess.decide_roles(frame, config)
+    train, test = preprocess.split_rows(frame, config)
+    learned = frame if taught is None else taught
+    known = preprocess.features_of(learned.iloc[train], roles)
+    target = preprocess.target_of(learned.iloc[train], roles)
+    pipeline = preprocess.build_pipeline(config, roles).fit(known, target)
+    features = preprocess.features_of(frame.iloc[test], roles)
+    broken = ""
+    try:
+        contract.check(frame, config, "test")
+    except ContractViolation as error:
+        broken = str(error)
+    return Evidence(
+        features=features,
+        target=preprocess.target_of(frame.iloc[test], roles).to_numpy(dtype=float),
+        probability=probabilities(pipeline, features),
+        pipeline=pipeline,
+        known=known.assign(**{"\0target": target.to_numpy()}),
+        rows=frame.iloc[test].reset_index(drop=True),
+        total=len(frame),
+        contract=broken,
+    )
+
+
+def beside(evidence: Evidence, champion: Evidence, rows: int | None = 1000) -> Evidence:
+    """The same, with a champion that was trained on something else."""
+    probability = probabilities(champion.pipeline, evidence.features)
+    return replace(evidence, champion=Champion("7", probability, rows=rows))
+
+
+def failed(verdict: Verdict) -> list[str]:
+    return [check.name for check in verdict.checks if check.status == "failed"]
+
+
+def noisy(frame: pd.DataFrame, share: float) -> pd.DataFrame:
+    flipped = np.random.default_rng(3).random(len(frame)) < share
+    return frame.assign(**{TARGET: np.where(flipped, 1 - frame[TARGET], frame[TARGET])})
+
+
+def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    return frame.assign(**{c: rng.permutation(frame[c].to_numpy()) for c in frame.columns if c != TARGET})
+
+
+def test_the_default_data_passes_with_the_default_gate(data: pd.DataFrame) -> None:
+    verdict = gate.judge(seen(data), PipelineConfig())
+
+    assert verdict.passed
+    assert [check.status for check in verdict.checks] == ["passed"] * 3
+    assert (verdict.rows, verdict.gain, verdict.compared) == (300, None, None)
+
+
+def test_the_same_again_is_not_worse_than_the_champion(data: pd.DataFrame) -> None:
+    here = seen(data)
+
+    verdict = gate.judge(beside(here, here), PipelineConfig())
+
+    assert verdict.passed
+    assert (verdict.gain, verdict.compared) == (0.0, "7")
+
+
+def test_label_noise_is_caught_by_a_threshold(data: pd.DataFrame) -> None:
+    config = configured(gate={"thresholds": {"test_accuracy": 0.9}})
+
+    assert gate.judge(seen(data), config).passed
+    assert failed(gate.judge(seen(noisy(data, 0.25)), config)) == ["threshold of test_accuracy"]
+
+
+def test_labels_that_are_all_noise_are_caught_by_default(data: pd.DataFrame) -> None:
+    verdict = gate.judge(seen(noisy(data, 0.5)), PipelineConfig())
+
+    assert failed(verdict) == ["better than a dummy"]
+    assert "no better than the 0.5 of a dummy classifier" in verdict.reasons[0]
+
+
+def test_label_noise_in_training_is_caught_by_the_champion(data: pd.DataFrame) -> None:
+    candidate = seen(data, taught=noisy(data, 0.3))
+
+    assert failed(gate.judge(beside(candidate, seen(data)), PipelineConfig())) == ["not worse than the champion"]
+
+
+@pytest.mark.parametrize("kind", ["number", "almost", "category", "missing"])
+def test_a_leaked_target_is_caught(data: pd.DataFrame, kind: str) -> None:
+    rng = np.random.default_rng(1)
+    target = data[TARGET]
+    leak = {
+        "number": target * 10.0 + rng.random(len(data)),
+        "almost": np.where(rng.random(len(data)) < 0.001, 1 - target, target).astype(float),
+        "category": np.where(target == 1, "billed", "free"),
+        "missing": np.where(target == 1, 5.0, np.nan),
+    }[kind]
+    rule = {"type": "category" if kind == "category" else "number", "nullable": True}
+    config = resolve(PipelineConfig(), {"schema": {"Invoice": rule, **PipelineConfig().as_dict()["schema"]}})
+
+    verdict = gate.judge(seen(data.assign(Invoice=leak), config), config)
+
+    assert failed(verdict) == ["no leaked target"]
+    assert "'Invoice' alone tells the target" in verdict.reasons[0]
+
+
+def test_a_leak_can_be_allowed(data: pd.DataFrame) -> None:
+    config = resolve(
+        PipelineConfig(),
+        {
+            "schema": {**PipelineConfig().as_dict()["schema"], "Invoice": {"type": "number"}},
+            "promotion": {"gate": {"leak": None}},
+        },
+    )
+
+    assert gate.judge(seen(data.assign(Invoice=data[TARGET] * 1.0), config), config).passed
+
+
+def test_columns_that_were_each_shuffled_are_caught(data: pd.DataFrame) -> None:
+    assert failed(gate.judge(seen(shuffled(data)), PipelineConfig())) == ["better than a dummy"]
+
+
+def test_columns_that_changed_places_are_caught_by_contract_and_direction(data: pd.DataFrame) -> None:
+    swapped = data.rename(columns={"Age": "Area Income", "Area Income": "Age"})
+    assert "data contract" in failed(gate.judge(seen(swapped), PipelineConfig()))
+
+    # Both are minutes a day, so the contract holds; what is declared of the age does not.
+    config = configured(gate={"behaviour": [{"check": "direction", "column": "Age", "effect": "up"}]})
+    assert gate.judge(seen(data), config).passed
+    moved = data.assign(Age=(data[USAGE] / 3).astype(int), **{USAGE: data["Age"] * 3.0})
+    assert failed(gate.judge(seen(moved), config)) == ["direction of Age"]
+
+
+def test_a_shrunken_data_set_is_caught(data: pd.DataFrame) -> None:
+    small = seen(data.head(300))
+
+    verdict = gate.judge(beside(small, seen(data)), PipelineConfig())
+
+    assert failed(verdict) == ["size of the data"]
+    assert "300 rows, 30% of the 1,000 of champion version 7" in verdict.reasons[0]
+    assert gate.judge(beside(small, seen(data)), configured(gate={"shrink": None})).passed
+    assert gate.judge(beside(small, seen(data), rows=None), PipelineConfig()).passed
+
+
+def test_a_sample_that_is_too_small_to_tell_says_so(data: pd.DataFrame) -> None:
+    small = data.sample(70, random_state=2)
+    candidate = seen(small, resolve(PipelineConfig(), {"model": {"parameters": {"C": 0.2}}}))
+    here = beside(candidate, seen(data), rows=None)
+
+    verdict = gate.judge(here, PipelineConfig())
+    strict = gate.judge(here, configured(gate={"unsure": "fail"}))
+
+    assert verdict.passed
+    assert any("the sample is too small to tell" in doubt for doubt in verdict.doubts)
+    assert not strict.passed
+    assert any("the sample is too small to tell" in reason for reason in strict.reasons)
+
+
+def test_a_champion_that_cannot_be_compared_leaves_doubt(data: pd.DataFrame) -> None:
+    here = replace(seen(data), champion=Champion("3", None, "does not take this data"))
+
+    verdict = gate.judge(here, PipelineConfig())
+
+    assert verdict.passed
+    assert verdict.gain is None
+    assert verdict.doubts == ["champion version 3 does not take this data"]
+
+
+def test_a_slice_below_its_floor_is_caught(data: pd.DataFrame) -> None:
+    rules = [
+        {"column": "Male", "floor": 0.8},
+        {"column": "Age", "bins": 3, "metric": "test_log_loss", "floor": 0.6},
+        {"column": "Country", "floor": 0.5, "min_rows": 200},
+    ]
+    good = gate.judge(seen(data), configured(gate={"slices": rules}))
+    names = [check.name for check in good.checks if check.name.startswith("slice")]
+
+    assert good.passed
+    assert names[:2] == ["slice Male = 0", "slice Male = 1"]
+    assert sum(name.startswith("slice Age in (") for name in names) == 3
+    assert all(check.status == "unsure" for check in good.checks if "Country" in check.name)
+
+    # The model knows nothing of men once it was taught wrong about them.
+    wrong = data.assign(**{TARGET: np.where(data["Male"] == 1, 1 - data[TARGET], data[TARGET])})
+    bad = gate.judge(seen(wrong), configured(gate={"slices": rules[:1], "dummy": False}))
+    assert {"slice Male = 0", "slice Male = 1"} & set(failed(bad))
+
+
+def test_a_slice_of_missing_values_and_an_unknown_column(data: pd.DataFrame) -> None:
+    holes = data.assign(City=data["City"].where(data.index % 2 == 0))
+    rules = [{"column": "City", "floor": 0.5}, {"column": "Town", "floor": 0.5}]
+
+    verdict = gate.judge(seen(holes), configured(gate={"slices": rules}))
+
+    assert any(check.name == "slice City missing" and check.status == "passed" for check in verdict.checks)
+    assert failed(verdict) == ["slice Town"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "passed"),
+    [
+        ({"check": "invariance", "column": "Male", "tolerance": 0.05}, "invariance of Male", True),
+        ({"check": "invariance", "column": TIME}, f"invariance of {TIME}", False),
+        ({"check": "direction", "column": "Age", "effect": "up", "step": 5}, "direction of Age", True),
+        ({"check": "direction", "column": TIME, "effect": "down"}, f"direction of {TIME}", True),
+        ({"check": "direction", "column": TIME, "effect": "up"}, f"direction of {TIME}", False),
+        ({"check": "direction", "column": "City", "effect": "up"}, "direction of City", False),
+    ],
+)
+def test_behaviour_is_as_declared(data: pd.DataFrame, rule: dict[str, Any], name: str, passed: bool) -> None:
+    verdict = gate.judge(seen(data), configured(gate={"behaviour": [rule]}))
+
+    assert failed(verdict) == ([] if passed else [name])
+
+
+@pytest.mark.parametrize(("values", "passed"), [("abc", True), ("ny", False)])
+def test_a_category_may_be_declared_to_make_no_difference(data: pd.DataFrame, values: str, passed: bool) -> None:
+    rng = np.random.default_rng(4)
+    at_random = rng.choice(list("abc"), len(data))
+    telling = np.where(rng.random(len(data)) < 0.9, np.where(data[TARGET] == 1, "y", "n"), "n")
+    config = resolve(
+        PipelineConfig(),
+        {
+            "schema": {"Sort": {"type": "category"}, **PipelineConfig().as_dict()["schema"]},
+            "promotion": {"gate": {"behaviour": [{"check": "invariance", "column": "Sort", "tolerance": 0.02}]}},
+        },
+    )
+
+    verdict = gate.judge(seen(data.assign(Sort=at_random if values == "abc" else telling), config), config)
+
+    assert failed(verdict) == ([] if passed else ["invariance of Sort"])
+
+
+def test_a_category_has_no_direction_and_a_model_that_ignores_the_column_none_either(data: pd.DataFrame) -> None:
+    config = resolve(
+        PipelineConfig(),
+        {
+            "schema": {
+                "Sort": {"type": "category"},
+                "Flat": {"type": "number"},
+                **PipelineConfig().as_dict()["schema"],
+            },
+            "promotion": {
+                "gate": {"behaviour": [{"check": "direction", "column": c, "effect": "up"} for c in ("Sort", "Flat")]}
+            },
+        },
+    )
+
+    verdict = gate.judge(seen(data.assign(Sort="a", Flat=1.0), config), config)
+
+    assert failed(verdict) == ["direction of Sort", "direction of Flat"]
+    assert "it does not move at all" in verdict.reasons[1]
+
+
+def test_a_tiny_test_part_is_not_refused_for_being_small(data: pd.DataFrame) -> None:
+    verdict = gate.judge(seen(data.head(40)), PipelineConfig())
+
+    assert verdict.passed
+    assert any("too few to tell a leak from luck" in doubt for doubt in verdict.doubts)
+
+
+def test_a_verdict_is_kept_as_json_and_as_a_page_by_itself(data: pd.DataFrame) -> None:
+    config = configured(gate={"thresholds": {"test_accuracy": 0.999, "test_log_loss": 0.001}})
+    verdict = gate.judge(beside(seen(data), seen(data)), config)
+
+    page = gate_report.html(verdict, {"model": "<b>ad</b>", "version": "3"})
+    form = gate_report.markdown(verdict, {"model": "a|b<i>"})
+
+    assert Verdict.from_dict(json.loads(json.dumps(verdict.as_dict(), allow_nan=False))) == verdict
+    assert json.loads(verdict.short()) == {"passed": False, "reasons": verdict.reasons}
+    assert "misses the threshold of at least 0.999" in page
+    assert "misses the threshold of at most 0.001" in page
+    assert "<b>ad</b>" not in page
+    assert "http" not in page
+    assert "<script" not in page
+    assert "a\\|b&lt;i&gt;" in form
+
+
+def test_the_short_verdict_fits_into_a_tag(data: pd.DataFrame) -> None:
+    checks = tuple(gate.Check(str(n), "failed", "x" * 900) for n in range(50))
+
+    short = Verdict(False, checks, 300, "test_f1").short()
+
+    assert len(short) < 5000
+    assert json.loads(short)["passed"] is False
+
+
+@pytest.mark.parametrize("mode", ["auto", "approve", "manual"])
+def test_the_mode_alone_is_enough(mode: str) -> None:
+    base = configured(tolerance=0.25)
+
+    assert resolve(base, {"promotion": mode}).promotion == base.promotion.model_copy(update={"mode": mode})
+    assert PipelineConfig.model_validate({"promotion": mode}).promotion.mode == mode
+
+
+@pytest.mark.parametrize(
+    ("promotion", "words"),
+    [
+        ("perhaps", "promotion.mode"),
+        ({"gate": {"thresholds": {"accuracy": 1}}}, "promotion.gate.thresholds"),
+        ({"gate": {"behaviour": [{"check": "direction", "column": "Age"}]}}, "effect"),
+        ({"gate": {"slice": []}}, "did you mean slices"),
+    ],
+)
+def test_a_wrong_key_is_named(promotion: Any, words: str) -> None:
+    with pytest.raises(Misconfigured, match=words):
+        resolve(PipelineConfig(), {"promotion": promotion})
