@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ml.errors import BadInput, UnreadableData
+from ml.missing import MISSING_WORDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,13 +26,6 @@ CHUNK_ROWS = 20_000
 ADDED = ("probability", "prediction", "model_version")
 _PARQUET = b"PAR1"
 _GZIP = b"\x1f\x8b"
-MISSING = frozenset(
-    {
-        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
-        "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
-    }
-)  # fmt: skip
-"""The cells that training's reader (pandas) takes as missing too."""
 _TRUTHS = {"true": "1", "false": "0"}
 
 
@@ -128,7 +122,7 @@ def features_of(chunk: pd.DataFrame, model: LoadedModel, source: Path, first_row
     columns: dict[str, Any] = {}
     for name, kind in model.inputs.items():
         cells = chunk[name].astype(object)
-        is_missing = cells.isna() | cells.map(lambda cell: isinstance(cell, str) and cell.strip() in MISSING)
+        is_missing = cells.isna() | cells.map(lambda cell: isinstance(cell, str) and cell.strip() in MISSING_WORDS)
         cells = cells.mask(is_missing, np.nan)
         if kind == "string":
             columns[name] = as_text(cells)

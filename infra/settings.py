@@ -39,6 +39,9 @@ PART_SETTINGS = frozenset(
         "TRACKYARD_AIRFLOW_PASSWORD",
         "TRACKYARD_MLFLOW_URL",
         "TRACKYARD_SERVING_URL",
+        "TRACKYARD_AIRFLOW_API_URL",
+        "TRACKYARD_FLOWER_URL",
+        "TRACKYARD_WEBHOOK_SECRET",
         "TRACKYARD_SERVING_STATE",
         "TRACKYARD_SERVING_START",
         "TRACKYARD_MODEL_NAME",
@@ -48,6 +51,9 @@ PART_SETTINGS = frozenset(
         "TRACKYARD_TEST_DATA",
     }
 )
+
+SERVING_SETTINGS = ("TRACKYARD_SERVING_TOKENS", "TRACKYARD_SERVING_HOSTS", "TRACKYARD_SERVING_RATE")
+"""What a user may set of the service; it is handed on as it is."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class Settings:
         min_memory_mb: The free memory, in MiB, below which the stack does not start (`TRACKYARD_MIN_MEMORY_MB`).
         min_disk_mb: The free disk, in MiB, below which the stack does not start (`TRACKYARD_MIN_DISK_MB`).
         start_timeout_s: How long a part may take to become ready (`TRACKYARD_START_TIMEOUT_S`).
+        serving: What was set of `SERVING_SETTINGS`, for the service to check.
     """
 
     root: Path
@@ -75,6 +82,7 @@ class Settings:
     min_memory_mb: int = 2048
     min_disk_mb: int = 512
     start_timeout_s: int = 90
+    serving: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -96,6 +104,7 @@ class Settings:
             min_memory_mb=_whole(environ, "TRACKYARD_MIN_MEMORY_MB", cls.min_memory_mb),
             min_disk_mb=_whole(environ, "TRACKYARD_MIN_DISK_MB", cls.min_disk_mb),
             start_timeout_s=_whole(environ, "TRACKYARD_START_TIMEOUT_S", cls.start_timeout_s, minimum=1),
+            serving={name: environ[name] for name in SERVING_SETTINGS if environ.get(name)},
         )
 
     @property
@@ -127,6 +136,7 @@ KNOWN = PART_SETTINGS | {
     "TRACKYARD_MIN_MEMORY_MB",
     "TRACKYARD_MIN_DISK_MB",
     "TRACKYARD_START_TIMEOUT_S",
+    *SERVING_SETTINGS,
     *(f"TRACKYARD_{name.upper()}_PORT" for name in DEFAULT_PORTS),
 }
 """Every `TRACKYARD_*` variable that means something."""

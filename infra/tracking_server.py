@@ -11,6 +11,7 @@ from infra.settings import HOST
 
 ADMIN = "admin"
 STATUS = "status"
+WEBHOOK = "trackyard-serving"
 
 
 def arguments(port: int) -> list[str]:
@@ -55,6 +56,11 @@ def env(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> dic
         "AWS_ACCESS_KEY_ID": credentials.s3_access_key,
         "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key,
         "AWS_DEFAULT_REGION": object_store.REGION,
+        # The one webhook that there is goes to the service on this machine.
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": credentials.mlflow_webhook_key,
+        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "5",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
     }
@@ -73,3 +79,28 @@ def create_accounts(port: int, credentials: Credentials) -> None:
             client.post("/api/2.0/mlflow/users/create", json=body).raise_for_status()
         else:
             found.raise_for_status()
+
+
+def create_webhook(port: int, target: str, credentials: Credentials) -> None:
+    """Lets MLflow tell the service when an alias moves; calling it again sets address and secret anew.
+
+    The service asks by itself as well, so that a webhook that gets lost costs a second and nothing else.
+    """
+    import httpx
+
+    webhook = {
+        "name": WEBHOOK,
+        "url": f"{target}/webhooks/mlflow",
+        "events": [{"entity": "MODEL_VERSION_ALIAS", "action": action} for action in ("CREATED", "DELETED")],
+        "secret": credentials.webhook_secret,
+        "status": "ACTIVE",
+    }
+    account = (ADMIN, credentials.mlflow_admin_password)
+    with httpx.Client(base_url=f"http://{HOST}:{port}/api/2.0/mlflow", auth=account, timeout=20) as client:
+        found = client.get("/webhooks")
+        found.raise_for_status()
+        known = [one["webhook_id"] for one in found.json().get("webhooks", []) if one["name"] == WEBHOOK]
+        answer = (
+            client.patch(f"/webhooks/{known[0]}", json=webhook) if known else client.post("/webhooks", json=webhook)
+        )
+        answer.raise_for_status()

@@ -193,6 +193,7 @@ def train(context: Context) -> str:
         "data.digest": run_tags.get("data.digest", ""),
         "git.commit": run_tags.get("git.commit", ""),
         "model.sha256": logged.sha256,
+        "model.example": logged.example,
     }
     return registry.register(context.tracker, name, logged.model_id, context.mlflow_run_id, tags)
 

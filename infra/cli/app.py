@@ -8,6 +8,7 @@ import typer
 
 from infra.cli import checks, models, results, running, scoring, stack
 from infra.cli.outcome import TrackyardGroup
+from infra.cli.tokens import tokens
 
 app = typer.Typer(
     name="trackyard",
@@ -58,3 +59,4 @@ app.command("init")(checks.init)
 app.command("logs")(stack.logs)
 app.command("mail")(checks.mail)
 app.command("doctor")(checks.doctor)
+app.add_typer(tokens, name="token")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
-import pytest
-
 from ml.errors import AirflowDown
-from serving.pipeline import PipelineBoard, keep_refreshing
+from serving.pipeline import PipelineBoard
 
 
 def run(run_id: str, state: str, hour: int) -> dict[str, Any]:
@@ -39,14 +36,14 @@ class Airflow:
         self.asked: list[str] = []
 
     def dag_runs(
-        self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None
+        self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None, offset: int = 0
     ) -> list[dict[str, Any]]:
-        self.asked.append(f"runs {state or 'all'}")
+        self.asked.append(f"runs {state or 'all'}" + (f" from {offset}" if offset else ""))
         if self.error:
             raise self.error
         assert order_by == "-run_after"
         found = [run for run in self.runs if state in (None, run["state"])]
-        return sorted(found, key=lambda run: str(run["run_after"]), reverse=True)[:limit]
+        return sorted(found, key=lambda run: str(run["run_after"]), reverse=True)[offset : offset + limit]
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         self.asked.append(f"tasks {run_id}")
@@ -146,21 +143,3 @@ def test_an_answer_that_lacks_something_is_no_crash() -> None:
     assert board.error
     assert "cannot be read" in board.error
     assert board.state.last_run is None
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_refresher_goes_on_whatever_happens_and_ends_when_told(fails: bool) -> None:
-    calls: list[int] = []
-    enough = threading.Event()
-
-    def refresh() -> None:
-        calls.append(1)
-        if len(calls) == 3:
-            enough.set()
-        if fails:
-            raise RuntimeError("unforeseen")
-
-    stop = keep_refreshing(refresh, 0.001, "test")
-
-    assert enough.wait(5)
-    stop.set()

@@ -17,9 +17,12 @@ from flask.testing import FlaskClient
 
 from ml.load import LoadedModel
 from serving import ServingSettings, create_app
-from serving.champion import ModelHolder
 from serving.model_copy import LiveModel
-from serving.scoring import MAX_PROBLEMS, RequestRefused, parse, score
+from serving.parsing import parse
+from serving.predictor import Predictor
+from serving.scoring import score
+from serving.shelf import ModelShelf
+from serving.table import MAX_PROBLEMS, RequestRefused, Table
 from tests.unit.serving.test_champion import Registry
 from tests.unit.serving.test_scoring import ROW
 
@@ -30,17 +33,17 @@ LINE = ",".join(map(str, ROW.values()))
 
 
 @pytest.fixture
-def holder(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> ModelHolder:
+def shelf(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> ModelShelf:
     registry = Registry(folder, tags)
     registry.aliases_now = {"champion": "7"}
-    found = ModelHolder(registry, "ad-click", settings.state_dir)
+    found = ModelShelf(registry, "ad-click", settings.state_dir)
     found.refresh()
     return found
 
 
 @pytest.fixture
-def client(settings: ServingSettings, holder: ModelHolder) -> FlaskClient:
-    return create_app(settings, holder=holder, start_background=False).test_client()
+def client(settings: ServingSettings, shelf: ModelShelf) -> FlaskClient:
+    return create_app(settings, shelf=shelf, start_background=False).test_client()
 
 
 def body(*rows: Any) -> bytes:
@@ -212,7 +215,7 @@ def test_a_row_for_which_there_is_no_probability_is_named(model: LoadedModel) ->
             return np.array([[0.5, 0.5], [np.nan, np.nan]])
 
     with pytest.raises(RequestRefused) as caught:
-        score(replace(model, pipeline=Strange()), [ROW, ROW])
+        score(Predictor.of(replace(model, pipeline=Strange())), Table(2, [ROW, ROW]))
 
     assert (caught.value.status, caught.value.problems[0]["row"]) == (422, 1)
 
@@ -222,7 +225,7 @@ def test_predictions_are_those_of_sklearn_for_many_rows(model: LoadedModel) -> N
     rows = [{name: float(numbers.uniform(-2, 3) * (value or 1)) for name, value in ROW.items()} for _ in range(800)]
     from ml.load import frame_of
 
-    found = score(model, parse(body(*rows), JSON, 1000))
+    found = score(Predictor.of(model), parse(body(*rows), JSON, 1000))
 
     frame = frame_of(model, rows)
     assert found["probabilities"] == model.pipeline.predict_proba(frame)[:, 1].tolist()
@@ -257,7 +260,7 @@ def test_a_missing_text_in_csv_is_missing_as_in_training(model: LoadedModel, cel
             return np.full((len(frame), 2), 0.5)
 
     texts = replace(model, inputs={"colour": "string", "size": "double"}, pipeline=Looks())
-    score(texts, parse(f"colour,size\n{cell},1\nred,2\n".encode(), CSV, 10))
+    score(Predictor.of(texts), parse(f"colour,size\n{cell},1\nred,2\n".encode(), CSV, 10))
 
     assert seen[0] != seen[0]
     assert seen[1] == "red"
@@ -265,7 +268,10 @@ def test_a_missing_text_in_csv_is_missing_as_in_training(model: LoadedModel, cel
 
 def test_half_a_character_is_no_text(model: LoadedModel) -> None:
     with pytest.raises(RequestRefused) as caught:
-        score(replace(model, inputs={"colour": "string"}), parse(b'{"rows": [{"colour": "\\ud800"}]}', JSON, 10))
+        score(
+            Predictor.of(replace(model, inputs={"colour": "string"})),
+            parse(b'{"rows": [{"colour": "\\ud800"}]}', JSON, 10),
+        )
 
     assert caught.value.problems[0]["field"] == "colour"
 
@@ -281,14 +287,14 @@ class Constant:
 
 
 def test_no_answer_mixes_two_versions_while_they_are_swapped(
-    settings: ServingSettings, holder: ModelHolder, model: LoadedModel
+    settings: ServingSettings, shelf: ModelShelf, model: LoadedModel
 ) -> None:
     lives = [
         LiveModel.now(replace(model, version=str(number), pipeline=Constant(number / 10)), {})
         for number in range(1, 10)
     ]
-    holder.live = lives[0]
-    app = create_app(settings, holder=holder, start_background=False)
+    shelf.main.live = lives[0]
+    app = create_app(settings, shelf=shelf, start_background=False)
     wrong: list[Any] = []
 
     def ask() -> None:
@@ -305,7 +311,7 @@ def test_no_answer_mixes_two_versions_while_they_are_swapped(
         at = 0
         while not until():
             at += 1
-            holder.live = lives[at % len(lives)]
+            shelf.main.live = lives[at % len(lives)]
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
