@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TextIO
+from typing import Any
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException
@@ -21,6 +22,7 @@ from serving.refreshing import Pace, keep_refreshing
 from serving.registry_client import MlflowRegistry
 from serving.scoring import as_json
 from serving.settings import ServingSettings
+from serving.shelf import POLL_S as REGISTRY_POLL_S
 from serving.shelf import ModelShelf
 from serving.telemetry import Telemetry
 from serving.tokens import TokenFile
@@ -34,8 +36,8 @@ def create_app(
     *,
     board: PipelineBoard | None = None,
     shelf: ModelShelf | None = None,
+    webhooks: Webhooks | None = None,
     start_background: bool = True,
-    log_to: TextIO | None = None,
 ) -> Flask:
     """Builds the application.
 
@@ -43,8 +45,8 @@ def create_app(
         settings: Where everything is.
         board: The pipeline's state; one that asks Airflow when None.
         shelf: The live models; one that asks MLflow when None.
+        webhooks: Tells genuine webhooks; by the settings' secret when None.
         start_background: Whether the threads that ask Airflow and MLflow start now. Requests never wait for them.
-        log_to: Where the line of each request goes; stderr when None.
     """
     app = Flask("serving")
     if board is None:
@@ -52,11 +54,13 @@ def create_app(
             settings.airflow_api_url or settings.airflow_url, settings.airflow_username, settings.airflow_password
         )
         board = PipelineBoard(airflow, settings.dag_id, pace=Pace(PIPELINE_POLL_S))
-    shelf = shelf or ModelShelf(MlflowRegistry(settings.mlflow_uri), settings.model_name, settings.state_dir)
+    if shelf is None:
+        registry = MlflowRegistry(settings.mlflow_uri)
+        shelf = ModelShelf(registry, settings.model_name, settings.state_dir, pause=lambda: time.sleep(REGISTRY_POLL_S))
     telemetry = Telemetry(board, shelf)
-    api = Api(settings, board, shelf, telemetry, Webhooks(settings.webhook_secret))
+    api = Api(settings, board, shelf, telemetry, webhooks or Webhooks(settings.webhook_secret))
     guard = Guard(settings, TokenFile(settings.token_file))
-    front = Front(guard, telemetry, scope_of, (api.answer, _FlaskPages(app.wsgi_app).answer), log_to)
+    front = Front(guard, telemetry, scope_of, (api.answer, _FlaskPages(app.wsgi_app).answer))
     app.extensions["trackyard"] = {
         "settings": settings, "board": board, "shelf": shelf, "telemetry": telemetry, "front": front,
     }  # fmt: skip

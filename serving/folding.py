@@ -33,7 +33,7 @@ class Feature:
         offset: What is added.
         fill: The raw value that stands for a missing one; None where a missing one stays missing.
         table: For text: the feature's value for each known text, for a missing one (None) and for an unseen one.
-        centre: A raw value from which contributions are counted; a scaler's mean where there is one.
+        centre: A raw value from which contributions are counted: a scaler's mean, or else what an imputer fills in.
     """
 
     column: str
@@ -79,16 +79,19 @@ def _summed(features: list[Feature], weights: list[float], bias: float, inputs: 
         else:
             numbers.setdefault(feature.column, []).append((feature, weight))
     names, found = tuple(numbers), []
+    fixed = abs(bias) + sum(max(map(abs, known.values())) for known in texts.values())
     for name, used in numbers.items():
         fills = {feature.fill for feature, _ in used}
         if len(fills) > 1:
             raise NotLinear(f"column {name!r} is imputed in two ways")
+        size = sum(abs(w * f.scale) for f, w in used)
+        fixed += sum(abs(w * f.offset) for f, w in used)
         centre = next((feature.centre for feature, _ in used if feature.centre is not None), 0.0)
         fill = fills.pop()
-        found.append((sum(w * f.scale for f, w in used), centre, np.nan if fill is None else fill))
+        found.append((sum(w * f.scale for f, w in used), centre, np.nan if fill is None else fill, size))
         bias += sum(w * (f.scale * centre + f.offset) for f, w in used)
-    matrix = np.array(found, dtype=np.float64).reshape(len(names), 3)
-    return LinearForm(names, matrix[:, 0], matrix[:, 1], matrix[:, 2], texts, bias)
+    matrix = np.array(found, dtype=np.float64).reshape(len(names), 4)
+    return LinearForm(names, matrix[:, 0], matrix[:, 1], matrix[:, 2], texts, bias, matrix[:, 3], fixed)
 
 
 def _through(step: Any, features: list[Feature]) -> list[Feature]:
@@ -136,7 +139,7 @@ def _imputer(step: Any, features: list[Feature]) -> list[Feature]:
     _plain_numbers(features)
     if any((feature.scale, feature.offset, feature.fill) != (1.0, 0.0, None) for feature in features):
         raise NotLinear("an imputer comes behind something else")
-    return [_with(feature, fill=float(fill)) for feature, fill in zip(features, fills, strict=True)]
+    return [_with(feature, fill=float(fill), centre=float(fill)) for feature, fill in zip(features, fills, strict=True)]
 
 
 def _is_nan(value: Any) -> bool:

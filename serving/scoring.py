@@ -63,7 +63,9 @@ def score(
             return _told(predictor, table, [int(quick > threshold)], [quick], threshold)
     columns = checked(predictor, table)
     probability = _probability(predictor, columns)
-    answer = _told(predictor, table, (probability > threshold).astype(np.int64).tolist(), probability.tolist(), threshold)
+    answer = _told(
+        predictor, table, (probability > threshold).astype(np.int64).tolist(), probability.tolist(), threshold
+    )
     if explain:
         answer["explanation"] = _explanation(predictor, columns)
     return answer

@@ -60,24 +60,32 @@ class Server:
     async def _body(self, request: Request, protocol: Any, refusal: Answer | None) -> Answer | None:
         """Reads the body; one that is too large is read to its end, so that its sender can read the answer."""
         limit = self._settings.max_body_bytes if refusal is None else 0
-        pieces: list[bytes] = []
-        size = 0
+        length = request.headers.get("content-length", "")
         try:
             async with asyncio.timeout(self._settings.body_timeout_s):
-                async for piece in protocol:
-                    size += len(piece)
-                    if size <= limit:
-                        pieces.append(piece)
-                    elif size > _MOST_DRAINED:
-                        break
+                if length.isdecimal() and int(length) <= limit:
+                    request.body = await protocol()
+                    return None
+                request.body, size = await _limited(protocol, limit)
         except TimeoutError:
             slow = f"the body did not arrive within {self._settings.body_timeout_s:.0f} s"
             problems = [{"row": None, "field": "body", "rule": "all of it in time"}]
-            return Answer.refusal(
-                RequestRefused(408, "body_too_slow", slow, problems), headers=(("Connection", "close"),)
-            )
-        request.body = b"".join(pieces)
+            refused = RequestRefused(408, "body_too_slow", slow, problems)
+            return Answer.refusal(refused, headers=(("Connection", "close"),))
         return Answer.refusal(too_large(self._settings)) if refusal is None and size > limit else None
+
+
+async def _limited(protocol: Any, limit: int) -> tuple[bytes, int]:
+    """The body as far as it is within a limit, and how much came in all."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in protocol:
+        size += len(piece)
+        if size <= limit:
+            pieces.append(piece)
+        if size > _MOST_DRAINED:
+            break
+    return b"".join(pieces), size
 
 
 def request_of(scope: Any) -> Request:

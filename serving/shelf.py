@@ -43,14 +43,21 @@ class ModelShelf:
         main: The model that `/predict` and the pages are about; it is there whether or not the registry knows it.
         state_dir: The folder for the last verified copies.
         clock: Seconds that only grow.
+        pause: Called between two questions of one tick; waits where one a second is the most.
     """
 
     def __init__(
-        self, registry: Registry, main: str, state_dir: Path, clock: Callable[[], float] = time.monotonic
+        self,
+        registry: Registry,
+        main: str,
+        state_dir: Path,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._registry = registry
         self._state_dir = state_dir
         self._clock = clock
+        self._pause = pause
         self._lock = threading.Lock()
         self._asked_at: float | None = None
         self._is_restored = False
@@ -85,10 +92,6 @@ class ModelShelf:
             self.upstream_error, self._asked_at = None, self._clock()
 
     def _ask(self) -> None:
-        name = self._overdue()
-        if name is not None:
-            self.versions[name] = self._registry.versions(name)
-            return
         found = self._registry.champions()
         # The main model first: others must not keep it waiting.
         for each in sorted({*found, *self.holders}, key=lambda each: each != self.main.name):
@@ -100,9 +103,13 @@ class ModelShelf:
                 self.versions[each] = self._registry.versions(each)
                 self._due[each] = self._clock() + _SETTLED_AFTER_S
         self._aliases = found
+        overdue = self._overdue()
+        if overdue is not None:
+            self._pause()
+            self.versions[overdue] = self._registry.versions(overdue)
 
     def _overdue(self) -> str | None:
-        """A model whose versions should be asked for again in place of the aliases; seldom, since that delays these."""
+        """A model whose versions should be asked for again; seldom, since that delays the next look at the aliases."""
         now = self._clock()
         name = next((name for name, at in self._due.items() if now >= at), None)
         if name is not None:

@@ -36,7 +36,7 @@ def test_predictions_are_those_of_sklearn(model: LoadedModel) -> None:
     found = score(Predictor.of(model), parse(body(*rows), "application/json; charset=utf-8", 100))
 
     expected = model.pipeline.predict_proba(frame_of(model, rows))[:, 1]
-    assert found["probabilities"] == expected.tolist()
+    assert found["probabilities"] == pytest.approx(expected.tolist(), abs=1e-12, rel=0)
     assert found["predictions"] == model.pipeline.predict(frame_of(model, rows)).tolist()
     assert found["model"] == {"name": "ad-click", "version": "7"}
     assert "ignored_fields" not in found
