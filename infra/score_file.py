@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -29,7 +29,13 @@ _GZIP = b"\x1f\x8b"
 _TRUTHS = {"true": "1", "false": "0"}
 
 
-def score_file(model: LoadedModel, source: Path, target: Path | IO[str], chunk_rows: int = CHUNK_ROWS) -> int:
+def score_file(
+    model: LoadedModel,
+    source: Path,
+    target: Path | IO[str],
+    chunk_rows: int = CHUNK_ROWS,
+    told: Callable[[int], None] = lambda rows: None,
+) -> int:
     """Writes the rows of a file with `probability`, `prediction` (0 or 1) and `model_version` added.
 
     Args:
@@ -38,6 +44,7 @@ def score_file(model: LoadedModel, source: Path, target: Path | IO[str], chunk_r
         target: Where to write, `.parquet` as Parquet and anything else as CSV; or an open text file. A path shows the
             whole result at once or stays as it was.
         chunk_rows: How many rows are in memory at a time.
+        told: Called after each piece with the number of rows that are scored.
 
     Returns:
         The number of rows.
@@ -46,7 +53,7 @@ def score_file(model: LoadedModel, source: Path, target: Path | IO[str], chunk_r
         UnreadableData: The source cannot be read.
         BadInput: A column that the model needs is missing or is no number, or one of the added names is taken.
     """
-    chunks = _scored(model, source, chunk_rows)
+    chunks = _counted(_scored(model, source, chunk_rows), told)
     if not isinstance(target, Path):
         return _write_csv(chunks, target)
     with _moved_into_place(target) as temporary:
@@ -66,6 +73,14 @@ def _moved_into_place(target: Path) -> Iterator[Path]:
         raise BadInput(f"{target} cannot be written ({error.strerror}): name a file in a folder of yours") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _counted(chunks: Iterator[pd.DataFrame], told: Callable[[int], None]) -> Iterator[pd.DataFrame]:
+    rows = 0
+    for chunk in chunks:
+        yield chunk
+        rows += len(chunk)
+        told(rows)
 
 
 def _scored(model: LoadedModel, source: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
