@@ -191,9 +191,8 @@ def _measure(home: Path) -> None:
     for name, other, bars in (("mlflow models serve", served, (30, 10)), ("BentoML", bento, (8, 3))):
         if other:
             one, many = other
-            print(
-                f"one row: {ours.per_s / one.per_s:.1f} x {name} (bar {bars[0]}); p99 {ours.p99_ms / one.p99_ms:.3f} of its"
-            )
+            times, share = ours.per_s / one.per_s, ours.p99_ms / one.p99_ms
+            print(f"one row: {times:.1f} x {name} (bar {bars[0]}); p99 {share:.3f} of its (bar 0.2)")
             print(f"1000 rows: {ours_many.per_s / many.per_s:.1f} x {name} (bar {bars[1]})")
 
 
@@ -220,9 +219,8 @@ def _trackyard(
         lasted = time.monotonic() - started
         show("trackyard /status, 64 connections", status, None, memory_mb(root))
         after = log.read_text().count("registered-models/search")
-        print(
-            f"  meanwhile Airflow saw {(airflow.asked - asked) / lasted:.2f} requests/s, MLflow {(after - before) / lasted:.2f}"
-        )
+        seen = [(airflow.asked - asked) / lasted, (after - before) / lasted]
+        print(f"  meanwhile Airflow saw {seen[0]:.2f} requests/s, MLflow {seen[1]:.2f}")
     return one, many, status
 
 
