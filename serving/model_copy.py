@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _FACTS = "trackyard.json"
 _LOADING = "loading-"
+_LOADING_S = 600.0
 # The last digits may come from another machine's arithmetic.
 _TOLERANCE = 1e-9
 
@@ -92,7 +94,7 @@ class ModelCopy:
             shutil.rmtree(final, ignore_errors=True)
             folder.rename(final)
             for other in self._folder.iterdir():
-                if other != final and (other.name.startswith(_LOADING) or _version(other, self._name)):
+                if other != final and (_is_left_over(other) or _version(other, self._name)):
                     shutil.rmtree(other, ignore_errors=True)
 
     def restore(self) -> LiveModel | None:
@@ -141,6 +143,11 @@ def _agree(recorded: str, found: list[float]) -> bool:
 def one_line(error: BaseException) -> str:
     """What an error says, on one line of at most 500 characters."""
     return " ".join(str(error).split())[:500] or type(error).__name__
+
+
+def _is_left_over(folder: Path) -> bool:
+    """Whether a folder is of a load that was broken off; a young one may be another worker's, which loads now."""
+    return folder.name.startswith(_LOADING) and time.time() - folder.stat().st_mtime > _LOADING_S
 
 
 def models_kept(folder: Path) -> list[str]:

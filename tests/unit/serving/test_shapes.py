@@ -98,7 +98,11 @@ def test_what_is_wrong_with_a_shape_is_named(client: FlaskClient, content: Any, 
     assert field in [problem["field"] for problem in answer.get_json()["error"]["problems"]]
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"x" * 100 + b"PAR1", b"x", SHAPES["Parquet"][0][:-30]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PAR1", b"PAR1" + b"x" * 100 + b"PAR1", b"x", SHAPES["Parquet"][0][:-30]],
+    ids=["empty", "mark", "marks", "x", "cut"],
+)
 def test_a_broken_parquet_file_is_refused(client: FlaskClient, content: bytes) -> None:
     answer = client.post("/predict", data=content, content_type=PARQUET)
 
