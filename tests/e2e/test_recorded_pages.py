@@ -51,7 +51,7 @@ class Site:
             "dag_run_id": f"manual__{number:04}", "validation": "passed",
             "metrics": dict.fromkeys(("test_accuracy", "test_f1", "test_log_loss"), 0.95)
             | {"test_roc_auc": 0.97 + number % 5 / 300},
-            "tags": {"gate.verdict": gate} | ({"promoted.by": HOSTILE, "promoted.at": "2026-01-01"} if number == 7 else {}),
+            "tags": {"gate.verdict": gate} | ({"promoted.by": HOSTILE} if number == 7 else {}),
         }  # fmt: skip
 
 
