@@ -143,3 +143,39 @@ def test_an_answer_that_lacks_something_is_no_crash() -> None:
     assert board.error
     assert "cannot be read" in board.error
     assert board.state.last_run is None
+
+
+def test_the_history_is_fetched_page_by_page_and_kept_in_order() -> None:
+    airflow = Airflow(
+        *[{**run(f"r{number:03}", "success", 1), "run_after": f"2026-01-01T{number:05}"} for number in range(330)]
+    )
+    board = PipelineBoard(airflow, "d")
+    for _ in range(6):
+        board.refresh()
+
+    assert [found["dag_run_id"] for found in board.state.runs] == [f"r{number:03}" for number in reversed(range(330))]
+    airflow.asked.clear()
+    board.refresh()
+    assert airflow.asked == ["runs all"]
+
+
+def test_the_tasks_of_a_chosen_run_are_asked_for_once_it_was_looked_at() -> None:
+    airflow = Airflow(run("old", "success", 1), run("new", "success", 2))
+    board = refreshed(airflow)
+
+    assert board.tasks_of("old") is None
+    assert board.tasks_of("nothing of the kind") is None
+    board.refresh()
+    board.refresh()
+
+    assert [found["task_id"] for found in board.tasks_of("old") or []] == ["load"]
+    assert airflow.asked.count("tasks old") == 1
+
+
+def test_each_question_waits_for_its_turn() -> None:
+    turns: list[int] = []
+    airflow = Airflow(run("done", "success", 1), run("now", "running", 2))
+    board = PipelineBoard(airflow, "d", pace=lambda: turns.append(len(airflow.asked)))
+    board.refresh()
+
+    assert turns == list(range(len(airflow.asked)))
