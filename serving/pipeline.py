@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 
-POLL_S = 1.0
+POLL_S = 1.1
 """The seconds between two questions to Airflow, whatever they are about and however many people watch."""
 _FINISHED = ("success", "failed")
 _UNDER_WAY = ("running", "queued")

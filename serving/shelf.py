@@ -19,8 +19,8 @@ from serving.registry_client import Champion
 
 log = logging.getLogger(__name__)
 
-POLL_S = 1.0
-"""The seconds between two questions to MLflow: at most one a second while nothing changes."""
+POLL_S = 1.1
+"""The seconds between two questions to MLflow: less than one a second while nothing changes."""
 _VERSIONS_EVERY_S = 60.0
 _SETTLED_AFTER_S = 3.0
 
