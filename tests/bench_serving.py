@@ -84,7 +84,11 @@ def process(command: list[str], env: dict[str, str], cwd: Path, ready: str, log:
     with log.open("wb") as handle:
         started = subprocess.Popen(command, env=env, cwd=cwd, stdout=handle, stderr=handle, start_new_session=True)
         try:
-            wait_for(lambda: httpx.get(ready, timeout=2).status_code == 200, f"{ready} ({log})", 240)
+            try:
+                wait_for(lambda: httpx.get(ready, timeout=2).status_code == 200, ready, 240)
+            except AssertionError as error:
+                last = " ".join(log.read_text(errors="replace").split())[-500:]
+                raise SystemExit(f"{error}; its log ends with: {last}") from error
             yield psutil.Process(started.pid)
         finally:
             os.killpg(started.pid, signal.SIGTERM)
@@ -173,6 +177,8 @@ def _measure(home: Path) -> None:
     ports = free_ports(6)
     uri = f"http://127.0.0.1:{ports[0]}"
     env = {**os.environ, "MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(home), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    # `mlflow models serve` looks for its own server on the PATH.
+    env["PATH"] = f"{BIN}{os.pathsep}{env.get('PATH', '')}"
     (home / "constant.py").write_text(CONSTANT)
     (home / "bento.py").write_text(BENTO)
     store = ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(home / "artifacts")]
