@@ -306,11 +306,12 @@ def test_what_was_begun_is_finished_when_the_service_is_stopped(running: Running
     answers: list[int] = []
 
     def ask() -> None:
-        answers.append(
-            httpx.post(
-                running.url("/predict"), content=rows, headers={"Content-Type": "application/json"}, timeout=60
-            ).status_code
-        )
+        headers = {"Content-Type": "application/json"}
+        try:
+            answers.append(httpx.post(running.url("/predict"), content=rows, headers=headers, timeout=60).status_code)
+        except httpx.ConnectError:
+            # It came after the door was closed, so nothing of it was begun.
+            return
 
     asking = [threading.Thread(target=ask) for _ in range(4)]
     for one in asking:
@@ -322,4 +323,4 @@ def test_what_was_begun_is_finished_when_the_service_is_stopped(running: Running
         one.join()
     wait_for(lambda: running.get("/ready").status_code == 200, "the service to be back", 90)
 
-    assert answers == [200] * 4
+    assert set(answers) == {200}
