@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down setup setup-dev test unit lint format bench lock env image image-lock test-compose clean
+.PHONY: help run up down setup setup-dev test unit lint format bench bench-serving lock env image image-lock test-compose clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ format: setup-dev ## Put the code in shape
 
 bench: setup-dev ## Measure the DAG, the stack's start and its memory
 	@$(BIN)/python -m tests.bench
+
+bench-serving: setup-dev ## Measure the service beside mlflow models serve, BentoML and a constant answer
+	@$(BIN)/python -m tests.bench_serving
 
 lock: setup ## Resolve the dependencies again
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

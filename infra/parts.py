@@ -80,6 +80,7 @@ class Plan:
             "TRACKYARD_AIRFLOW_URL": self.url("airflow"),
             "TRACKYARD_MLFLOW_URL": self.url("mlflow"),
             "TRACKYARD_SERVING_URL": self.url("serving"),
+            "TRACKYARD_FLOWER_URL": self.url("flower"),
             "TRACKYARD_PIPELINE_FILE": str(self.settings.pipeline_file),
         }
         commit = self._commit
@@ -203,13 +204,14 @@ def _serving(plan: Plan) -> Launch:
         "TRACKYARD_AIRFLOW_USERNAME": airflow_server.STATUS,
         "TRACKYARD_AIRFLOW_PASSWORD": plan.credentials.airflow_status_password,
         "TRACKYARD_SERVING_STATE": str(plan.home / "serving"),
+        "TRACKYARD_WEBHOOK_SECRET": plan.credentials.webhook_secret,
     }
+    env |= {name: value for name, value in plan.settings.serving.items() if value}
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         del env[key]
-    address = ("--interface", "wsgi", "--host", HOST, "--port", str(plan.ports["serving"]))
-    return Launch(
-        plan.script("granian", *address, "--workers", "1", "--blocking-threads", "8", "serving.wsgi:app"), env
-    )
+    address = ("--interface", "rsgi", "--host", HOST, "--port", str(plan.ports["serving"]), "--http", "1", "--no-ws")
+    limits = ("--workers", "1", "--http1-header-read-timeout", "10000", "--http1-buffer-size", "65536")
+    return Launch(plan.script("granian", *address, *limits, "serving.server:app"), env)
 
 
 FLOWER_USER = "admin"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ml.dialect import find_dialect, is_decimal_comma, to_number
 from ml.errors import BadInput, UnreadableData
+from ml.missing import MISSING_WORDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,18 +27,17 @@ CHUNK_ROWS = 20_000
 ADDED = ("probability", "prediction", "model_version")
 _PARQUET = b"PAR1"
 _GZIP = b"\x1f\x8b"
-MISSING = frozenset(
-    {
-        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
-        "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
-    }
-)  # fmt: skip
-"""The cells that training's reader (pandas) takes as missing too."""
 _DECIMAL_COMMAS = "has_decimal_commas"
 _TRUTHS = {"true": "1", "false": "0"}
 
 
-def score_file(model: LoadedModel, source: Path, target: Path | IO[str], chunk_rows: int = CHUNK_ROWS) -> int:
+def score_file(
+    model: LoadedModel,
+    source: Path,
+    target: Path | IO[str],
+    chunk_rows: int = CHUNK_ROWS,
+    told: Callable[[int], None] = lambda rows: None,
+) -> int:
     """Writes the rows of a file with `probability`, `prediction` (0 or 1) and `model_version` added.
 
     Args:
@@ -46,6 +46,7 @@ def score_file(model: LoadedModel, source: Path, target: Path | IO[str], chunk_r
         target: Where to write, `.parquet` as Parquet and anything else as CSV; or an open text file. A path shows the
             whole result at once or stays as it was.
         chunk_rows: How many rows are in memory at a time.
+        told: Called after each piece with the number of rows that are scored.
 
     Returns:
         The number of rows.
@@ -54,7 +55,7 @@ def score_file(model: LoadedModel, source: Path, target: Path | IO[str], chunk_r
         UnreadableData: The source cannot be read.
         BadInput: A column that the model needs is missing or is no number, or one of the added names is taken.
     """
-    chunks = _scored(model, source, chunk_rows)
+    chunks = _counted(_scored(model, source, chunk_rows), told)
     if not isinstance(target, Path):
         return _write_csv(chunks, target)
     with _moved_into_place(target) as temporary:
@@ -74,6 +75,14 @@ def _moved_into_place(target: Path) -> Iterator[Path]:
         raise BadInput(f"{target} cannot be written ({error.strerror}): name a file in a folder of yours") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _counted(chunks: Iterator[pd.DataFrame], told: Callable[[int], None]) -> Iterator[pd.DataFrame]:
+    rows = 0
+    for chunk in chunks:
+        yield chunk
+        rows += len(chunk)
+        told(rows)
 
 
 def _scored(model: LoadedModel, source: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
@@ -130,7 +139,7 @@ def features_of(chunk: pd.DataFrame, model: LoadedModel, source: Path, first_row
     columns: dict[str, Any] = {}
     for name, kind in model.inputs.items():
         cells = chunk[name].astype(object)
-        is_missing = cells.isna() | cells.map(lambda cell: isinstance(cell, str) and cell.strip() in MISSING)
+        is_missing = cells.isna() | cells.map(lambda cell: isinstance(cell, str) and cell.strip() in MISSING_WORDS)
         cells = cells.mask(is_missing, np.nan)
         if kind == "string":
             columns[name] = as_text(cells)

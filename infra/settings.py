@@ -43,6 +43,7 @@ PART_SETTINGS = frozenset(
         "TRACKYARD_AIRFLOW_API_URL",
         "TRACKYARD_SERVING_API_URL",
         "TRACKYARD_FLOWER_URL",
+        "TRACKYARD_WEBHOOK_SECRET",
         "TRACKYARD_SERVING_STATE",
         "TRACKYARD_SERVING_START",
         "TRACKYARD_MODEL_NAME",
@@ -62,6 +63,9 @@ PART_SETTINGS = frozenset(
     }
 )
 
+SERVING_SETTINGS = ("TRACKYARD_SERVING_TOKENS", "TRACKYARD_SERVING_HOSTS", "TRACKYARD_SERVING_RATE")
+"""What a user may set of the service; it is handed on as it is."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -78,6 +82,7 @@ class Settings:
         min_disk_mb: The free disk, in MiB, below which the stack does not start (`TRACKYARD_MIN_DISK_MB`).
         start_timeout_s: How long a part may take to become ready (`TRACKYARD_START_TIMEOUT_S`).
         data_hosts: The hosts, separated by commas, that data may be fetched from (`TRACKYARD_DATA_HOSTS`).
+        serving: What was set of `SERVING_SETTINGS`, for the service to check.
     """
 
     root: Path
@@ -90,6 +95,7 @@ class Settings:
     min_disk_mb: int = 512
     start_timeout_s: int = 90
     data_hosts: str = ""
+    serving: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -112,6 +118,7 @@ class Settings:
             min_disk_mb=_whole(environ, "TRACKYARD_MIN_DISK_MB", cls.min_disk_mb),
             start_timeout_s=_whole(environ, "TRACKYARD_START_TIMEOUT_S", cls.start_timeout_s, minimum=1),
             data_hosts=_hosts(environ),
+            serving={name: environ[name] for name in SERVING_SETTINGS if environ.get(name)},
         )
 
     @property
@@ -144,6 +151,7 @@ KNOWN = PART_SETTINGS | {
     "TRACKYARD_MIN_MEMORY_MB",
     "TRACKYARD_MIN_DISK_MB",
     "TRACKYARD_START_TIMEOUT_S",
+    *SERVING_SETTINGS,
     *(f"TRACKYARD_{name.upper()}_PORT" for name in DEFAULT_PORTS),
 }
 """Every `TRACKYARD_*` variable that means something."""

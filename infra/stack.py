@@ -340,9 +340,15 @@ _BEFORE: dict[str, Callable[[Plan], None]] = {
     "airflow-triggerer": _init_airflow,
 }
 
+
+def _after_mlflow(plan: Plan) -> None:
+    tracking_server.create_accounts(plan.ports["mlflow"], plan.credentials)
+    tracking_server.create_webhook(plan.ports["mlflow"], plan.url("serving"), plan.credentials)
+
+
 _AFTER: dict[str, Callable[[Plan], None]] = {
     "postgres": _create_databases,
-    "mlflow": lambda plan: tracking_server.create_accounts(plan.ports["mlflow"], plan.credentials),
+    "mlflow": _after_mlflow,
 }
 
 

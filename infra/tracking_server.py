@@ -11,6 +11,7 @@ from infra.settings import HOST
 
 ADMIN = "admin"
 STATUS = "status"
+WEBHOOK = "trackyard-serving"
 _THROUGH_THE_SERVER = {
     # Else the server sends clients to S3 by itself, which they need not reach, and where they have no business.
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
@@ -75,6 +76,10 @@ def fixed_env() -> dict[str, str]:
         # This process never loads a model, so it need not be able to.
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "AWS_DEFAULT_REGION": object_store.REGION,
+        # The one webhook that there is goes to the service, on this machine or on a private network.
+        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "5",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "GIT_PYTHON_REFRESH": "quiet",
@@ -89,6 +94,7 @@ def env(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> dic
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
         "MLFLOW_AUTH_ADMIN_PASSWORD": credentials.mlflow_admin_password,
         "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.mlflow_flask_secret,
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": credentials.mlflow_webhook_key,
         "MLFLOW_S3_ENDPOINT_URL": f"http://{HOST}:{ports['s3']}",
         "AWS_ACCESS_KEY_ID": credentials.s3_access_key,
         "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key,
@@ -145,3 +151,28 @@ def create_accounts(port: int, credentials: Credentials) -> None:
             client.post("/api/2.0/mlflow/users/create", json=body).raise_for_status()
         else:
             found.raise_for_status()
+
+
+def create_webhook(port: int, target: str, credentials: Credentials) -> None:
+    """Lets MLflow tell the service when an alias moves; calling it again sets address and secret anew.
+
+    The service asks by itself as well, so that a webhook that gets lost costs a second and nothing else.
+    """
+    import httpx
+
+    webhook = {
+        "name": WEBHOOK,
+        "url": f"{target}/webhooks/mlflow",
+        "events": [{"entity": "MODEL_VERSION_ALIAS", "action": action} for action in ("CREATED", "DELETED")],
+        "secret": credentials.webhook_secret,
+        "status": "ACTIVE",
+    }
+    account = (ADMIN, credentials.mlflow_admin_password)
+    with httpx.Client(base_url=f"http://{HOST}:{port}/api/2.0/mlflow", auth=account, timeout=20) as client:
+        found = client.get("/webhooks")
+        found.raise_for_status()
+        known = [one["webhook_id"] for one in found.json().get("webhooks", []) if one["name"] == WEBHOOK]
+        answer = (
+            client.patch(f"/webhooks/{known[0]}", json=webhook) if known else client.post("/webhooks", json=webhook)
+        )
+        answer.raise_for_status()

@@ -37,6 +37,8 @@ MAX_FILES = 40
 MAX_BYTES = 200 * 2**20
 MAX_RATIO = 200
 SHA256_TAG = "model.sha256"
+EXAMPLE_TAG = "model.example"
+"""The version's tag with the probabilities that its input example had when it was trained, as a JSON list."""
 
 
 @dataclass(frozen=True)

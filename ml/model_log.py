@@ -6,6 +6,7 @@ and its predictions compared before the version is made.
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 from contextlib import suppress
@@ -31,10 +32,11 @@ _NEEDED = ("mlflow", "scikit-learn", "skops", "pandas", "numpy", "scipy")
 
 @dataclass(frozen=True)
 class LoggedFile:
-    """A logged model and the sha256 of its file."""
+    """A logged model, the sha256 of its file, and the probabilities of its input example as JSON."""
 
     model_id: str
     sha256: str
+    example: str
 
 
 def log_once(client: MlflowClient, run: Run, pipeline: Any, features: pd.DataFrame) -> LoggedFile:
@@ -72,7 +74,7 @@ def _read_back(client: MlflowClient, model_id: str, pipeline: Any, example: pd.D
     # The model of an earlier try has the same data and parameters; its last digits may come from another machine.
     if abs(found.predict_proba(example) - pipeline.predict_proba(example)).max() > _TOLERANCE:
         raise HashMismatch(f"{what}: {MODEL_FILE} read back predicts something else")
-    return LoggedFile(model_id, sha256)
+    return LoggedFile(model_id, sha256, json.dumps(found.predict_proba(example)[:, 1].tolist()))
 
 
 def _log(client: MlflowClient, run: Run, pipeline: Any, example: pd.DataFrame) -> str:

@@ -87,10 +87,12 @@ class AirflowClient:
         return self._http.read_object(self._http.call("GET", self._run(dag_id, run_id)))
 
     def dag_runs(
-        self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None
+        self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None, offset: int = 0
     ) -> list[dict[str, Any]]:
         """DAG runs, the latest first; manual runs have no logical date, so that says nothing about their order."""
         params: dict[str, str | int] = {"limit": limit, "order_by": order_by}
+        if offset:
+            params["offset"] = offset
         if state:
             params["state"] = state
         answer = self._http.call("GET", f"/dags/{_quoted(dag_id)}/dagRuns", params=params)

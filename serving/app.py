@@ -1,46 +1,42 @@
-"""The Flask application: routes over what the boards know and the live model."""
+"""The Flask application: the pages, and how everything is put together."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, redirect, render_template, request, url_for
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from flask import Flask
+from werkzeug.exceptions import HTTPException
 
-from serving import openapi, status
 from serving.airflow_client import AirflowClient
-from serving.champion import POLL_S as CHAMPION_POLL_S
-from serving.champion import ModelHolder
+from serving.api import Api, scope_of
+from serving.front import Front
+from serving.guard import Guard
+from serving.http import Answer, Request
+from serving.pages import moment, pages
 from serving.pipeline import POLL_S as PIPELINE_POLL_S
-from serving.pipeline import PipelineBoard, keep_refreshing
+from serving.pipeline import PipelineBoard
+from serving.refreshing import Pace, keep_refreshing
 from serving.registry_client import MlflowRegistry
-from serving.scoring import RequestRefused, parse, score
+from serving.scoring import as_json
 from serving.settings import ServingSettings
+from serving.shelf import POLL_S as REGISTRY_POLL_S
+from serving.shelf import ModelShelf
 from serving.telemetry import Telemetry
-from serving.versions import POLL_S as VERSIONS_POLL_S
-from serving.versions import VersionBoard
+from serving.tokens import TokenFile
+from serving.webhook import Webhooks
 
-log = logging.getLogger(__name__)
-pages = Blueprint("pages", __name__)
-
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+StartResponse = Callable[..., Any]
 
 
 def create_app(
     settings: ServingSettings,
     *,
     board: PipelineBoard | None = None,
-    holder: ModelHolder | None = None,
-    versions: VersionBoard | None = None,
+    shelf: ModelShelf | None = None,
+    webhooks: Webhooks | None = None,
     start_background: bool = True,
 ) -> Flask:
     """Builds the application.
@@ -48,198 +44,113 @@ def create_app(
     Args:
         settings: Where everything is.
         board: The pipeline's state; one that asks Airflow when None.
-        holder: The live model; one that asks MLflow when None.
-        versions: The registered versions; a board that asks MLflow when None.
+        shelf: The live models; one that asks MLflow when None.
+        webhooks: Tells genuine webhooks; by the settings' secret when None.
         start_background: Whether the threads that ask Airflow and MLflow start now. Requests never wait for them.
     """
     app = Flask("serving")
-    registry = MlflowRegistry(settings.mlflow_uri, settings.model_name)
     if board is None:
         airflow = AirflowClient(
             settings.airflow_api_url or settings.airflow_url, settings.airflow_username, settings.airflow_password
         )
-        board = PipelineBoard(airflow, settings.dag_id)
-    holder = holder or ModelHolder(registry, settings.model_name, settings.state_dir)
-    versions = versions or VersionBoard(registry)
+        board = PipelineBoard(airflow, settings.dag_id, pace=Pace(PIPELINE_POLL_S))
+    if shelf is None:
+        registry = MlflowRegistry(settings.mlflow_uri)
+        shelf = ModelShelf(registry, settings.model_name, settings.state_dir, pause=lambda: time.sleep(REGISTRY_POLL_S))
+    telemetry = Telemetry(board, shelf)
+    api = Api(settings, board, shelf, telemetry, webhooks or Webhooks(settings.webhook_secret))
+    guard = Guard(settings, TokenFile(settings.token_file))
+    front = Front(guard, telemetry, scope_of, (api.answer, _FlaskPages(app.wsgi_app).answer))
     app.extensions["trackyard"] = {
-        "settings": settings,
-        "board": board,
-        "holder": holder,
-        "versions": versions,
-        "telemetry": Telemetry(board, holder),
-    }
-    # One more than the limit: a body without a length is cut off there, and must not pass for a whole one.
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
+        "settings": settings, "board": board, "shelf": shelf, "telemetry": telemetry, "front": front,
+    }  # fmt: skip
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.jinja_env.filters["moment"] = _moment
+    app.jinja_env.filters["moment"] = moment
     app.register_blueprint(pages)
-    app.register_error_handler(RequestRefused, _refused)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unexpected)
-    app.before_request(_start_clock)
-    app.after_request(_finish)
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    app.wsgi_app = _Wsgi(front, settings.max_body_bytes)  # type: ignore[method-assign]
     if start_background:
-        keep_refreshing(holder.refresh, CHAMPION_POLL_S, "champion")
-        keep_refreshing(board.refresh, PIPELINE_POLL_S, "pipeline")
-        keep_refreshing(versions.refresh, VERSIONS_POLL_S, "versions")
+        keep_refreshing(shelf.refresh, shelf.wait, "mlflow")
+        # The board keeps its own pace, question by question.
+        keep_refreshing(board.refresh, lambda stop: stop.wait(0.05), "airflow")
     return app
 
 
-def _moment(text: str | None) -> str:
-    """A time of Airflow's, for people: to the second, in UTC; the page's own clock would be another one."""
-    return f"{text[:19].replace('T', ' ')} UTC" if text else ""
+def app_from_env(environ: Mapping[str, str]) -> Flask:
+    """The application and the log of a process of its own, from its variables.
+
+    Raises:
+        Misconfigured: A variable is missing or cannot be used.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for chatty in ("httpx", "urllib3", "httpcore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    return create_app(ServingSettings.from_env(environ))
 
 
-def _part(name: str) -> Any:
-    return current_app.extensions["trackyard"][name]
+class _FlaskPages:
+    """Lets Flask answer what nobody before it did.
+
+    Args:
+        wsgi: Flask's own application.
+    """
+
+    def __init__(self, wsgi: Callable[..., Iterable[bytes]]) -> None:
+        self._wsgi = wsgi
+
+    def answer(self, request: Request) -> Answer:
+        """Flask's answer."""
+        told: list[Any] = []
+        environ = request.environ()
+        made = self._wsgi(environ, lambda status, headers, error=None: told.extend((status, headers)))
+        try:
+            body = b"".join(made)
+        finally:
+            close = getattr(made, "close", None)
+            if close is not None:
+                close()
+        headers = tuple((name, value) for name, value in told[1] if name not in ("Content-Type", "Content-Length"))
+        kind = next((value for name, value in told[1] if name == "Content-Type"), "text/plain")
+        route = environ.get("trackyard.route", "none")
+        return Answer(int(told[0].split(" ", 1)[0]), body, kind, headers, route)
 
 
-def _status() -> dict[str, Any]:
-    return status.status(_part("settings"), _part("board"), _part("holder"))
+class _Wsgi:
+    """The whole service as one WSGI application, for servers that have nothing better.
 
+    Args:
+        front: What answers.
+        max_body_bytes: The largest body.
+    """
 
-def _wants_json() -> bool:
-    best: str = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
-    return best == "application/json"
+    def __init__(self, front: Front, max_body_bytes: int) -> None:
+        self._front = front
+        self._most = max_body_bytes + 1
 
-
-@pages.get("/")
-def index() -> Any:
-    """Leads to the page of how the last finished run ended; to the one that claims no success where none has."""
-    last = _part("board").state.last_run
-    succeeded = last is not None and last["state"] == "success"
-    return redirect(url_for("pages.success" if succeeded else "pages.failure"))
-
-
-@pages.get("/success")
-def success() -> Any:
-    """The page of a run that succeeded; it says so when the last one did not."""
-    return _page("success")
-
-
-@pages.get("/failure")
-def failure() -> Any:
-    """The page of a run that failed; it says so when the last one did not."""
-    return _page("failed")
-
-
-def _page(expected: str) -> Any:
-    found = _status()
-    if _wants_json():
-        return jsonify(found)
-    return render_template("run.html", expected=expected, status=found, settings=_part("settings"))
-
-
-@pages.get("/dashboard")
-def dashboard() -> Any:
-    """The runs over time, the tasks of the last one, and the versions with their metrics."""
-    found = {**_status(), "runs": _part("board").state.runs, "versions": _part("versions").versions}
-    if _wants_json():
-        return jsonify(found)
-    return render_template("dashboard.html", status=found, settings=_part("settings"))
-
-
-@pages.get("/health")
-def health() -> Any:
-    """Answers `ok` while the process lives."""
-    return Response("ok", mimetype="text/plain")
-
-
-@pages.get("/ready")
-def ready() -> Any:
-    """200 only when a model is loaded."""
-    found = status.model(_part("holder"))
-    if found["version"] is not None:
-        return jsonify({"ready": True, "model": found})
-    reason = found["error"] or _part("holder").upstream_error or "no version is champion yet: promote one"
-    return jsonify({"ready": False, "reason": reason, "model": found}), 503
-
-
-@pages.get("/status")
-def status_json() -> Any:
-    """Everything that is known, as JSON; 200 also when Airflow or MLflow is down."""
-    return jsonify(_status())
-
-
-@pages.post("/predict")
-def predict() -> Any:
-    """Predicts the rows of the request with the live version."""
-    live = _part("holder").live
-    if live is None:
-        raise RequestRefused(503, "no_model", "no model is live yet: promote a version")
-    settings = _part("settings")
-    if request.content_encoding not in (None, "", "identity"):
-        encoding = [{"row": None, "field": "Content-Encoding", "rule": "none"}]
-        raise RequestRefused(415, "content_encoding", "the body is compressed: send it as it is", encoding)
-    body = request.get_data(cache=False)
-    if len(body) > settings.max_body_bytes:
-        raise RequestEntityTooLarge
-    rows = parse(body, request.content_type or "", settings.max_rows)
-    answer = score(live.loaded, rows)
-    _part("telemetry").rows.labels(live.loaded.name, live.loaded.version).inc(len(rows))
-    response = jsonify(answer)
-    response.headers["X-Model-Name"] = live.loaded.name
-    response.headers["X-Model-Version"] = live.loaded.version
-    return response
-
-
-@pages.get("/openapi.json")
-def openapi_json() -> Any:
-    """The API's description."""
-    return jsonify(openapi.document(_part("holder").live, _part("settings")))
-
-
-@pages.get("/docs")
-def docs() -> Any:
-    """The API's description for people."""
-    document = openapi.document(_part("holder").live, _part("settings"))
-    return render_template("docs.html", api=document, settings=_part("settings"))
-
-
-@pages.get("/metrics")
-def metrics() -> Any:
-    """Prometheus metrics."""
-    return Response(_part("telemetry").render(), mimetype="text/plain; version=0.0.4")
-
-
-def _start_clock() -> None:
-    g.started = time.perf_counter()
-
-
-def _finish(response: Response) -> Response:
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    # The route's pattern, not the path: a path is the caller's choice, and each would be a series of its own.
-    route = request.url_rule.rule if request.url_rule else "none"
-    telemetry: Telemetry = _part("telemetry")
-    telemetry.requests.labels(route, str(response.status_code)).inc()
-    telemetry.seconds.labels(route).observe(time.perf_counter() - g.get("started", time.perf_counter()))
-    return response
-
-
-def _error(code: int, name: str, message: str, problems: list[dict[str, Any]] | None = None) -> tuple[Response, int]:
-    return jsonify({"error": {"code": name, "message": message, "problems": problems or []}}), code
-
-
-def _refused(error: RequestRefused) -> tuple[Response, int]:
-    return _error(error.status, error.code, error.message, error.problems)
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        headers = {
+            name[5:].lower().replace("_", "-"): value for name, value in environ.items() if name.startswith("HTTP_")
+        }
+        headers["content-type"] = environ.get("CONTENT_TYPE", "")
+        length = environ.get("CONTENT_LENGTH") or ""
+        most = min(int(length), self._most) if length.isdecimal() else self._most
+        # Without a length only a server that ends the stream itself can be read from.
+        has_body = length.isdecimal() or environ.get("wsgi.input_terminated", False)
+        path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
+        request = Request(
+            environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers,
+            environ.get("REMOTE_ADDR", ""), environ["wsgi.input"].read(most) if has_body else b"",
+        )  # fmt: skip
+        answer, told = self._front.respond(request)
+        start_response(f"{answer.status} {answer.status}", [*told, ("Content-Length", str(len(answer.body)))])
+        return [b"" if request.method == "HEAD" else answer.body]
 
 
 def _http_error(error: HTTPException) -> Any:
     if error.code is not None and error.code < 400:
         return error
-    if error.code == 413:
-        limit = _part("settings").max_body_bytes
-        rule = f"at most {limit} bytes"
-        problems = [{"row": None, "field": "body", "rule": rule}]
-        return _error(413, "body_too_large", f"the body is too large: send {rule} at a time", problems)
-    answer, code = _error(error.code or 500, error.name.lower().replace(" ", "_"), error.description or error.name)
-    for name, value in error.get_headers():
-        if name == "Allow":
-            answer.headers[name] = value
-    return answer, code
-
-
-def _unexpected(error: Exception) -> tuple[Response, int]:
-    log.error("route=%s", request.path, exc_info=error)
-    return _error(500, "internal", "something unexpected went wrong: see the service's log")
+    name = error.name.lower().replace(" ", "_")
+    found = {"error": {"code": name, "message": error.description or error.name, "problems": []}}
+    allowed = {key: value for key, value in error.get_headers() if key == "Allow"}
+    return as_json(found), error.code or 500, {"Content-Type": "application/json", **allowed}

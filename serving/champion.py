@@ -1,4 +1,4 @@
-"""The live model: polled by its alias, checked beside the old one, swapped at once. Effects: MLflow, one folder.
+"""The live version of one model: checked beside the old one, swapped at once. Effects: MLflow, one folder.
 
 An answer takes the model once and works with that object, so no answer mixes two versions.
 """
@@ -6,7 +6,6 @@ An answer takes the model once and works with that object, so no answer mixes tw
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from serving.registry_client import Champion
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.7
+_FIRST_PAUSE_S = 0.7
 _LONGEST_PAUSE_S = 10.0
 _UNTRUSTED_PAUSE_S = 30.0
 
@@ -27,10 +26,7 @@ _UNTRUSTED_PAUSE_S = 30.0
 class Registry(Protocol):
     """What the holder asks of the registry."""
 
-    def champion(self) -> Champion | None:
-        """Where the champion alias points; None where it points nowhere."""
-
-    def fetch(self, version: str, folder: Path) -> LoadedModel:
+    def fetch(self, name: str, version: str, folder: Path) -> LoadedModel:
         """Downloads a version to an empty folder, checks it and loads it."""
 
     def metrics(self, run_id: str) -> dict[str, float]:
@@ -38,10 +34,10 @@ class Registry(Protocol):
 
 
 class ModelHolder:
-    """Holds the live version, and replaces it when the champion alias moves.
+    """Holds the live version of one model, and replaces it when the champion alias moved.
 
     Args:
-        registry: The registry of one model.
+        registry: The registry.
         name: The registered model.
         state_dir: The folder for the last verified copy.
         clock: Seconds that only grow.
@@ -54,42 +50,22 @@ class ModelHolder:
         self._registry = registry
         self._copy = ModelCopy(state_dir, name)
         self._clock = clock
-        self._lock = threading.Lock()
-        self._is_restored = False
-        self._asked_at: float | None = None
         self._failed: tuple[str, str] | None = None
         self._failures = 0
         self._next_try_at = float("-inf")
         self.live: LiveModel | None = None
         self.champion: Champion | None = None
         self.error: str | None = None
-        self.upstream_error: str | None = "it was not asked yet"
         self.reloads = 0
         self.refusals = 0
 
-    @property
-    def age_s(self) -> float | None:
-        """The seconds since MLflow last answered, None before it ever did."""
-        return None if self._asked_at is None else self._clock() - self._asked_at
+    def restore(self) -> None:
+        """Puts the copy on disk live: it serves while the rest comes up."""
+        self.live = self._copy.restore()
 
-    def refresh(self) -> None:
-        """Asks once where the champion alias points, and loads that version if it is another one.
-
-        The first time, the copy on disk goes live before anything is asked: it serves while the rest comes up.
-        """
-        with self._lock:
-            if not self._is_restored:
-                self._is_restored = True
-                self.live = self._copy.restore()
-            try:
-                self.champion = self._registry.champion()
-            except Exception as error:  # noqa: BLE001 - a refresher: whatever fails is reported, and the old one serves
-                self.upstream_error = one_line(error)
-                return
-            self.upstream_error, self._asked_at = None, self._clock()
-            self._follow(self.champion)
-
-    def _follow(self, champion: Champion | None) -> None:
+    def follow(self, champion: Champion | None) -> None:
+        """Loads the version that the champion alias points to, if it is another one than the live one."""
+        self.champion = champion
         live = self.live.loaded if self.live else None
         if champion is None:
             self.error = "no version is champion any more: the last one is served" if live else None
@@ -103,10 +79,11 @@ class ModelHolder:
         version = champion.version
         try:
             with self._copy.new_folder() as folder:
-                loaded = self._registry.fetch(version, folder)
+                loaded = self._registry.fetch(self.name, version, folder)
                 smoke_test(loaded)
-                self.live = LiveModel.now(loaded, self._metrics(loaded.run_id))
-                self._copy.keep(folder, self.live)
+                live = LiveModel.now(loaded, self._metrics(loaded.run_id))
+                self._copy.keep(folder, live)
+                self.live = live
         except Exception as error:  # noqa: BLE001 - as above: the version that serves goes on serving
             self._put_off(champion, error)
             return
@@ -119,7 +96,7 @@ class ModelHolder:
         identity = (champion.version, champion.sha256)
         self._failures = self._failures + 1 if self._failed == identity else 1
         self._failed = identity
-        pause_s = min(POLL_S * (2 ** min(self._failures - 1, 9) - 1), _LONGEST_PAUSE_S)
+        pause_s = min(_FIRST_PAUSE_S * (2 ** min(self._failures - 1, 9) - 1), _LONGEST_PAUSE_S)
         # Such a file will not get better by itself.
         self._next_try_at = self._clock() + (_UNTRUSTED_PAUSE_S if isinstance(error, Untrusted) else pause_s)
         self.refusals += 1

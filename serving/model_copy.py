@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,12 +15,16 @@ from tempfile import mkdtemp
 from typing import Any
 
 from ml.errors import Untrusted
-from ml.load import LoadedModel, frame_of, load_folder
+from ml.load import EXAMPLE_TAG, LoadedModel, frame_of, load_folder
+from serving.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
 _FACTS = "trackyard.json"
 _LOADING = "loading-"
+_LOADING_S = 600.0
+# The last digits may come from another machine's arithmetic.
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -28,20 +33,27 @@ class LiveModel:
 
     Attributes:
         loaded: The version.
+        predictor: It, ready to predict.
         metrics: Of its run.
         loaded_at: When it went live, as ISO 8601 in UTC.
         from_disk: Whether it came from the copy on disk.
     """
 
     loaded: LoadedModel
+    predictor: Predictor
     metrics: Mapping[str, float]
     loaded_at: str
     from_disk: bool = False
 
+    @property
+    def loaded_unix(self) -> float:
+        """When it went live, in seconds since 1970."""
+        return datetime.fromisoformat(self.loaded_at).timestamp()
+
     @classmethod
     def now(cls, loaded: LoadedModel, metrics: Mapping[str, float], *, from_disk: bool = False) -> LiveModel:
         """A version that goes live at this moment."""
-        return cls(loaded, metrics, datetime.now(UTC).isoformat(timespec="seconds"), from_disk)
+        return cls(loaded, Predictor.of(loaded), metrics, datetime.now(UTC).isoformat(timespec="seconds"), from_disk)
 
 
 class ModelCopy:
@@ -82,7 +94,7 @@ class ModelCopy:
             shutil.rmtree(final, ignore_errors=True)
             folder.rename(final)
             for other in self._folder.iterdir():
-                if other != final and (other.name.startswith(_LOADING) or _version(other, self._name)):
+                if other != final and (_is_left_over(other) or _version(other, self._name)):
                     shutil.rmtree(other, ignore_errors=True)
 
     def restore(self) -> LiveModel | None:
@@ -104,7 +116,7 @@ def smoke_test(loaded: LoadedModel) -> None:
     """Lets a model predict its own input example.
 
     Raises:
-        Untrusted: It does not give one probability from 0 to 1 for each row.
+        Untrusted: It does not give one probability from 0 to 1 for each row, or not those that its version recorded.
     """
     rows = loaded.input_example
     if not rows or not loaded.inputs:
@@ -112,11 +124,41 @@ def smoke_test(loaded: LoadedModel) -> None:
     found = loaded.pipeline.predict_proba(frame_of(loaded, rows))
     if found.shape != (len(rows), 2) or not ((found >= 0) & (found <= 1)).all():
         raise Untrusted(f"{loaded.name} version {loaded.version} does not predict its own input example")
+    recorded = loaded.tags.get(EXAMPLE_TAG)
+    # Versions from before the probabilities were recorded have their sha256 alone.
+    if recorded is not None and not _agree(recorded, found[:, 1].tolist()):
+        raise Untrusted(f"{loaded.name} version {loaded.version} predicts its input example otherwise than recorded")
+
+
+def _agree(recorded: str, found: list[float]) -> bool:
+    try:
+        expected = [float(one) for one in json.loads(recorded)]
+    except (ValueError, TypeError):
+        return False
+    return len(expected) == len(found) and all(
+        abs(one - other) <= _TOLERANCE for one, other in zip(expected, found, strict=True)
+    )
 
 
 def one_line(error: BaseException) -> str:
     """What an error says, on one line of at most 500 characters."""
     return " ".join(str(error).split())[:500] or type(error).__name__
+
+
+def _is_left_over(folder: Path) -> bool:
+    """Whether a folder is of a load that was broken off; a young one may be another worker's, which loads now."""
+    return folder.name.startswith(_LOADING) and time.time() - folder.stat().st_mtime > _LOADING_S
+
+
+def models_kept(folder: Path) -> list[str]:
+    """The names of the models whose copies are in a folder."""
+    found: set[str] = set()
+    with suppress(OSError):
+        for each in folder.iterdir():
+            name, _, number = each.name.rpartition("-v")
+            if name and number.isdecimal() and (each / _FACTS).is_file():
+                found.add(name)
+    return sorted(found)
 
 
 def _version(folder: Path, name: str) -> int:

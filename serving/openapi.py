@@ -5,8 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from serving.model_copy import LiveModel
+from serving.parsing import PARQUET
 from serving.settings import ServingSettings
 
+_PROBLEM = {
+    "type": "object",
+    "properties": {
+        "row": {"type": ["integer", "null"]},
+        "field": {"type": ["string", "null"]},
+        "rule": {"type": "string"},
+    },
+    "required": ["row", "field", "rule"],
+}
 _ERROR = {
     "type": "object",
     "properties": {
@@ -15,22 +25,50 @@ _ERROR = {
             "properties": {
                 "code": {"type": "string"},
                 "message": {"type": "string"},
-                "problems": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": {
-                            "row": {"type": ["integer", "null"]},
-                            "field": {"type": ["string", "null"]},
-                            "rule": {"type": "string"},
-                        },
-                    },
-                },
+                "problems": {"type": "array", "items": _PROBLEM},
             },
             "required": ["code", "message", "problems"],
         }
     },
     "required": ["error"],
+}
+_ANSWER = {
+    "type": "object",
+    "properties": {
+        "model": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "version": {"type": "string"}},
+            "required": ["name", "version"],
+        },
+        "predictions": {"type": "array", "items": {"type": "integer", "enum": [0, 1]}},
+        "probabilities": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}},
+        "threshold": {"type": "number", "minimum": 0, "maximum": 1},
+        "explanation": {
+            "type": "object",
+            "properties": {"base": {"type": "number"}, "contributions": {"type": "array", "items": {"type": "object"}}},
+            "required": ["base", "contributions"],
+        },
+        "ignored_fields": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["model", "predictions", "probabilities", "threshold"],
+}
+_ANY = {"application/json": {"schema": {"type": "object"}}}
+_PAGE = {"text/html": {"schema": {"type": "string"}}, **_ANY}
+_TEXT = {"text/plain": {"schema": {"type": "string"}}}
+_FAULT = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+_REFUSALS = {
+    "400": "The request cannot be read, or its host name is not served.",
+    "401": "A token is needed.",
+    "403": "The token does not allow this.",
+    "429": "Too many requests.",
+    "431": "The headers are too many or too large.",
+}
+_NAME = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "A registered model.",
+    "schema": {"type": "string", "minLength": 1, "pattern": "^[^/]+$"},
 }
 
 
@@ -44,76 +82,138 @@ def document(live: LiveModel | None, settings: ServingSettings) -> dict[str, Any
             "description": f"The state of {settings.dag_id} and predictions of {settings.model_name}.",
         },
         "paths": {
-            "/": {"get": _route("Leads to /success or /failure by the last finished run.", {"302": "To that page."})},
-            "/success": {"get": _route("The last run, for people or as JSON.", _OK)},
-            "/failure": {"get": _route("The last run, for people or as JSON.", _OK)},
-            "/dashboard": {"get": _route("Runs, tasks and versions, for people or as JSON.", _OK)},
-            "/health": {"get": _route("Answers ok while the process lives.", _OK)},
-            "/ready": {"get": _route("Whether a model is loaded.", {**_OK, "503": "No model yet."})},
-            "/status": {"get": _route("What is known of the pipeline and the model.", _OK)},
-            "/predict": {"post": _predict(live, settings)},
-            "/openapi.json": {"get": _route("This description.", _OK)},
-            "/docs": {"get": _route("This description for people.", _OK)},
-            "/metrics": {"get": _route("Prometheus metrics.", _OK)},
+            "/": {"get": _get("Leads to the page of how the last run ended.", {"302": "To that page."}, _PAGE)},
+            "/success": {"get": _get("The last run, for people or as JSON.", _OK, _PAGE)},
+            "/failure": {"get": _get("The last run, for people or as JSON.", _OK, _PAGE)},
+            "/dashboard": {"get": _get("Runs, tasks and versions, for people or as JSON.", _OK, _PAGE)},
+            "/health": {"get": _get("Answers ok while the process lives.", _OK, _TEXT)},
+            "/ready": {"get": _get("Whether a model is loaded.", {**_OK, "503": "No model yet."}, _ANY)},
+            "/status": {"get": _get("What is known of the pipeline and the models.", _OK, _ANY)},
+            "/models": {"get": _get("The models that are served.", _OK, _ANY)},
+            "/models/{name}": {"get": {**_get("A model's signature, example, metrics and aliases.", _OK, _ANY),
+                                       **_named()}},
+            "/models/{name}/predict": {"post": {**_predict(settings, "AnyBody"), **_named()}},
+            "/predict": {"post": {**_predict(settings, "Body", live), "parameters": _OPTIONS}},
+            "/refresh": {"post": _post("Asks MLflow at once; needs a token that allows `operate`.", "202")},
+            "/webhooks/mlflow": {"post": _post("Takes MLflow's signed webhooks.", "204")},
+            "/openapi.json": {"get": _get("This description.", _OK, _ANY)},
+            "/docs": {"get": _get("This description for people.", _OK, _PAGE)},
+            "/metrics": {"get": _get("Prometheus metrics.", _OK, _TEXT)},
         },
-        "components": {"schemas": {"Error": _ERROR, "Row": _row(live)}},
-    }
+        "components": {
+            "schemas": {
+                "Error": _ERROR,
+                "Row": _row(live),
+                "Body": _body(settings, {"$ref": "#/components/schemas/Row"}),
+                "AnyBody": _body(settings, {"type": "object"}),
+                "Answer": _ANSWER,
+            },
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+    }  # fmt: skip
 
 
 _OK = {"200": "The answer."}
+_OPTIONS = [
+    {"name": "threshold", "in": "query", "description": "The probability above which the prediction is 1.",
+     "schema": {"type": "number", "minimum": 0, "maximum": 1}},
+    {"name": "explain", "in": "query", "description": "Whether to tell what each column adds to the log-odds.",
+     "schema": {"type": "boolean"}},
+]  # fmt: skip
 
 
-def _route(summary: str, answers: dict[str, str]) -> dict[str, Any]:
-    return {"summary": summary, "responses": {code: {"description": text} for code, text in answers.items()}}
+def _named() -> dict[str, Any]:
+    return {"parameters": [_NAME]}
+
+
+def _responses(answers: dict[str, str], content: dict[str, Any]) -> dict[str, Any]:
+    told = {code: {"description": text, "content": content} for code, text in answers.items()}
+    return told | {code: {"description": text, "content": _FAULT} for code, text in _REFUSALS.items()}
+
+
+def _get(summary: str, answers: dict[str, str], content: dict[str, Any]) -> dict[str, Any]:
+    found = _responses(answers, content)
+    found["404"] = {"description": "There is nothing of that name.", "content": _FAULT}
+    return {"summary": summary, "responses": found}
+
+
+def _post(summary: str, status: str) -> dict[str, Any]:
+    found = _responses({status: "It was taken."}, _ANY)
+    for code, text in {"404": "None are taken here.", "408": "The body is too slow.", "409": "It came before.",
+                       "413": "The body is too large."}.items():  # fmt: skip
+        found[code] = {"description": text, "content": _FAULT}
+    if status == "204":
+        found["204"] = {"description": "It was taken."}
+    return {"summary": summary, "responses": found}
 
 
 def _row(live: LiveModel | None) -> dict[str, Any]:
     inputs = live.loaded.inputs if live else {}
-    kinds = {"string": {"type": ["string", "null"]}}
+    nullable = live.predictor.nullable if live else frozenset()
     return {
         "type": "object",
-        "properties": {name: kinds.get(kind, {"type": "number"}) for name, kind in inputs.items()},
+        "properties": {name: _cell(kind, nullable=name in nullable) for name, kind in inputs.items()},
         "required": list(inputs),
         "additionalProperties": True,
     }
 
 
-def _predict(live: LiveModel | None, settings: ServingSettings) -> dict[str, Any]:
-    wrong = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+def _cell(kind: str, *, nullable: bool) -> dict[str, Any]:
+    if kind == "string":
+        return {"type": ["string", "null"], "maxLength": 1000}
+    return {"type": ["number", "null"] if nullable else "number", "minimum": -1e100, "maximum": 1e100}
+
+
+def _body(settings: ServingSettings, row: dict[str, Any]) -> dict[str, Any]:
+    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": settings.max_rows}
+    options = {
+        "threshold": {"type": "number", "minimum": 0, "maximum": 1},
+        "explain": {"type": "boolean"},
+    }
+    split = {
+        "type": "object",
+        "properties": {
+            "columns": {"type": "array", "items": {"type": "string"}},
+            "data": {"type": "array", "items": {"type": "array"}},
+        },
+        "required": ["columns", "data"],
+    }
+    columns = {"type": "object", "additionalProperties": {"type": "array"}}
+    shapes = {"rows": rows, "columns": columns, "dataframe_split": split, "dataframe_records": rows}
+    found: dict[str, Any] = {
+        "anyOf": [
+            {"type": "object", "properties": {name: shape, **options}, "required": [name]}
+            for name, shape in shapes.items()
+        ]
+    }
+    return found
+
+
+def _predict(settings: ServingSettings, body: str, live: LiveModel | None = None) -> dict[str, Any]:
     refusals = {
-        "400": "The body cannot be read.",
+        "404": "No such model is served.",
+        "408": "The body did not arrive in time.",
         "413": f"More than {settings.max_rows} rows or {settings.max_body_bytes} bytes.",
-        "415": "Neither JSON nor CSV.",
+        "415": "Neither JSON nor CSV nor Parquet.",
         "422": "A row is not what the model takes.",
         "503": "No model is live yet.",
     }
-    rows = {
-        "type": "array",
-        "items": {"$ref": "#/components/schemas/Row"},
-        "minItems": 1,
-        "maxItems": settings.max_rows,
-    }
-    body: dict[str, Any] = {"schema": {"type": "object", "properties": {"rows": rows}, "required": ["rows"]}}
-    if live:
-        body["example"] = {"rows": live.loaded.input_example[:1]}
-    answer = {
-        "type": "object",
-        "properties": {
-            "model": {"type": "object", "properties": {"name": {"type": "string"}, "version": {"type": "string"}}},
-            "predictions": {"type": "array", "items": {"type": "integer", "enum": [0, 1]}},
-            "probabilities": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}},
-            "ignored_fields": {"type": "array", "items": {"type": "string"}},
-        },
-        "required": ["model", "predictions", "probabilities"],
-    }
+    example = {"example": {"rows": live.loaded.input_example[:1]}} if live else {}
+    binary = {"schema": {"type": "string", "contentMediaType": PARQUET[0]}}
+    answer = {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}
     return {
         "summary": "Predicts rows with the live version.",
         "requestBody": {
             "required": True,
-            "content": {"application/json": body, "text/csv": {"schema": {"type": "string"}}},
+            "content": {
+                "application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}, **example},
+                "text/csv": {"schema": {"type": "string"}},
+                PARQUET[0]: binary,
+            },
         },
         "responses": {
-            "200": {"description": "The predictions.", "content": {"application/json": {"schema": answer}}},
-            **{code: {"description": text, "content": wrong} for code, text in refusals.items()},
+            **_responses({"200": "The predictions."}, answer),
+            **{code: {"description": text, "content": _FAULT} for code, text in refusals.items()},
         },
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,19 +10,24 @@ from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 
-POLL_S = 1.0
+POLL_S = 1.1
+"""The seconds between two questions to Airflow, whatever they are about and however many people watch."""
 _FINISHED = ("success", "failed")
 _UNDER_WAY = ("running", "queued")
 _AT = ("running", "queued", "scheduled", "deferred", "up_for_retry", "restarting")
 _SHOWN_RUNS = 50
-_FOLLOWED_RUNS = 4
+_FOLLOWED_RUNS = 2
+_PAGE = 100
+MOST_RUNS = 500
+_KEPT_TASKS = 50
+_HISTORY_EVERY_S = 600.0
 
 
 class Airflow(Protocol):
     """What the board asks of Airflow."""
 
     def dag_runs(
-        self, dag_id: str, limit: int = ..., order_by: str = ..., state: str | None = ...
+        self, dag_id: str, limit: int = ..., order_by: str = ..., state: str | None = ..., offset: int = ...
     ) -> list[dict[str, Any]]:
         """DAG runs."""
 
@@ -38,7 +42,7 @@ class PipelineState:
     Attributes:
         last_run: The last finished run with its tasks, None before there is one.
         running: The runs under way, each with the tasks that it is at (of the first few only).
-        runs: The latest runs, the newest first.
+        runs: The runs that are known, the newest first, at most 500.
     """
 
     last_run: dict[str, Any] | None = None
@@ -53,14 +57,25 @@ class PipelineBoard:
         airflow: A client of Airflow's API.
         dag_id: The DAG whose runs are reported.
         clock: Seconds that only grow.
+        pace: Called before each question; waits where one a second is the most.
     """
 
-    def __init__(self, airflow: Airflow, dag_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        airflow: Airflow,
+        dag_id: str,
+        clock: Callable[[], float] = time.monotonic,
+        pace: Callable[[], None] = lambda: None,
+    ) -> None:
         self._airflow = airflow
         self._dag_id = dag_id
         self._clock = clock
+        self._pace = pace
         self._asked_at: float | None = None
-        self._last_word: tuple[tuple[str, str, str | None], list[dict[str, Any]]] | None = None
+        self._tasks: dict[str, tuple[tuple[str, str | None], list[dict[str, Any]]]] = {}
+        self._older: dict[str, dict[str, Any]] = {}
+        self._history_due_at = float("-inf")
+        self._wanted: str | None = None
         self.state = PipelineState()
         self.error: str | None = "it was not asked yet"
 
@@ -69,6 +84,13 @@ class PipelineBoard:
         """The seconds since Airflow last answered, None before it ever did."""
         return None if self._asked_at is None else self._clock() - self._asked_at
 
+    def tasks_of(self, run_id: str) -> list[dict[str, Any]] | None:
+        """The tasks of a run as they were last told; None where they are not known yet, and then asked for soon."""
+        if run_id not in self._tasks and any(run["dag_run_id"] == run_id for run in self.state.runs):
+            self._wanted = run_id
+        known = self._tasks.get(run_id)
+        return None if known is None else known[1]
+
     def refresh(self) -> None:
         """Asks Airflow once; when it does not answer, what it said before stays and the reason is kept."""
         try:
@@ -76,47 +98,72 @@ class PipelineBoard:
             finished = next((run for run in runs if run["state"] in _FINISHED), None)
             if finished is None and len(runs) == _SHOWN_RUNS:
                 finished = self._finished_before_all_these()
-            last = {**finished, "tasks": self._tasks_of(finished)} if finished else None
+            last = {**finished, "tasks": self._asked_tasks(finished)} if finished else None
             running = [run for run in runs if run["state"] in _UNDER_WAY]
             # Many runs at once must not become as many questions a second.
             asked = [run["dag_run_id"] for run in running if run["state"] == "running"][:_FOLLOWED_RUNS]
             running = [{**run, "at": self._at(run) if run["dag_run_id"] in asked else []} for run in running]
+            self.state = PipelineState(last, running, self._with_older(runs))
+            self.error, self._asked_at = None, self._clock()
+            self._ask_for_the_wanted()
+            if len(runs) == _SHOWN_RUNS:
+                self._ask_for_older()
         except Exception as error:  # noqa: BLE001 - a refresher: the reason is shown, and the last state stays
             self.error = _reason(error)
-            return
-        self.state = PipelineState(last, running, runs)
-        self.error, self._asked_at = None, self._clock()
 
-    def _runs(self, limit: int, state: str | None = None) -> list[dict[str, Any]]:
-        return [self._plain(run) for run in self._airflow.dag_runs(self._dag_id, limit=limit, state=state)]
+    def _runs(self, limit: int, **options: Any) -> list[dict[str, Any]]:
+        self._pace()
+        return [self._plain(run) for run in self._airflow.dag_runs(self._dag_id, limit=limit, **options)]
 
     def _finished_before_all_these(self) -> dict[str, Any] | None:
         ends = [run for state in _FINISHED for run in self._runs(limit=1, state=state)]
         return max(ends, key=lambda run: str(run["run_after"]), default=None)
 
-    def _at(self, run: dict[str, Any]) -> list[str]:
-        return [task["task_id"] for task in self._tasks_of(run) if task["state"] in _AT]
+    def _with_older(self, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The newest runs and, behind them, those that were told before."""
+        if len(runs) < _SHOWN_RUNS:
+            self._older = {}
+            return runs
+        last = str(runs[-1]["run_after"])
+        new = {run["dag_run_id"] for run in runs}
+        older = [run for run in self._older.values() if run["dag_run_id"] not in new and str(run["run_after"]) <= last]
+        older.sort(key=lambda run: str(run["run_after"]), reverse=True)
+        # A run that leaves the newest ones is remembered as it was seen last.
+        self._older = {run["dag_run_id"]: run for run in [*runs, *older][:MOST_RUNS]}
+        return list(self._older.values())
 
-    def _tasks_of(self, run: dict[str, Any]) -> list[dict[str, Any]]:
+    def _ask_for_older(self) -> None:
+        """Asks for one more page of the history, until enough is known; from the start again every ten minutes."""
+        known = len(self._older)
+        if self._clock() < self._history_due_at:
+            return
+        page = self._runs(limit=_PAGE, offset=known) if known < MOST_RUNS else []
+        self._older |= {run["dag_run_id"]: run for run in page if run["dag_run_id"] not in self._older}
+        if len(page) < _PAGE:
+            self._history_due_at = self._clock() + _HISTORY_EVERY_S
+
+    def _ask_for_the_wanted(self) -> None:
+        wanted = next((run for run in self.state.runs if run["dag_run_id"] == self._wanted), None)
+        self._wanted = None
+        if wanted is not None:
+            self._asked_tasks(wanted)
+
+    def _at(self, run: dict[str, Any]) -> list[str]:
+        return [task["task_id"] for task in self._asked_tasks(run) if task["state"] in _AT]
+
+    def _asked_tasks(self, run: dict[str, Any]) -> list[dict[str, Any]]:
         """The tasks of a run, in the order in which they started; those of a finished run are asked for once."""
-        mark = (run["dag_run_id"], run["state"], run["end"])
-        if self._last_word is not None and self._last_word[0] == mark:
-            return self._last_word[1]
-        found = [
-            {
-                "task_id": task["task_id"],
-                "state": task["state"] or "waiting",
-                "duration_s": task["duration"],
-                "start": task["start_date"],
-                "end": task["end_date"],
-                "tries": task["try_number"],
-            }
-            for task in self._airflow.task_instances(self._dag_id, run["dag_run_id"])
-        ]
+        run_id, mark = run["dag_run_id"], (run["state"], run["end"])
+        known = self._tasks.get(run_id)
+        # Teardown tasks may end after the run did, so the last word on a run is known once all of them ended.
+        if known and known[0] == mark and run["state"] in _FINISHED and known[1] and all(t["end"] for t in known[1]):
+            return known[1]
+        self._pace()
+        found = [_plain_task(task) for task in self._airflow.task_instances(self._dag_id, run_id)]
         found.sort(key=lambda task: (task["start"] is None, task["start"] or ""))
-        # Teardown tasks may end after the run did, so the last word on a run is kept once all of them ended.
-        if run["state"] in _FINISHED and found and all(task["end"] for task in found):
-            self._last_word = (mark, found)
+        kept = dict(list(self._tasks.items())[-_KEPT_TASKS:])
+        kept.pop(run_id, None)
+        self._tasks = {**kept, run_id: (mark, found)}
         return found
 
     def _plain(self, run: dict[str, Any]) -> dict[str, Any]:
@@ -131,35 +178,17 @@ class PipelineBoard:
         }
 
 
+def _plain_task(task: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "task_id": task["task_id"],
+        "state": task["state"] or "waiting",
+        "duration_s": task["duration"],
+        "start": task["start_date"],
+        "end": task["end_date"],
+        "tries": task["try_number"],
+    }
+
+
 def _reason(error: Exception) -> str:
     what = " ".join(str(error).split())[:500]
     return what if what and not isinstance(error, LookupError) else f"Airflow's answer cannot be read ({error!r})"
-
-
-def keep_refreshing(
-    refresh: Callable[[], None], every_s: float, name: str, stop: threading.Event | None = None
-) -> threading.Event:
-    """Calls `refresh` again and again in a thread of its own.
-
-    Args:
-        refresh: Reports its own failures; what it raises all the same is logged, and it is called again.
-        every_s: The seconds between the end of one call and the start of the next.
-        name: The thread's name.
-        stop: Ends the thread when it is set.
-
-    Returns:
-        `stop`.
-    """
-    stop = stop or threading.Event()
-
-    def loop(event: threading.Event) -> None:
-        while True:
-            try:
-                refresh()
-            except Exception:
-                log.exception("refresher=%s", name)
-            if event.wait(every_s):
-                return
-
-    threading.Thread(target=loop, args=(stop,), name=name, daemon=True).start()
-    return stop

@@ -1,4 +1,4 @@
-"""The registry of one model, over MLflow's client, as the holder asks it. Effects: HTTP to MLflow."""
+"""The registry, over MLflow's client, as the holder asks it. Effects: HTTP to MLflow."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+_TOLD = ("promoted.", "promotion.", "gate.")
+"""The tags of a version that tell who promoted it, when and why, and what the gate said."""
+
+
 @dataclass(frozen=True)
 class Champion:
     """What the registry says of the champion: its version, the sha256 of its file (empty for none), its aliases."""
@@ -24,17 +28,16 @@ class Champion:
 
 
 class MlflowRegistry:
-    """Asks MLflow about one registered model.
+    """Asks MLflow about its registered models.
 
     Args:
         uri: MLflow's address; the account comes from MLflow's own variables.
-        name: The registered model.
     """
 
-    def __init__(self, uri: str, name: str) -> None:
+    def __init__(self, uri: str) -> None:
         self._uri = uri
-        self._name = name
         self._final_metrics: dict[str, dict[str, float]] = {}
+        self._hashes: dict[tuple[str, str], str] = {}
 
     @cached_property
     def _client(self) -> MlflowClient:
@@ -43,28 +46,41 @@ class MlflowRegistry:
 
         return tracking.client(self._uri)
 
-    def champion(self) -> Champion | None:
-        """Where the champion alias points; None where it points nowhere. One small question, however many versions."""
-        from mlflow.exceptions import MlflowException
+    def champions(self) -> dict[str, Champion | None]:
+        """Every registered model and where its champion alias points; None where it points nowhere.
 
-        from ml import registry, tracking
+        One question, however many models and versions; one more for a champion that was never seen before.
+        """
+        from ml import tracking
 
         with tracking.mapped(self._uri):
-            try:
-                found = self._client.get_model_version_by_alias(self._name, registry.CHAMPION)
-            except MlflowException as error:
-                # The first is a model that there is not; the second, of all things, an alias that there is not.
-                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                    return None
-                raise
-        return Champion(str(found.version), str(found.tags.get(SHA256_TAG, "")), tuple(sorted(map(str, found.aliases))))
+            return {
+                str(model.name): self._champion(model)
+                for model in self._client.search_registered_models(max_results=1000)
+            }
 
-    def fetch(self, version: str, folder: Path) -> LoadedModel:
+    def _champion(self, model: Any) -> Champion | None:
+        from ml import registry
+
+        aliases = {str(alias): str(version) for alias, version in dict(model.aliases).items()}
+        version = aliases.get(registry.CHAMPION)
+        # A version that was deleted leaves its number to the next one, which is then the latest: it is looked at anew.
+        for latest in model.latest_versions or []:
+            self._hashes[model.name, str(latest.version)] = str(latest.tags.get(SHA256_TAG, ""))
+        if version is None:
+            return None
+        if (model.name, version) not in self._hashes:
+            found = self._client.get_model_version(model.name, version)
+            self._hashes[model.name, version] = str(found.tags.get(SHA256_TAG, ""))
+        same = tuple(sorted(alias for alias, number in aliases.items() if number == version))
+        return Champion(version, self._hashes[model.name, version], same)
+
+    def fetch(self, name: str, version: str, folder: Path) -> LoadedModel:
         """Downloads a version to an empty folder, checks it and loads it."""
         from ml import tracking
 
         with tracking.mapped(self._uri):
-            return load_verified(self._client, self._name, version, folder)
+            return load_verified(self._client, name, version, folder)
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """The metrics of the run that made a version, those that are numbers."""
@@ -75,22 +91,25 @@ class MlflowRegistry:
         # Names with a stroke are curves and the machine's load, for MLflow's charts.
         return {name: value for name, value in found.items() if math.isfinite(value) and "/" not in name}
 
-    def versions(self, limit: int = 20) -> list[dict[str, Any]]:
+    def versions(self, name: str, limit: int = 20) -> list[dict[str, Any]]:
         """The newest versions with their aliases and metrics, the newest first."""
         from ml import registry, tracking
 
         with tracking.mapped(self._uri):
-            aliases = registry.aliases(self._client, self._name)
+            aliases = registry.aliases(self._client, name)
             found = self._client.search_model_versions(
-                f"name = '{self._name}'", max_results=limit, order_by=["version_number DESC"]
+                f"name = '{name}'", max_results=limit, order_by=["version_number DESC"]
             )
+        self._hashes |= {(name, str(version.version)): str(version.tags.get(SHA256_TAG, "")) for version in found}
         return [
             {
                 "version": str(version.version),
                 "aliases": sorted(alias for alias, number in aliases.items() if number == str(version.version)),
                 "run_id": version.run_id,
                 "dag_run_id": version.tags.get("airflow.run_id"),
+                "created_at": version.creation_timestamp,
                 "validation": version.tags.get("validation"),
+                "tags": {key: str(value)[:2000] for key, value in version.tags.items() if key.startswith(_TOLD)},
                 "metrics": self._known_metrics(version.run_id, is_final="validation" in version.tags),
             }
             for version in found

@@ -1,32 +1,37 @@
-"""What the service tells of itself, the pipeline and the model, as plain values. Pure, over what the boards know."""
+"""What the service tells of itself, the pipeline and the models, as plain values. Pure, over what the boards know."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from serving.champion import ModelHolder
 from serving.pipeline import PipelineBoard
 from serving.settings import ServingSettings
+from serving.shelf import ModelShelf
 
 
-def status(settings: ServingSettings, board: PipelineBoard, holder: ModelHolder) -> dict[str, Any]:
+def status(settings: ServingSettings, board: PipelineBoard, shelf: ModelShelf) -> dict[str, Any]:
     """The body of `/status`: what is known, and how old it is; the same whether or not an upstream is down."""
     return {
         "pipeline": {"last_run": board.state.last_run, "running": board.state.running},
-        "model": model(holder),
+        "model": model(shelf, shelf.main),
+        "models": [model(shelf, holder) for holder in shelf.holders.values() if holder is not shelf.main],
         "upstream": {
             "airflow": _upstream(settings.airflow_url, board.error, board.age_s),
-            "mlflow": _upstream(settings.mlflow_url, holder.upstream_error, holder.age_s),
+            "mlflow": _upstream(settings.mlflow_url, shelf.upstream_error, shelf.age_s),
         },
     }
 
 
-def model(holder: ModelHolder) -> dict[str, Any]:
-    """The live version; its fields are null while none is loaded."""
+def model(shelf: ModelShelf, holder: ModelHolder) -> dict[str, Any]:
+    """The live version of a model; its fields are null while none is loaded."""
     live = holder.live
+    counts = {"error": holder.error, "reloads": holder.reloads, "refusals": holder.refusals}
     if live is None:
         nothing: dict[str, Any] = {"version": None, "aliases": [], "run_id": None, "metrics": {}, "loaded_at": None}
-        return {"name": holder.name, **nothing, "error": holder.error}
+        return {"name": holder.name, **nothing, **counts}
     loaded, champion = live.loaded, holder.champion
     return {
         "name": loaded.name,
@@ -36,8 +41,56 @@ def model(holder: ModelHolder) -> dict[str, Any]:
         "metrics": dict(live.metrics),
         "loaded_at": live.loaded_at,
         "from_disk": live.from_disk,
-        "error": holder.error,
+        "fast_path": live.predictor.form is not None,
+        **promotion({**loaded.tags, **_tags(shelf, loaded.name, loaded.version)}),
+        **counts,
     }
+
+
+def promotion(tags: Mapping[str, str]) -> dict[str, Any]:
+    """Who promoted a version, when and why, and what the gate said, as far as its tags tell."""
+    told = {what: tags.get(f"promoted.{what}") or tags.get(f"promotion.{what}") for what in ("by", "at", "reason")}
+    return {"promoted": told if any(told.values()) else None, "gate": verdict(tags.get("gate.verdict"))}
+
+
+def verdict(text: str | None) -> dict[str, Any] | None:
+    """What the gate said: `{"passed": bool, "reasons": [text, ...]}`; None where it said nothing that can be read."""
+    try:
+        found = json.loads(text or "null")
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("passed"), bool):
+        return None
+    reasons = found.get("reasons")
+    return {"passed": found["passed"], "reasons": list(map(str, reasons)) if isinstance(reasons, list) else []}
+
+
+def describe(shelf: ModelShelf, holder: ModelHolder) -> dict[str, Any]:
+    """Everything about a model: the live version with signature and example, and the newest versions."""
+    live = holder.live
+    return {
+        **model(shelf, holder),
+        "signature": dict(live.loaded.inputs) if live else {},
+        "nullable": sorted(live.predictor.nullable) if live else [],
+        "example": live.loaded.input_example[:1] if live else [],
+        "sha256": live.loaded.sha256 if live else None,
+        "versions": versions(shelf, holder.name),
+    }
+
+
+def versions(shelf: ModelShelf, name: str) -> list[dict[str, Any]]:
+    """The newest versions of a model with what their tags tell, the newest first."""
+    return [
+        {**{key: value for key, value in one.items() if key != "tags"}, **promotion(one.get("tags", {}))}
+        for one in shelf.versions.get(name, [])
+    ]
+
+
+def _tags(shelf: ModelShelf, name: str, version: str) -> dict[str, str]:
+    for one in shelf.versions.get(name, []):
+        if one["version"] == version:
+            return dict(one.get("tags", {}))
+    return {}
 
 
 def _upstream(url: str, error: str | None, age_s: float | None) -> dict[str, Any]:

@@ -1,14 +1,12 @@
-"""The application for a WSGI server, from the environment: `granian --interface wsgi serving.wsgi:app`."""
+"""The application for any WSGI server, from the environment: `granian --interface wsgi serving.wsgi:app`.
+
+The stack uses `serving.server`, which also bounds how long a body may take.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
 
-from serving import ServingSettings, create_app
+from serving.app import app_from_env
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-for chatty in ("httpx", "urllib3", "httpcore"):
-    logging.getLogger(chatty).setLevel(logging.WARNING)
-
-app = create_app(ServingSettings.from_env(os.environ))
+app = app_from_env(os.environ)

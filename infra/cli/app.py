@@ -8,6 +8,7 @@ import typer
 
 from infra.cli import backups, checks, comparing, gc, history, models, origins, results, running, scoring, stack
 from infra.cli.outcome import TrackyardGroup
+from infra.cli.tokens import tokens
 
 app = typer.Typer(
     name="trackyard",
@@ -78,3 +79,4 @@ app.command("champion")(history.champion)
 app.command("lineage")(origins.lineage)
 app.command("reproduce")(origins.reproduce)
 app.command("gc")(gc.gc)
+app.add_typer(tokens, name="token")

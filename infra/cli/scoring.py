@@ -39,10 +39,15 @@ def predict(
     champion = load_champion(session, info, name)
     from infra.score_file import score_file
 
+    # Only a terminal shows it; in a pipe stderr stays empty.
+    with session.errors.status("scoring") as shown:
+
+        def told(rows: int) -> None:
+            shown.update(f"{rows:,} rows scored")
+
+        rows = score_file(champion, file, output or session.out.file, told=told)
     if output is None:
-        score_file(champion, file, session.out.file)
         return
-    rows = score_file(champion, file, output)
     say(session.out, f"{rows} rows scored with {name} version {champion.version}: {output}")
 
 

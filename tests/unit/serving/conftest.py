@@ -81,12 +81,13 @@ class Airflow:
         )  # fmt: skip
 
     def dag_runs(
-        self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None
+        self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None, offset: int = 0
     ) -> list[dict[str, Any]]:
         self.asked += 1
         if self.error:
             raise self.error
-        return self.runs[:limit]
+        found = [run for run in self.runs if state in (None, run["state"])]
+        return found[offset : offset + limit]
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         running = next(run for run in self.runs if run["dag_run_id"] == run_id)["state"] == "running"

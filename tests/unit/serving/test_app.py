@@ -10,8 +10,9 @@ from flask.testing import FlaskClient
 
 from ml.load import LoadedModel, load_folder
 from serving import ServingSettings, create_app
-from serving.champion import ModelHolder
+from serving.api import ROUTES as ROUTES_OF_PROGRAMS
 from serving.pipeline import PipelineBoard
+from serving.shelf import ModelShelf
 from tests.unit.serving.conftest import Airflow
 from tests.unit.serving.test_champion import Registry
 from tests.unit.serving.test_scoring import ROW
@@ -26,13 +27,13 @@ class Service:
         self.airflow = Airflow()
         self.registry = Registry(folder, tags)
         self.board = PipelineBoard(self.airflow, "Airflow_Lab2")
-        self.holder = ModelHolder(self.registry, "ad-click", settings.state_dir)
-        self.app = create_app(settings, board=self.board, holder=self.holder, start_background=False)
+        self.shelf = ModelShelf(self.registry, "ad-click", settings.state_dir)
+        self.app = create_app(settings, board=self.board, shelf=self.shelf, start_background=False)
         self.client: FlaskClient = self.app.test_client()
 
     def refresh(self) -> None:
         self.board.refresh()
-        self.holder.refresh()
+        self.shelf.refresh()
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.client.get("/status").json
@@ -177,6 +178,7 @@ def test_pages_answer_json_to_those_who_ask_for_it(service: Service) -> None:
 def test_the_description_names_every_route(service: Service) -> None:
     described = set(service.client.get("/openapi.json").json["paths"])
     routes = {rule.rule for rule in service.app.url_map.iter_rules() if not rule.rule.startswith("/static")}
+    routes |= {route.replace("<name>", "{name}") for route in ROUTES_OF_PROGRAMS}
 
     assert described == routes
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ml.errors import HashMismatch, TrackerDown
 from ml.load import SHA256_TAG, LoadedModel, load_folder
-from serving.champion import ModelHolder
 from serving.registry_client import Champion
+from serving.shelf import ModelShelf
 from tests.unit.serving.conftest import stored
 
 
@@ -24,22 +25,32 @@ class Registry:
         self.error: Exception | None = None
         self.fetch_error: Exception | None = None
         self.fetched = 0
+        self.asked: list[str] = []
+        self.versions_now: list[dict[str, Any]] = []
 
-    def champion(self) -> Champion | None:
+    def champions(self) -> dict[str, Champion | None]:
+        self.asked.append("champions")
         if self.error:
             raise self.error
+        return {"ad-click": self._champion()}
+
+    def versions(self, name: str, limit: int = 20) -> list[dict[str, Any]]:
+        self.asked.append(f"versions {name}")
+        return self.versions_now
+
+    def _champion(self) -> Champion | None:
         version = self.aliases_now.get("champion")
         if version is None:
             return None
         aliases = sorted(alias for alias, number in self.aliases_now.items() if number == version)
         return Champion(version, self.tags[SHA256_TAG], tuple(aliases))
 
-    def fetch(self, version: str, folder: Path) -> LoadedModel:
+    def fetch(self, name: str, version: str, folder: Path) -> LoadedModel:
         self.fetched += 1
         if self.fetch_error:
             raise self.fetch_error
         shutil.copytree(self._folder, folder, dirs_exist_ok=True)
-        return load_folder(folder, name="ad-click", version=version, run_id="r", tags=self.tags)
+        return load_folder(folder, name=name, version=version, run_id="r", tags=self.tags)
 
     def metrics(self, run_id: str) -> dict[str, float]:
         return {"test_accuracy": 0.9}
@@ -66,124 +77,124 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def holder(registry: Registry, tmp_path: Path, clock: Clock) -> ModelHolder:
-    return ModelHolder(registry, "ad-click", tmp_path / "state", clock)
+def shelf(registry: Registry, tmp_path: Path, clock: Clock) -> ModelShelf:
+    return ModelShelf(registry, "ad-click", tmp_path / "state", clock)
 
 
-def live(holder: ModelHolder) -> str | None:
-    return holder.live.loaded.version if holder.live else None
+def live(shelf: ModelShelf) -> str | None:
+    return shelf.main.live.loaded.version if shelf.main.live else None
 
 
-def test_the_version_that_the_alias_points_to_goes_live(holder: ModelHolder, registry: Registry) -> None:
+def test_the_version_that_the_alias_points_to_goes_live(shelf: ModelShelf, registry: Registry) -> None:
     registry.aliases_now = {"champion": "1"}
-    holder.refresh()
+    shelf.refresh()
     registry.aliases_now = {"champion": "2"}
-    holder.refresh()
-    holder.refresh()
+    shelf.refresh()
+    shelf.refresh()
 
-    assert live(holder) == "2"
-    assert (holder.reloads, registry.fetched) == (2, 2)
+    assert live(shelf) == "2"
+    assert (shelf.main.reloads, registry.fetched) == (2, 2)
 
 
-def test_a_version_that_is_refused_leaves_the_old_one(holder: ModelHolder, registry: Registry, clock: Clock) -> None:
+def test_a_version_that_is_refused_leaves_the_old_one(shelf: ModelShelf, registry: Registry, clock: Clock) -> None:
     registry.aliases_now = {"champion": "1"}
-    holder.refresh()
+    shelf.refresh()
     registry.aliases_now, registry.fetch_error = {"champion": "2"}, HashMismatch("version 2: its file was changed")
-    holder.refresh()
-    holder.refresh()
+    shelf.refresh()
+    shelf.refresh()
 
-    assert live(holder) == "1"
-    assert holder.error
-    assert "its file was changed" in holder.error
-    assert (holder.refusals, registry.fetched) == (1, 2)
+    assert live(shelf) == "1"
+    assert shelf.main.error
+    assert "its file was changed" in shelf.main.error
+    assert (shelf.main.refusals, registry.fetched) == (1, 2)
     clock.now += 60
     registry.fetch_error = None
-    holder.refresh()
-    assert (live(holder), holder.error) == ("2", None)
+    shelf.refresh()
+    assert (live(shelf), shelf.main.error) == ("2", None)
 
 
-def test_an_outage_while_loading_is_tried_again_at_once(holder: ModelHolder, registry: Registry) -> None:
+def test_an_outage_while_loading_is_tried_again_at_once(shelf: ModelShelf, registry: Registry) -> None:
     registry.aliases_now, registry.fetch_error = {"champion": "1"}, TrackerDown("away")
-    holder.refresh()
+    shelf.refresh()
     registry.fetch_error = None
-    holder.refresh()
+    shelf.refresh()
 
-    assert live(holder) == "1"
+    assert live(shelf) == "1"
 
 
 def test_a_registry_that_is_down_leaves_the_old_one_and_its_age(
-    holder: ModelHolder, registry: Registry, clock: Clock
+    shelf: ModelShelf, registry: Registry, clock: Clock
 ) -> None:
     registry.aliases_now = {"champion": "1"}
-    holder.refresh()
+    shelf.refresh()
     clock.now += 5
     registry.error = TrackerDown("away")
-    holder.refresh()
+    shelf.refresh()
 
-    assert (live(holder), holder.upstream_error, holder.age_s) == ("1", "away", 5)
+    assert (live(shelf), shelf.upstream_error, shelf.age_s) == ("1", "away", 5)
 
 
-def test_no_champion_is_no_error(holder: ModelHolder) -> None:
-    holder.refresh()
+def test_no_champion_is_no_error(shelf: ModelShelf) -> None:
+    shelf.refresh()
 
-    assert (live(holder), holder.error, holder.upstream_error) == (None, None, None)
+    assert (live(shelf), shelf.main.error, shelf.upstream_error) == (None, None, None)
 
 
 def test_a_restart_with_the_registry_down_serves_the_last_copy(
-    holder: ModelHolder, registry: Registry, tmp_path: Path
+    shelf: ModelShelf, registry: Registry, tmp_path: Path
 ) -> None:
     registry.aliases_now = {"champion": "3"}
-    holder.refresh()
+    shelf.refresh()
     registry.error = TrackerDown("away")
-    again = ModelHolder(registry, "ad-click", tmp_path / "state")
+    again = ModelShelf(registry, "ad-click", tmp_path / "state")
     again.refresh()
 
     assert live(again) == "3"
-    assert again.live
-    assert again.live.from_disk
+    assert again.main.live
+    assert again.main.live.from_disk
 
 
-def test_a_copy_that_was_changed_is_not_served(holder: ModelHolder, registry: Registry, tmp_path: Path) -> None:
+def test_a_copy_that_was_changed_is_not_served(shelf: ModelShelf, registry: Registry, tmp_path: Path) -> None:
     registry.aliases_now = {"champion": "3"}
-    holder.refresh()
+    shelf.refresh()
     (copy,) = (tmp_path / "state").glob("ad-click-v3")
     stored(tmp_path / "other", seed=2)
     shutil.copy(tmp_path / "other" / "model.skops", copy / "model.skops")
     registry.error = TrackerDown("away")
-    again = ModelHolder(registry, "ad-click", tmp_path / "state")
+    again = ModelShelf(registry, "ad-click", tmp_path / "state")
     again.refresh()
 
     assert live(again) is None
 
 
-def test_only_the_live_copy_is_kept(holder: ModelHolder, registry: Registry, tmp_path: Path) -> None:
+def test_only_the_live_copy_is_kept(shelf: ModelShelf, registry: Registry, tmp_path: Path) -> None:
     for version in ("1", "2", "3"):
         registry.aliases_now = {"champion": version}
-        holder.refresh()
+        shelf.refresh()
 
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["ad-click-v3"]
 
 
 def test_a_restart_serves_the_copy_while_the_file_cannot_be_fetched(
-    holder: ModelHolder, registry: Registry, tmp_path: Path
+    shelf: ModelShelf, registry: Registry, tmp_path: Path
 ) -> None:
     registry.aliases_now = {"champion": "3"}
-    holder.refresh()
+    shelf.refresh()
     registry.fetch_error = TrackerDown("S3 is away")
-    again = ModelHolder(registry, "ad-click", tmp_path / "state")
+    again = ModelShelf(registry, "ad-click", tmp_path / "state")
     again.refresh()
 
-    assert (live(again), again.error, registry.fetched) == ("3", None, 1)
+    assert (live(again), again.main.error, registry.fetched) == ("3", None, 1)
     registry.aliases_now = {"champion": "4"}
     again.refresh()
     assert live(again) == "3"
-    assert "S3 is away" in str(again.error)
+    assert "S3 is away" in str(again.main.error)
 
 
 def test_a_damaged_copy_is_looked_at_once(registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "state" / "ad-click-v3").mkdir(parents=True)
     registry.error = TrackerDown("away")
-    again = ModelHolder(registry, "ad-click", tmp_path / "state")
+    again = ModelShelf(registry, "ad-click", tmp_path / "state")
     for _ in range(3):
         again.refresh()
 
@@ -191,67 +202,67 @@ def test_a_damaged_copy_is_looked_at_once(registry: Registry, tmp_path: Path, ca
 
 
 def test_a_version_whose_number_is_the_same_and_whose_file_is_not_is_fetched(
-    holder: ModelHolder, registry: Registry, tmp_path: Path
+    shelf: ModelShelf, registry: Registry, tmp_path: Path
 ) -> None:
     registry.aliases_now = {"champion": "1"}
-    holder.refresh()
+    shelf.refresh()
     other = tmp_path / "other"
     replaced = Registry(other, stored(other, seed=2))
     registry.tags, registry.fetch = replaced.tags, replaced.fetch  # type: ignore[method-assign]
-    holder.refresh()
+    shelf.refresh()
 
-    assert holder.live
-    assert holder.live.loaded.sha256 == replaced.tags[SHA256_TAG]
+    assert shelf.main.live
+    assert shelf.main.live.loaded.sha256 == replaced.tags[SHA256_TAG]
 
 
 def test_a_version_that_cannot_be_fetched_is_tried_less_and_less_often(
-    holder: ModelHolder, registry: Registry, clock: Clock
+    shelf: ModelShelf, registry: Registry, clock: Clock
 ) -> None:
     registry.aliases_now, registry.fetch_error = {"champion": "1"}, TrackerDown("away")
     for _ in range(300):
-        holder.refresh()
+        shelf.refresh()
         clock.now += 0.7
 
     assert 20 < registry.fetched < 40
     registry.aliases_now, registry.fetch_error = {"champion": "2"}, None
-    holder.refresh()
-    assert live(holder) == "2"
+    shelf.refresh()
+    assert live(shelf) == "2"
 
 
 def test_a_state_folder_that_cannot_be_written_is_an_error_that_passes(
     registry: Registry, tmp_path: Path, clock: Clock
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    holder = ModelHolder(registry, "ad-click", tmp_path / "file", clock)
+    shelf = ModelShelf(registry, "ad-click", tmp_path / "file", clock)
     registry.aliases_now = {"champion": "1"}
-    holder.refresh()
+    shelf.refresh()
 
-    assert "version 1 was not loaded" in str(holder.error)
+    assert "version 1 was not loaded" in str(shelf.main.error)
     (tmp_path / "file").unlink()
     clock.now += 10
-    holder.refresh()
-    assert (live(holder), holder.error) == ("1", None)
+    shelf.refresh()
+    assert (live(shelf), shelf.main.error) == ("1", None)
 
 
 @pytest.mark.parametrize(("error", "serves"), [(KeyError("run"), True), (TrackerDown("away"), False)])
 def test_a_version_without_metrics_serves_unless_they_may_still_come(
-    holder: ModelHolder, registry: Registry, error: Exception, serves: bool
+    shelf: ModelShelf, registry: Registry, error: Exception, serves: bool
 ) -> None:
     def metrics(run_id: str) -> dict[str, float]:
         raise error
 
     registry.metrics = metrics  # type: ignore[method-assign]
     registry.aliases_now = {"champion": "1"}
-    holder.refresh()
+    shelf.refresh()
 
-    assert (live(holder) == "1") is serves
+    assert (live(shelf) == "1") is serves
 
 
-def test_the_last_version_serves_on_when_none_is_champion(holder: ModelHolder, registry: Registry) -> None:
+def test_the_last_version_serves_on_when_none_is_champion(shelf: ModelShelf, registry: Registry) -> None:
     registry.aliases_now = {"champion": "1"}
-    holder.refresh()
+    shelf.refresh()
     registry.aliases_now = {}
-    holder.refresh()
+    shelf.refresh()
 
-    assert live(holder) == "1"
-    assert "no version is champion" in str(holder.error)
+    assert live(shelf) == "1"
+    assert "no version is champion" in str(shelf.main.error)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from ml.errors import AirflowDown
 from serving import ServingSettings, create_app
-from serving.champion import ModelHolder
 from serving.pipeline import PipelineBoard
-from serving.versions import VersionBoard
+from serving.shelf import ModelShelf
 from tests.unit.serving.conftest import Airflow
 from tests.unit.serving.test_champion import Registry
 
@@ -22,15 +23,15 @@ PASSWORD = "a-secret-word"
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 
-class Versions:
+def versions() -> list[dict[str, Any]]:
     """Two versions, one of which is champion."""
-
-    def versions(self, limit: int = 20) -> list[dict[str, object]]:
-        return [
-            {"version": "8", "aliases": [], "run_id": "b", "dag_run_id": HOSTILE, "metrics": {}},
-            {"version": "7", "aliases": ["champion"], "run_id": "a", "dag_run_id": "run_1",
-             "metrics": {"test_roc_auc": 0.985901}},
-        ]  # fmt: skip
+    return [
+        {"version": "8", "aliases": [], "run_id": "b", "dag_run_id": HOSTILE, "metrics": {},
+         "tags": {"gate.verdict": json.dumps({"passed": False, "reasons": [HOSTILE]})}},
+        {"version": "7", "aliases": ["champion"], "run_id": "a", "dag_run_id": "run_1",
+         "metrics": {"test_roc_auc": 0.985901},
+         "tags": {"promoted.by": "ada" + HOSTILE, "promoted.at": "2026-01-01T10:00:00+00:00"}},
+    ]  # fmt: skip
 
 
 class Site:
@@ -40,14 +41,14 @@ class Site:
         self.airflow = Airflow()
         self.registry = Registry(folder, tags)
         self.board = PipelineBoard(self.airflow, "Airflow_Lab2")
-        self.holder = ModelHolder(self.registry, "ad-click", settings.state_dir)
-        self.versions = VersionBoard(Versions())
+        self.shelf = ModelShelf(self.registry, "ad-click", settings.state_dir)
+        self.registry.versions_now = versions()
         self.client: FlaskClient = create_app(
-            settings, board=self.board, holder=self.holder, versions=self.versions, start_background=False
+            settings, board=self.board, shelf=self.shelf, start_background=False
         ).test_client()
 
     def refresh(self) -> None:
-        for part in (self.board, self.holder, self.versions):
+        for part in (self.board, self.shelf):
             part.refresh()
 
     def read(self, path: str) -> str:
@@ -120,9 +121,12 @@ def test_the_dashboard_marks_the_champion_and_the_live_version(site: Site) -> No
 
     page = site.read("/dashboard")
 
-    assert page.index("run_2") < page.index("run_1")
-    assert '<td>7 <b class="success">champion</b> (live)</td>' in page
-    assert "<td>8</td>" in page
+    table = page[page.index("<caption>Runs") :]
+    assert table.index("run_2") < table.index("run_1")
+    assert '7</a> <b class="mark success">champion</b> <span class="mark">live</span>' in page
+    assert "8</a></th>" in page
+    assert "did not pass" in page
+    assert "by ada" in page
     assert "0.985901" in page
 
 
@@ -134,12 +138,13 @@ def test_nothing_that_others_wrote_is_markup(site: Site, path: str) -> None:
     site.refresh()
     site.airflow.error = AirflowDown(HOSTILE)
     site.registry.error = AirflowDown(HOSTILE)
-    site.holder.error = HOSTILE
+    site.shelf.main.error = HOSTILE
     site.refresh()
 
     page = site.read(path)
 
-    assert "<script" not in page
+    assert page.count("<script") == 1
+    assert "alert(1)</script" not in page
     assert "<img" not in page
 
 
@@ -151,8 +156,8 @@ def test_a_page_needs_nothing_from_elsewhere_and_may_be_framed_by_nobody(site: S
     answer = site.client.get(path)
 
     loaded = re.findall(r'<(?:link|script|img|iframe)[^>]*(?:href|src)="([^"]+)"', answer.text)
-    assert loaded == ["/static/style.css"]
-    assert site.client.get("/static/style.css").status_code == 200
+    assert loaded == ["/static/style.css", "/static/icon.svg", "/static/refresh.js"]
+    assert {site.client.get(one).status_code for one in loaded} == {200}
     assert "style=" not in answer.text
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]

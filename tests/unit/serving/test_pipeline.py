@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
-import pytest
-
 from ml.errors import AirflowDown
-from serving.pipeline import PipelineBoard, keep_refreshing
+from serving.pipeline import PipelineBoard
 
 
 def run(run_id: str, state: str, hour: int) -> dict[str, Any]:
@@ -39,14 +36,14 @@ class Airflow:
         self.asked: list[str] = []
 
     def dag_runs(
-        self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None
+        self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None, offset: int = 0
     ) -> list[dict[str, Any]]:
-        self.asked.append(f"runs {state or 'all'}")
+        self.asked.append(f"runs {state or 'all'}" + (f" from {offset}" if offset else ""))
         if self.error:
             raise self.error
         assert order_by == "-run_after"
         found = [run for run in self.runs if state in (None, run["state"])]
-        return sorted(found, key=lambda run: str(run["run_after"]), reverse=True)[:limit]
+        return sorted(found, key=lambda run: str(run["run_after"]), reverse=True)[offset : offset + limit]
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         self.asked.append(f"tasks {run_id}")
@@ -148,19 +145,37 @@ def test_an_answer_that_lacks_something_is_no_crash() -> None:
     assert board.state.last_run is None
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_refresher_goes_on_whatever_happens_and_ends_when_told(fails: bool) -> None:
-    calls: list[int] = []
-    enough = threading.Event()
+def test_the_history_is_fetched_page_by_page_and_kept_in_order() -> None:
+    airflow = Airflow(
+        *[{**run(f"r{number:03}", "success", 1), "run_after": f"2026-01-01T{number:05}"} for number in range(330)]
+    )
+    board = PipelineBoard(airflow, "d")
+    for _ in range(6):
+        board.refresh()
 
-    def refresh() -> None:
-        calls.append(1)
-        if len(calls) == 3:
-            enough.set()
-        if fails:
-            raise RuntimeError("unforeseen")
+    assert [found["dag_run_id"] for found in board.state.runs] == [f"r{number:03}" for number in reversed(range(330))]
+    airflow.asked.clear()
+    board.refresh()
+    assert airflow.asked == ["runs all"]
 
-    stop = keep_refreshing(refresh, 0.001, "test")
 
-    assert enough.wait(5)
-    stop.set()
+def test_the_tasks_of_a_chosen_run_are_asked_for_once_it_was_looked_at() -> None:
+    airflow = Airflow(run("old", "success", 1), run("new", "success", 2))
+    board = refreshed(airflow)
+
+    assert board.tasks_of("old") is None
+    assert board.tasks_of("nothing of the kind") is None
+    board.refresh()
+    board.refresh()
+
+    assert [found["task_id"] for found in board.tasks_of("old") or []] == ["load"]
+    assert airflow.asked.count("tasks old") == 1
+
+
+def test_each_question_waits_for_its_turn() -> None:
+    turns: list[int] = []
+    airflow = Airflow(run("done", "success", 1), run("now", "running", 2))
+    board = PipelineBoard(airflow, "d", pace=lambda: turns.append(len(airflow.asked)))
+    board.refresh()
+
+    assert turns == list(range(len(airflow.asked)))

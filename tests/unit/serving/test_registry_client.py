@@ -35,10 +35,10 @@ def client(store: str) -> MlflowClient:
 
 
 def test_a_model_that_there_is_not_has_no_champion_and_no_versions(store: str, client: MlflowClient) -> None:
-    registry = MlflowRegistry(store, "nothing")
+    registry = MlflowRegistry(store)
 
-    assert registry.champion() is None
-    assert registry.versions() == []
+    assert registry.champions().get("nothing") is None
+    assert registry.versions("nothing") == []
 
 
 @pytest.fixture
@@ -66,16 +66,16 @@ def _registered(client: MlflowClient, name: str, **tags: str) -> str:
 def test_the_champion_comes_with_its_hash_and_every_alias(
     store: str, client: MlflowClient, name: str, made: list[str]
 ) -> None:
-    registry = MlflowRegistry(store, name)
-    assert registry.champion() is None
+    registry = MlflowRegistry(store)
+    assert registry.champions()[name] is None
 
     client.set_registered_model_alias(name, "champion", made[0])
     client.set_registered_model_alias(name, "challenger", made[0])
     client.set_registered_model_alias(name, "previous_champion", made[1])
 
-    assert registry.champion() == Champion(made[0], "abc", ("challenger", "champion"))
+    assert registry.champions()[name] == Champion(made[0], "abc", ("challenger", "champion"))
     client.set_registered_model_alias(name, "champion", made[1])
-    assert registry.champion() == Champion(made[1], "", ("champion", "previous_champion"))
+    assert registry.champions()[name] == Champion(made[1], "", ("champion", "previous_champion"))
 
 
 def test_versions_come_newest_first_with_aliases_and_finite_metrics(
@@ -83,7 +83,7 @@ def test_versions_come_newest_first_with_aliases_and_finite_metrics(
 ) -> None:
     client.set_registered_model_alias(name, "champion", made[0])
 
-    newest, oldest = MlflowRegistry(store, name).versions()
+    newest, oldest = MlflowRegistry(store).versions(name)
 
     assert (newest["version"], newest["aliases"], newest["validation"]) == (made[1], [], None)
     assert (oldest["version"], oldest["aliases"], oldest["validation"]) == (made[0], ["champion"], "passed")
@@ -97,6 +97,8 @@ def test_a_server_that_is_away_is_an_outage_that_names_it(
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
-    for ask in (MlflowRegistry("http://127.0.0.1:9", "m").champion, MlflowRegistry("http://127.0.0.1:9", "m").versions):
+    registry = MlflowRegistry("http://127.0.0.1:9")
+
+    for ask in (registry.champions, lambda: registry.versions("m")):
         with pytest.raises(TrackerDown, match=r"127\.0\.0\.1:9"):
             ask()

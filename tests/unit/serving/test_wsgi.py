@@ -41,7 +41,7 @@ def test_the_application_answers_with_every_server_away(tmp_path: Path) -> None:
     done = ask(given(tmp_path))
 
     assert done.returncode == 0, done.stderr[-2000:]
-    for name in ("champion", "pipeline", "versions"):
+    for name in ("mlflow", "airflow"):
         assert name in done.stdout
     assert "a-secret-word" not in done.stdout + done.stderr
 

@@ -1,0 +1,248 @@
+"""Folding a fitted Pipeline into one matrix product. Pure.
+
+Every scaler and imputer of ours works on one column at a time, so each feature that the classifier sees is
+`scale * x + offset` of one raw column (or one number for each category), and the classifier's weighted sum of them is
+again one weight a column. What cannot be folded is recognised and left to sklearn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serving.linear import UNSEEN, LinearForm
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class NotLinear(Exception):
+    """The Pipeline holds something that cannot be folded; the message names it."""
+
+
+@dataclass
+class Feature:
+    """One column on its way through the Pipeline: `scale * x + offset`, or a table for text.
+
+    Attributes:
+        column: The raw column.
+        scale: What its value is multiplied with.
+        offset: What is added.
+        fill: The raw value that stands for a missing one; None where a missing one stays missing.
+        table: For text: the feature's value for each known text, for a missing one (None) and for an unseen one.
+        centre: A raw value from which contributions are counted: a scaler's mean, or else what an imputer fills in.
+    """
+
+    column: str
+    scale: float = 1.0
+    offset: float = 0.0
+    fill: float | None = None
+    table: Mapping[Any, float] | None = None
+    centre: float | None = None
+
+
+def fold(pipeline: Any, inputs: Mapping[str, str]) -> LinearForm:
+    """Folds a fitted Pipeline that ends in a binary logistic regression.
+
+    Args:
+        pipeline: The Pipeline.
+        inputs: Its raw columns and their MLflow types.
+
+    Raises:
+        NotLinear: It holds something that is not folded here.
+    """
+    steps = [step for _, step in getattr(pipeline, "steps", [])]
+    if not steps or type(steps[-1]).__name__ != "LogisticRegression" or steps[-1].coef_.shape[0] != 1:
+        raise NotLinear("it does not end in a logistic regression of two classes")
+    features = [Feature(name) for name in inputs]
+    for step in steps[:-1]:
+        features = _through(step, features)
+    classifier = steps[-1]
+    if len(features) != classifier.coef_.shape[1]:
+        raise NotLinear("it does not use each column as expected")
+    return _summed(features, classifier.coef_[0].tolist(), float(classifier.intercept_[0]), inputs)
+
+
+def _summed(features: list[Feature], weights: list[float], bias: float, inputs: Mapping[str, str]) -> LinearForm:
+    numbers: dict[str, list[tuple[Feature, float]]] = {}
+    texts: dict[str, dict[Any, float]] = {}
+    for feature, weight in zip(features, weights, strict=True):
+        if feature.table is not None:
+            known = texts.setdefault(feature.column, dict.fromkeys(feature.table, 0.0))
+            for value, number in feature.table.items():
+                known[value] += weight * number
+        elif inputs[feature.column] == "string":
+            raise NotLinear(f"text column {feature.column!r} is not encoded")
+        else:
+            numbers.setdefault(feature.column, []).append((feature, weight))
+    names, found = tuple(numbers), []
+    fixed = abs(bias) + sum(max(map(abs, known.values())) for known in texts.values())
+    for name, used in numbers.items():
+        fills = {feature.fill for feature, _ in used}
+        if len(fills) > 1:
+            raise NotLinear(f"column {name!r} is imputed in two ways")
+        size = sum(abs(w * f.scale) for f, w in used)
+        fixed += sum(abs(w * f.offset) for f, w in used)
+        centre = next((feature.centre for feature, _ in used if feature.centre is not None), 0.0)
+        fill = fills.pop()
+        found.append((sum(w * f.scale for f, w in used), centre, np.nan if fill is None else fill, size))
+        bias += sum(w * (f.scale * centre + f.offset) for f, w in used)
+    matrix = np.array(found, dtype=np.float64).reshape(len(names), 4)
+    return LinearForm(names, matrix[:, 0], matrix[:, 1], matrix[:, 2], texts, bias, matrix[:, 3], fixed)
+
+
+def _through(step: Any, features: list[Feature]) -> list[Feature]:
+    """What the features are after a step."""
+    if isinstance(step, str) and step == "drop":
+        return []
+    kind = "passthrough" if isinstance(step, str) else type(step).__name__
+    handler = _HANDLERS.get(kind)
+    if handler is None:
+        raise NotLinear(f"{kind} is not folded")
+    found: list[Feature] = handler(step, features)
+    return found
+
+
+def _pipeline(step: Any, features: list[Feature]) -> list[Feature]:
+    for _, one in step.steps:
+        features = _through(one, features)
+    return features
+
+
+def _union(step: Any, features: list[Feature]) -> list[Feature]:
+    if step.transformer_weights:
+        raise NotLinear("a FeatureUnion has weights")
+    return [found for _, one in step.transformer_list for found in _through(one, features)]
+
+
+def _columns(step: Any, features: list[Feature]) -> list[Feature]:
+    if step.transformer_weights:
+        raise NotLinear("a ColumnTransformer has weights")
+    named = {feature.column: feature for feature in features}
+    found: list[Feature] = []
+    for name, one, columns in step.transformers_:
+        if name == "remainder" and isinstance(one, str) and one == "drop":
+            continue
+        if len(named) != len(features) or not all(isinstance(column, str) for column in columns):
+            raise NotLinear("a ColumnTransformer names its columns by something else than their names")
+        found += _through(one, [named[column] for column in columns])
+    return found
+
+
+def _imputer(step: Any, features: list[Feature]) -> list[Feature]:
+    fills = np.asarray(step.statistics_)
+    if step.add_indicator or fills.dtype.kind != "f" or np.isnan(fills).any() or not _is_nan(step.missing_values):
+        raise NotLinear("an imputer does more than to fill numbers")
+    _plain_numbers(features)
+    if any((feature.scale, feature.offset, feature.fill) != (1.0, 0.0, None) for feature in features):
+        raise NotLinear("an imputer comes behind something else")
+    return [_with(feature, fill=float(fill), centre=float(fill)) for feature, fill in zip(features, fills, strict=True)]
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value
+
+
+def _standard(step: Any, features: list[Feature]) -> list[Feature]:
+    _plain_numbers(features)
+    ones, zeros = np.ones(len(features)), np.zeros(len(features))
+    scale = ones if step.scale_ is None else step.scale_
+    mean = zeros if step.mean_ is None or not step.with_mean else step.mean_
+    moved = _affine(features, 1.0 / scale, -mean / scale)
+    if any((feature.scale, feature.offset) != (1.0, 0.0) for feature in features):
+        return moved
+    return [_with(feature, centre=float(middle)) for feature, middle in zip(moved, mean, strict=True)]
+
+
+def _min_max(step: Any, features: list[Feature]) -> list[Feature]:
+    if step.clip:
+        raise NotLinear("a MinMaxScaler clips")
+    return _affine(features, step.scale_, step.min_)
+
+
+def _max_abs(step: Any, features: list[Feature]) -> list[Feature]:
+    if getattr(step, "clip", False):
+        raise NotLinear("a MaxAbsScaler clips")
+    return _affine(features, 1.0 / step.scale_, np.zeros(len(features)))
+
+
+def _robust(step: Any, features: list[Feature]) -> list[Feature]:
+    ones, zeros = np.ones(len(features)), np.zeros(len(features))
+    scale = ones if step.scale_ is None else step.scale_
+    centre = zeros if step.center_ is None else step.center_
+    return _affine(features, 1.0 / scale, -centre / scale)
+
+
+def _affine(features: list[Feature], scales: Any, offsets: Any) -> list[Feature]:
+    _plain_numbers(features)
+    return [
+        _with(feature, scale=feature.scale * float(scale), offset=feature.offset * float(scale) + float(offset))
+        for feature, scale, offset in zip(features, scales, offsets, strict=True)
+    ]
+
+
+def _plain_numbers(features: Sequence[Feature]) -> None:
+    if any(feature.table is not None for feature in features):
+        raise NotLinear("something comes behind an encoder")
+
+
+def _with(feature: Feature, **changes: Any) -> Feature:
+    return Feature(**{**vars(feature), **changes})
+
+
+def _one_hot(step: Any, features: list[Feature]) -> list[Feature]:
+    _plain_numbers(features)
+    if step.handle_unknown == "error" or any((one.scale, one.offset, one.fill) != (1.0, 0.0, None) for one in features):
+        raise NotLinear("an encoder refuses what training never saw, or comes behind something else")
+    found: list[Feature] = []
+    for at, feature in enumerate(features):
+        known = [value for value in step.categories_[at] if value is not None and value == value]
+        values = [*known, None, UNSEEN]
+        codes = _encoded(step, at, values)
+        found += [
+            Feature(feature.column, table=dict(zip(values, code.tolist(), strict=True))) for code in codes.transpose()
+        ]
+    return found
+
+
+def _encoded(step: Any, at: int, values: list[Any]) -> NDArray[np.float64]:
+    """What an encoder makes of values of one of its columns, asked of itself; shape (n_values, n_codes)."""
+    import warnings
+
+    import pandas as pd
+
+    others = [categories[0] for categories in step.categories_]
+    rows = [[*others[:at], np.nan if value is None else value, *others[at + 1 :]] for value in values]
+    names = getattr(step, "feature_names_in_", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        coded = step.transform(pd.DataFrame(rows, columns=names, dtype=object))
+    dense = coded.toarray() if hasattr(coded, "toarray") else np.asarray(coded)
+    sizes = [int(size) for size in step._n_features_outs]
+    start = sum(sizes[:at])
+    found: NDArray[np.float64] = np.asarray(dense[:, start : start + sizes[at]], dtype=np.float64)
+    return found
+
+
+def _identity(step: Any, features: list[Feature]) -> list[Feature]:
+    if getattr(step, "func", None) is not None:
+        raise NotLinear("a FunctionTransformer calls a function")
+    return features
+
+
+_HANDLERS: Mapping[str, Any] = {
+    "passthrough": _identity,
+    "FunctionTransformer": _identity,
+    "Pipeline": _pipeline,
+    "FeatureUnion": _union,
+    "ColumnTransformer": _columns,
+    "SimpleImputer": _imputer,
+    "StandardScaler": _standard,
+    "MinMaxScaler": _min_max,
+    "MaxAbsScaler": _max_abs,
+    "RobustScaler": _robust,
+    "OneHotEncoder": _one_hot,
+}

@@ -1,0 +1,127 @@
+"""Every request and answer goes through here: who may ask, the fast routes, headers, metrics, and the log line.
+
+Effects: one log line a request. Flask makes the pages; `/predict` and `/status`, which programs ask thousands of times
+a second, are answered here, since Flask's own share of such an answer is many times that of the answer itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import TextIO
+
+import orjson
+
+from serving.guard import Guard
+from serving.http import Answer, Request
+from serving.table import RequestRefused
+from serving.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+HEADERS = (
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+    ("Cache-Control", "no-store"),
+)
+_WITH = {401: (("WWW-Authenticate", "Bearer"),), 429: (("Retry-After", "1"),)}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+Route = Callable[[Request], Answer | None]
+
+
+class Front:
+    """What a server calls, through `respond` or as a WSGI application.
+
+    Args:
+        guard: Lets requests in.
+        telemetry: Counts them.
+        scope_of: What a token must allow for a request.
+        routes: Tried one after the other; the first answer counts.
+        stream: Where the log lines go; stderr when None.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        telemetry: Telemetry,
+        scope_of: Callable[[Request], str],
+        routes: Iterable[Route],
+        stream: TextIO | None = None,
+    ) -> None:
+        self._guard = guard
+        self._telemetry = telemetry
+        self._scope_of = scope_of
+        self._routes = tuple(routes)
+        self._stream = stream or sys.stderr
+
+    def refusal_of(self, request: Request) -> Answer | None:
+        """Why a request is not let in, before its body is read; None where it is."""
+        given = request.headers.get("x-request-id", "")
+        request.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        try:
+            request.token_id = self._guard.admit(request, self._scope_of(request))
+        except RequestRefused as refused:
+            return Answer.refusal(refused, headers=_WITH.get(refused.status, ()))
+        return None
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to a request that was let in."""
+        try:
+            for route in self._routes:
+                found = route(request)
+                if found is not None:
+                    return found
+        except RequestRefused as refused:
+            return Answer.refusal(refused, route=request.route)
+        except Exception as error:
+            log.error("id=%s path=%s", request.request_id, request.path, exc_info=error)
+            self._telemetry.errors.labels(type(error).__name__).inc()
+            internal = RequestRefused(500, "internal", "something unexpected went wrong: see the service's log")
+            return Answer.refusal(internal, route=request.route)
+        return Answer.refusal(RequestRefused(404, "not_found", "there is nothing at this address"))
+
+    def finish(self, request: Request, answer: Answer, seconds: float) -> list[tuple[str, str]]:
+        """Counts and logs an answer, and returns all its headers."""
+        self._telemetry.count(answer.route, answer.status, seconds)
+        self._log(request, answer, seconds)
+        own = {name for name, _ in answer.headers}
+        return [
+            ("Content-Type", answer.kind),
+            ("X-Request-Id", request.request_id),
+            *answer.headers,
+            *(pair for pair in HEADERS if pair[0] not in own),
+        ]
+
+    def respond(self, request: Request) -> tuple[Answer, list[tuple[str, str]]]:
+        """Lets a request in, answers it, counts and logs it."""
+        started = time.perf_counter()
+        answer = self.refusal_of(request) or self.answer(request)
+        return answer, self.finish(request, answer, time.perf_counter() - started)
+
+    def _log(self, request: Request, answer: Answer, seconds: float) -> None:
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "id": request.request_id,
+            "method": request.method[:20],
+            "path": request.path[:200],
+            "status": answer.status,
+            "ms": round(seconds * 1000, 3),
+            "client": request.client,
+            **({"token": request.token_id} if request.token_id else {}),
+            **answer.facts,
+        }
+        self._stream.write(orjson.dumps(line).decode() + "\n")

@@ -1,0 +1,115 @@
+"""A request and an answer as plain values, whichever server they came through. Pure."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from serving.scoring import as_json
+from serving.table import RequestRefused
+
+JSON = "application/json"
+
+
+@dataclass
+class Request:
+    """What a client asks.
+
+    Attributes:
+        method: GET, POST, ...
+        path: The address's path, decoded.
+        query: What stands behind its question mark, as it came.
+        headers: By name in lower case.
+        client: The client's address, without its port.
+        body: What was sent.
+        request_id: What the request is called in the log.
+        token_id: The token that came with it, None for none.
+        route: The route's pattern, once it is known.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    client: str
+    body: bytes = b""
+    request_id: str = ""
+    token_id: str | None = None
+    route: str = "none"
+
+    @cached_property
+    def arguments(self) -> dict[str, str]:
+        """The query's names and values."""
+        try:
+            return dict(parse_qsl(self.query, keep_blank_values=True, max_num_fields=50)) if self.query else {}
+        except ValueError:
+            return {}
+
+    def environ(self) -> dict[str, Any]:
+        """The request as WSGI has it (PEP 3333)."""
+        host, _, port = self.headers.get("host", "localhost").rpartition(":")
+        found: dict[str, Any] = {
+            "REQUEST_METHOD": self.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": self.path.encode("utf-8", "replace").decode("latin-1"),
+            "QUERY_STRING": self.query,
+            "SERVER_NAME": host or "localhost",
+            "SERVER_PORT": port if port.isdecimal() else "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": self.client,
+            "CONTENT_LENGTH": str(len(self.body)),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(self.body),
+            "wsgi.errors": io.StringIO(),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
+        for name, value in self.headers.items():
+            if name == "content-type":
+                found["CONTENT_TYPE"] = value
+            elif name != "content-length":
+                found["HTTP_" + name.upper().replace("-", "_")] = value
+        return found
+
+
+@dataclass
+class Answer:
+    """What a client gets.
+
+    Attributes:
+        status: The HTTP status.
+        body: What is sent.
+        kind: The content type.
+        headers: Other headers.
+        route: The route's pattern, for metrics: a path is the caller's choice, and each would be a series of its own.
+        facts: What the log line says besides.
+    """
+
+    status: int
+    body: bytes = b""
+    kind: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    route: str = "none"
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def json(cls, value: Any, status: int = 200, **options: Any) -> Answer:
+        """An answer of plain values."""
+        return cls(status, as_json(value), **options)
+
+    @classmethod
+    def refusal(cls, refused: RequestRefused, **options: Any) -> Answer:
+        """An answer that says why there is none."""
+        error = {"code": refused.code, "message": refused.message, "problems": refused.problems}
+        return cls.json({"error": error}, refused.status, **{**options, "facts": {"error": refused.code}})
+
+
+def decoded(path: str) -> str:
+    """A path whose percent signs are resolved; what is no UTF-8 is shown as question marks."""
+    return unquote_to_bytes(path).decode("utf-8", "replace") if "%" in path else path

@@ -1,0 +1,149 @@
+"""The pages for people, and the small routes beside them. Pure, over what the boards know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+
+from serving import charts, openapi, status
+from serving.scoring import as_json
+from serving.settings import ServingSettings
+
+pages = Blueprint("pages", __name__)
+_PAGE_ROWS = 25
+
+
+def moment(text: str | None) -> str:
+    """A time of Airflow's, for people: to the second, in UTC; the page's own clock would be another one."""
+    return f"{text[:19].replace('T', ' ')} UTC" if text else ""
+
+
+def _part(name: str) -> Any:
+    return current_app.extensions["trackyard"][name]
+
+
+def _status() -> dict[str, Any]:
+    return status.status(_part("settings"), _part("board"), _part("shelf"))
+
+
+def _answer(template: str, told: dict[str, Any], **shown: Any) -> Response:
+    """A page, or its content as JSON for those who ask for that."""
+    best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
+    if best == "application/json":
+        return _json(told)
+    return Response(render_template(template, status=told, settings=_part("settings"), **shown), mimetype="text/html")
+
+
+def _json(told: Any, code: int = 200) -> Response:
+    return Response(as_json(told), code, mimetype="application/json")
+
+
+@pages.before_app_request
+def _name_route() -> None:
+    request.environ["trackyard.route"] = request.url_rule.rule if request.url_rule else "none"
+
+
+@pages.get("/")
+def index() -> Any:
+    """Leads to the page of how the last finished run ended; to the one that claims no success where none has."""
+    last = _part("board").state.last_run
+    succeeded = last is not None and last["state"] == "success"
+    where = url_for("pages.success" if succeeded else "pages.failure")
+    best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
+    return _json({"location": where}) if best == "application/json" else redirect(where)
+
+
+@pages.get("/success")
+def success() -> Any:
+    """The page of a run that succeeded; it says so when the last one did not."""
+    return _run_page("success")
+
+
+@pages.get("/failure")
+def failure() -> Any:
+    """The page of a run that failed; it says so when the last one did not."""
+    return _run_page("failed")
+
+
+def _run_page(expected: str) -> Response:
+    found = _status()
+    last = found["pipeline"]["last_run"]
+    return _answer("run.html", found, expected=expected, gantt=charts.gantt(last["tasks"] if last else []))
+
+
+@pages.get("/dashboard")
+def dashboard() -> Any:
+    """The runs over time, the tasks of the chosen one, and the versions with their metrics."""
+    board, shelf = _part("board"), _part("shelf")
+    found = _status()
+    runs = board.state.runs
+    last = found["pipeline"]["last_run"]
+    chosen_id = request.args.get("run") or (runs[0]["dag_run_id"] if runs else "")
+    chosen = next((run for run in runs if run["dag_run_id"] == chosen_id), None)
+    tasks = board.tasks_of(chosen_id) if chosen else None
+    if tasks is None and chosen and last and last["dag_run_id"] == chosen_id:
+        tasks = last["tasks"]
+    page = _page_number(len(runs))
+    told = {
+        **found,
+        "runs": runs,
+        "chosen": {**chosen, "tasks": tasks} if chosen else None,
+        "versions": status.versions(shelf, shelf.main.name),
+    }
+    return _answer(
+        "dashboard.html",
+        told,
+        rows=runs[page * _PAGE_ROWS : (page + 1) * _PAGE_ROWS],
+        page=page,
+        pages=max(1, -(-len(runs) // _PAGE_ROWS)),
+        asked=chosen_id,
+        history=charts.history(runs, chosen_id),
+        gantt=charts.gantt(tasks or []),
+        trend=charts.trend(told["versions"], "test_roc_auc"),
+    )
+
+
+def _page_number(count: int) -> int:
+    text = request.args.get("page", "0")
+    return min(int(text), (count - 1) // _PAGE_ROWS) if count and text.isdecimal() and len(text) < 6 else 0
+
+
+@pages.get("/health")
+def health() -> Any:
+    """Answers `ok` while the process lives."""
+    return Response("ok", mimetype="text/plain")
+
+
+@pages.get("/ready")
+def ready() -> Any:
+    """200 only when a model is loaded."""
+    shelf = _part("shelf")
+    found = status.model(shelf, shelf.main)
+    if found["version"] is not None:
+        return _json({"ready": True, "model": found})
+    reason = found["error"] or shelf.upstream_error or "no version is champion yet: promote one"
+    return _json({"ready": False, "reason": reason, "model": found}, 503)
+
+
+@pages.get("/openapi.json")
+def openapi_json() -> Any:
+    """The API's description."""
+    return _json(openapi.document(_part("shelf").main.live, _part("settings")))
+
+
+@pages.get("/docs")
+def docs() -> Any:
+    """The API's description for people."""
+    settings: ServingSettings = _part("settings")
+    document = openapi.document(_part("shelf").main.live, settings)
+    best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
+    if best == "application/json":
+        return _json(document)
+    return render_template("docs.html", api=document, settings=settings)
+
+
+@pages.get("/metrics")
+def metrics() -> Any:
+    """Prometheus metrics."""
+    return Response(_part("telemetry").render(), mimetype="text/plain; version=0.0.4")

@@ -1,0 +1,133 @@
+"""A loaded version, ready to predict: as one matrix product where it is linear, else as sklearn does it. Pure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.load import LoadedModel, frame_of
+from serving.folding import NotLinear, fold
+from serving.linear import LinearForm
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-12
+"""The most that a folded Pipeline's probabilities may differ from sklearn's."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A version and the way in which it predicts.
+
+    Attributes:
+        loaded: The version.
+        form: Its Pipeline as one matrix product; None where sklearn predicts.
+        nullable: The number columns in which the model takes a missing value.
+    """
+
+    loaded: LoadedModel
+    form: LinearForm | None
+    nullable: frozenset[str]
+
+    @classmethod
+    def of(cls, loaded: LoadedModel) -> Predictor:
+        """Prepares a version; one that can be folded is, if its own example then has the probabilities that it had."""
+        form = _checked_form(loaded)
+        return cls(loaded, form, _nullable(loaded, form))
+
+    @cached_property
+    def head(self) -> tuple[tuple[str, str], ...]:
+        """The headers that tell which version answered."""
+        return (("X-Model-Name", self.loaded.name), ("X-Model-Version", self.loaded.version))
+
+    def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
+        """The probability of the positive class for each row, shape (n_rows,).
+
+        Args:
+            columns: The model's columns: numbers as float64 with NaN for missing, texts as lists with None.
+        """
+        found = self.form.probability(columns) if self.form else None
+        return _by_sklearn(self.loaded, columns) if found is None else found
+
+    def contributions(self, columns: Mapping[str, Any]) -> tuple[float, list[dict[str, float]]] | None:
+        """What each column adds to the log-odds of each row, and the log-odds before that; None if not linear."""
+        if self.form is None:
+            return None
+        names = self.form.names
+        rows = self.form.terms(columns).tolist()
+        return self.form.bias, [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _by_sklearn(loaded: LoadedModel, columns: Mapping[str, Any]) -> NDArray[np.float64]:
+    import pandas as pd
+
+    frame = pd.DataFrame({name: pd.Series(list(columns[name])) for name in loaded.inputs})
+    for name, kind in loaded.inputs.items():
+        frame[name] = frame[name].astype(object if kind == "string" else "float64")
+        if kind == "string":
+            frame[name] = frame[name].where(frame[name].notna(), np.nan)
+    with np.errstate(all="ignore"):
+        found: NDArray[np.float64] = np.asarray(loaded.pipeline.predict_proba(frame)[:, 1], dtype=np.float64)
+    return found
+
+
+def example_columns(loaded: LoadedModel) -> dict[str, Any]:
+    """The input example as columns; empty where the version has none."""
+    rows = loaded.input_example
+    if not rows:
+        return {}
+    frame = frame_of(loaded, rows)
+    return {
+        name: [None if value != value else value for value in frame[name]]
+        if kind == "string"
+        else frame[name].to_numpy()
+        for name, kind in loaded.inputs.items()
+    }
+
+
+def _checked_form(loaded: LoadedModel) -> LinearForm | None:
+    what = f"{loaded.name} version {loaded.version}"
+    try:
+        form = fold(loaded.pipeline, loaded.inputs)
+        columns = example_columns(loaded)
+        found = form.probability(columns) if columns else None
+        if found is None or np.abs(found - _by_sklearn(loaded, columns)).max() > TOLERANCE:
+            raise NotLinear("its example comes out otherwise")
+    except NotLinear as reason:
+        log.info("model=%s predicts by sklearn: %s", what, reason)
+        return None
+    except Exception:
+        # Whatever an unforeseen Pipeline does to the folding, sklearn itself still predicts it.
+        log.exception("model=%s cannot be folded and predicts by sklearn", what)
+        return None
+    return form
+
+
+def _nullable(loaded: LoadedModel, form: LinearForm | None) -> frozenset[str]:
+    """The number columns that may be missing: those that are imputed, found by trying where it cannot be read off."""
+    if form is not None:
+        known = dict(zip(form.numbers, form.fills.tolist(), strict=True))
+        return frozenset(
+            name
+            for name, kind in loaded.inputs.items()
+            if kind != "string" and known.get(name, 0.0) == known.get(name, 0.0)
+        )
+    example = example_columns(loaded)
+    numbers = [name for name, kind in loaded.inputs.items() if kind != "string"]
+    return frozenset(name for name in numbers if example and _takes_missing(loaded, example, name))
+
+
+def _takes_missing(loaded: LoadedModel, example: Mapping[str, Any], name: str) -> bool:
+    first = {column: values[:1] for column, values in example.items()}
+    try:
+        return bool(np.isfinite(_by_sklearn(loaded, {**first, name: [np.nan]})).all())
+    except Exception:  # noqa: BLE001 - whatever a model says to a missing value, it means no
+        return False

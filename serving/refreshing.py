@@ -1,0 +1,67 @@
+"""Threads that ask again and again, and never more often than they may. Effects: threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+
+class Pace:
+    """Waits, before each question, until so many seconds have gone since the one before.
+
+    Args:
+        every_s: The seconds.
+        clock: Seconds that only grow.
+        sleep: Waits.
+    """
+
+    def __init__(
+        self,
+        every_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._sleep = sleep
+        self._last = float("-inf")
+
+    def __call__(self) -> None:
+        """Waits where it must."""
+        left = self._last + self._every_s - self._clock()
+        if left > 0:
+            self._sleep(left)
+        self._last = self._clock()
+
+
+def keep_refreshing(
+    refresh: Callable[[], None], wait: Callable[[threading.Event], object], name: str
+) -> threading.Event:
+    """Calls `refresh` again and again in a thread of its own.
+
+    Args:
+        refresh: Reports its own failures; what it raises all the same is logged, and it is called again.
+        wait: Waits for the next call; gets the event that ends the thread.
+        name: The thread's name.
+
+    Returns:
+        An event that ends the thread when it is set.
+    """
+    stop = threading.Event()
+
+    def loop(event: threading.Event) -> None:
+        while True:
+            try:
+                refresh()
+            except Exception:
+                log.exception("refresher=%s", name)
+            wait(event)
+            if event.is_set():
+                return
+
+    threading.Thread(target=loop, args=(stop,), name=name, daemon=True).start()
+    return stop

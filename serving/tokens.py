@@ -1,0 +1,151 @@
+"""The tokens of those who may ask the service: made, listed, revoked, and checked. Effects: one private file.
+
+A token is `ty_<id>_<secret>`. The file keeps the sha256 of the secret, which is 256 random bits: nobody can guess one
+from its hash, so a slow hash or a pepper would protect nothing more. Each check looks at the file's time, so that what
+is revoked is revoked in every process at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ml.errors import BadInput, Misconfigured
+
+SCOPES = ("read", "predict", "operate")
+"""What a token may allow: the pages and what they tell, predictions, and to make the service look at MLflow now."""
+_PREFIX = "ty"
+_NOBODY = "0" * 64
+
+
+@dataclass(frozen=True)
+class Token:
+    """What is kept of a token.
+
+    Attributes:
+        token_id: Its name in lists and in logs.
+        note: Whose it is.
+        scopes: What it allows.
+        sha256: Of its secret.
+        created_at: ISO 8601 in UTC.
+        revoked_at: The same, or None while it is good.
+    """
+
+    token_id: str
+    note: str
+    scopes: tuple[str, ...]
+    sha256: str
+    created_at: str
+    revoked_at: str | None = None
+
+
+class TokenFile:
+    """The tokens in a file that only its owner can read.
+
+    Args:
+        path: The file; made with its folder when the first token is.
+        now: The time of day.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._path = path
+        self._now = now
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int, int] | None = None
+        self._known: dict[str, Token] = {}
+
+    def tokens(self) -> list[Token]:
+        """Every token, the oldest first.
+
+        Raises:
+            Misconfigured: The file cannot be read.
+        """
+        return list(self._current().values())
+
+    def create(self, note: str, scopes: Sequence[str]) -> str:
+        """Makes a token and returns it; this is the only time that it can be seen.
+
+        Raises:
+            BadInput: A scope is none of `SCOPES`, or there is none.
+        """
+        wrong = sorted(set(scopes) - set(SCOPES))
+        if wrong or not scopes:
+            raise BadInput(f"{', '.join(wrong) or 'nothing'} is no scope: give some of {', '.join(SCOPES)}")
+        token_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+        kept = tuple(scope for scope in SCOPES if scope in scopes)
+        token = Token(token_id, note, kept, _hash(secret), self._now().isoformat(timespec="seconds"))
+        with self._changing():
+            self._write({**self._current(), token_id: token})
+        return f"{_PREFIX}_{token_id}_{secret}"
+
+    def revoke(self, token_id: str) -> Token:
+        """Takes a token back; doing it twice changes nothing.
+
+        Raises:
+            BadInput: There is no such token.
+        """
+        with self._changing():
+            known = self._current()
+            if token_id not in known:
+                raise BadInput(f"there is no token {token_id!r}: 'trackyard token list' shows them")
+            at = known[token_id].revoked_at or self._now().isoformat(timespec="seconds")
+            known[token_id] = replace(known[token_id], revoked_at=at)
+            self._write(known)
+        return known[token_id]
+
+    def check(self, given: str) -> Token | None:
+        """The token that was given, None where it is unknown, wrong or revoked; compared in constant time."""
+        prefix, _, rest = given.partition("_")
+        token_id, _, secret = rest.partition("_")
+        known = self._current().get(token_id)
+        # An unknown id is compared as well, so that the time does not tell which ids there are.
+        is_right = hmac.compare_digest(_hash(secret), known.sha256 if known else _NOBODY)
+        return known if known and is_right and prefix == _PREFIX and known.revoked_at is None else None
+
+    def _current(self) -> dict[str, Token]:
+        with self._lock:
+            try:
+                stat = self._path.stat()
+            except FileNotFoundError:
+                self._seen, self._known = None, {}
+                return {}
+            mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if mark != self._seen:
+                self._known, self._seen = self._read(), mark
+            return dict(self._known)
+
+    def _read(self) -> dict[str, Token]:
+        try:
+            found = [Token(**{**one, "scopes": tuple(one["scopes"])}) for one in json.loads(self._path.read_text())]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise Misconfigured(f"{self._path} cannot be read ({error}): delete it and make new tokens") from error
+        return {token.token_id: token for token in found}
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Lets one process at a time read, change and write."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._path.with_name(f".{self._path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _write(self, tokens: dict[str, Token]) -> None:
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        text = json.dumps([asdict(token) for token in tokens.values()], indent=1)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+            handle.write(text)
+        temporary.replace(self._path)
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

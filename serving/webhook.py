@@ -1,0 +1,66 @@
+"""MLflow's webhooks: whether one is genuine. Pure, but for the deliveries that it remembers.
+
+MLflow signs `<delivery id>.<timestamp>.<body>` with HMAC-SHA256 and sends `v1,<base64>` (mlflow/webhooks/delivery.py,
+MLflow 3.17; it follows https://www.standardwebhooks.com).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from serving.table import RequestRefused
+
+WINDOW_S = 300.0
+"""How far a delivery's time may be from ours, in seconds; as Standard Webhooks has it."""
+_MOST_REMEMBERED = 10_000
+
+
+class Webhooks:
+    """Tells genuine deliveries from others.
+
+    Args:
+        secret: What MLflow signs with; empty: none is taken.
+        clock: The time of day, in seconds since 1970.
+    """
+
+    def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
+        self._secret = secret.encode()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._seen: dict[str, float] = {}
+
+    def check(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Lets a delivery pass once.
+
+        Raises:
+            RequestRefused: 404 where no secret is set, 401 for a wrong signature or a time that is too far from ours,
+                409 for one that came before.
+        """
+        if not self._secret:
+            raise RequestRefused(404, "no_webhooks", "no webhooks are taken: set TRACKYARD_WEBHOOK_SECRET")
+        delivery = headers.get("x-mlflow-delivery-id", "")
+        moment = headers.get("x-mlflow-timestamp", "")
+        self._check_signature(f"{delivery}.{moment}.".encode() + body, headers.get("x-mlflow-signature", ""))
+        now = self._clock()
+        if not delivery or not moment.isdecimal() or abs(now - int(moment[:15])) > WINDOW_S:
+            raise RequestRefused(401, "bad_time", f"the delivery is not from the last {WINDOW_S:.0f} s: set the clocks")
+        self._remember(delivery, now)
+
+    def _check_signature(self, signed: bytes, given: str) -> None:
+        expected = base64.b64encode(hmac.new(self._secret, signed, hashlib.sha256).digest())
+        version, _, signature = given.partition(",")
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), expected) or version != "v1":
+            raise RequestRefused(401, "bad_signature", "the delivery is not signed with our secret")
+
+    def _remember(self, delivery: str, now: float) -> None:
+        with self._lock:
+            # One that is older than the window twice over is refused for its time.
+            self._seen = {one: at for one, at in self._seen.items() if now - at <= 2 * WINDOW_S}
+            if delivery in self._seen or len(self._seen) >= _MOST_REMEMBERED:
+                raise RequestRefused(409, "replayed", "this delivery came before")
+            self._seen[delivery] = now

@@ -1,0 +1,72 @@
+"""MLflow's webhooks: genuine ones once, others never."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow.webhooks.delivery import _generate_hmac_signature
+
+from serving import ServingSettings, create_app
+from serving.shelf import ModelShelf
+from tests.unit.serving.test_champion import Registry
+
+SECRET = "a-secret-word"
+NOW = 1_800_000_000
+BODY = json.dumps({"entity": "model_version_alias", "data": {"name": "ad-click", "alias": "champion"}})
+
+
+def signed(delivery: str = "d1", at: int = NOW, body: str = BODY, secret: str = SECRET) -> dict[str, str]:
+    """The headers that MLflow itself would send."""
+    return {
+        "X-MLflow-Delivery-Id": delivery,
+        "X-MLflow-Timestamp": str(at),
+        "X-MLflow-Signature": _generate_hmac_signature(secret, delivery, str(at), body),
+    }
+
+
+@pytest.fixture
+def shelf(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> ModelShelf:
+    return ModelShelf(Registry(folder, tags), "ad-click", settings.state_dir)
+
+
+def post(settings: ServingSettings, shelf: ModelShelf, *all_headers: dict[str, str], body: str = BODY) -> list[int]:
+    from serving.webhook import Webhooks
+
+    client = create_app(
+        replace(settings, webhook_secret=SECRET), shelf=shelf, start_background=False,
+        webhooks=Webhooks(SECRET, clock=lambda: NOW),
+    ).test_client()  # fmt: skip
+    return [client.post("/webhooks/mlflow", data=body, headers=headers).status_code for headers in all_headers]
+
+
+def test_a_genuine_delivery_makes_the_service_look_at_once(settings: ServingSettings, shelf: ModelShelf) -> None:
+    assert post(settings, shelf, signed()) == [204]
+    assert shelf.wake.is_set()
+
+
+def test_a_delivery_counts_once(settings: ServingSettings, shelf: ModelShelf) -> None:
+    assert post(settings, shelf, signed(), signed(), signed("d2")) == [204, 409, 204]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {}, signed(secret="other"), signed(body=BODY + " "), signed() | {"X-MLflow-Delivery-Id": "d9"},
+        signed() | {"X-MLflow-Timestamp": str(NOW + 1)}, signed(at=NOW - 301), signed(at=NOW + 301),
+        signed() | {"X-MLflow-Signature": "v2," + signed()["X-MLflow-Signature"][3:]}, signed(delivery=""),
+    ],
+)  # fmt: skip
+def test_what_is_not_genuine_or_not_of_now_is_refused(
+    settings: ServingSettings, shelf: ModelShelf, headers: dict[str, str]
+) -> None:
+    assert post(settings, shelf, headers) == [401]
+    assert not shelf.wake.is_set()
+
+
+def test_without_a_secret_none_is_taken(settings: ServingSettings, shelf: ModelShelf) -> None:
+    client = create_app(settings, shelf=shelf, start_background=False).test_client()
+
+    assert client.post("/webhooks/mlflow", data=BODY, headers=signed(secret="")).status_code == 404
