@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra import airflow_server, object_store, tracking_server
+from infra import airflow_server, object_store, parts, tracking_server
 from ml.errors import Misconfigured, PipelineError
 
 ANY = "0.0.0.0"  # noqa: S104 - inside a container, whose ports the compose file publishes or does not
@@ -100,14 +100,13 @@ def _serving() -> Role:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
         "TRACKYARD_SERVING_STATE": "/var/lib/trackyard/serving",
     }
-    address = ("--interface", "wsgi", "--host", ANY, "--port", str(PORTS["serving"]))
-    command = ["granian", *address, "--workers", "1", "--blocking-threads", "8", "serving.wsgi:app"]
+    command = ["granian", *parts.serving_arguments(ANY, PORTS["serving"])]
     return Role(command, env, (*_CLIENT, "TRACKYARD_AIRFLOW_PASSWORD"))
 
 
-def _job(module: str, *needs: str) -> Role:
-    env = {**airflow_server.fixed_env(), **tracking_server.client_env(), "AIRFLOW_HOME": "/tmp/airflow"}  # noqa: S108
-    return Role([sys.executable, "-m", module], env, needs)
+def _job(module: str) -> Role:
+    env = {**airflow_server.fixed_env(), **tracking_server.fixed_env(), "AIRFLOW_HOME": "/tmp/airflow"}  # noqa: S108
+    return Role([sys.executable, "-m", module], env)
 
 
 ROLES: Mapping[str, Callable[[], Role]] = {

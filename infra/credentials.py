@@ -46,6 +46,7 @@ class Credentials:
     mlflow_flask_secret: str = field(default_factory=_long_key)
     flower_password: str = field(default_factory=_password)
     webhook_secret: str = field(default_factory=_password)
+    serving_token: str = field(default_factory=_password)
     mlflow_webhook_key: str = field(default_factory=_fernet_key)
 
     def __repr__(self) -> str:

@@ -15,6 +15,8 @@ from ml.errors import Misconfigured, PipelineError
 
 PIPELINE = "pipeline"
 """MLflow's account of the workers: it edits experiments and models, and administers nothing."""
+SERVICE_WEBHOOK = "http://serving:5555/webhooks/mlflow"
+"""Where the service takes MLflow's webhook, by its name among the containers."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,6 +31,7 @@ class Job:
         mlflow_auth_url: The address of the database of MLflow's accounts, as its owner.
         airflow_accounts: The password of each Airflow account.
         mlflow_accounts: The password of each MLflow account.
+        webhook_secret: What MLflow signs its webhooks to the service with; empty for no webhook.
     """
 
     admin_url: str
@@ -38,6 +41,7 @@ class Job:
     mlflow_auth_url: str
     airflow_accounts: Mapping[str, str]
     mlflow_accounts: Mapping[str, str]
+    webhook_secret: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Job:
@@ -67,6 +71,7 @@ class Job:
             mlflow_auth_url,
             {account: environ[name] for account, name in airflow.items()},
             {account: environ[name] for account, name in mlflow.items()},
+            environ.get("TRACKYARD_WEBHOOK_SECRET", ""),
         )
 
     def __repr__(self) -> str:
@@ -125,9 +130,30 @@ def _mlflow(job: Job) -> None:
             store.update_user(name, password=password, is_admin=is_admin)
         else:
             store.create_user(name, password, is_admin=is_admin)
+    _webhook(job)
     for kind in ("experiment", "registered_model"):
         # Also what an administrator made by hand, or what came out of a backup, is the workers' to go on with.
         store.grant_user_permission(PIPELINE, kind, "*", "EDIT")
+
+
+def _webhook(job: Job) -> None:
+    """Lets MLflow tell the service when an alias moves; the service asks by itself as well."""
+    from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent, WebhookStatus
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    if not job.webhook_secret:
+        return
+    store = SqlAlchemyStore(job.mlflow_url)
+    events = [
+        WebhookEvent(WebhookEntity.MODEL_VERSION_ALIAS, action)
+        for action in (WebhookAction.CREATED, WebhookAction.DELETED)
+    ]
+    told = {"url": SERVICE_WEBHOOK, "events": events, "secret": job.webhook_secret, "status": WebhookStatus.ACTIVE}
+    known = [webhook.webhook_id for webhook in store.list_webhooks() if webhook.name == tracking_server.WEBHOOK]
+    if known:
+        store.update_webhook(known[0], **told)
+    else:
+        store.create_webhook(tracking_server.WEBHOOK, **told)
 
 
 def _say(text: str) -> None:

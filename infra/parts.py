@@ -21,6 +21,9 @@ PASSED_ON = (
 """The only variables of the user's that reach a part: an AIRFLOW__ or PYTHONPATH of theirs is meant for another."""
 
 
+SERVING_TOKEN = "TRACKYARD_SERVING_TOKEN"  # noqa: S105 - the name of the variable
+
+
 @dataclass(frozen=True)
 class Launch:
     """How one part is started: its command line, its variables, and the folder it runs in."""
@@ -82,6 +85,7 @@ class Plan:
             "TRACKYARD_SERVING_URL": self.url("serving"),
             "TRACKYARD_FLOWER_URL": self.url("flower"),
             "TRACKYARD_PIPELINE_FILE": str(self.settings.pipeline_file),
+            SERVING_TOKEN: self.credentials.serving_token,
         }
         commit = self._commit
         return env | ({"TRACKYARD_GIT_COMMIT": commit} if commit else {})
@@ -103,6 +107,7 @@ class Plan:
         env = airflow_server.common_env(self.settings, self.ports, self.credentials)
         # The DAG files show links and defaults, so the parts that parse them need these as well.
         shown = {name: value for name, value in self.task_env().items() if name.startswith("TRACKYARD_")}
+        del shown[SERVING_TOKEN]
         return env | shown | (airflow_server.server_env(self.ports, self.credentials) if server else {})
 
 
@@ -168,6 +173,7 @@ def _triggerer(plan: Plan) -> Launch:
         "MLFLOW_TRACKING_URI": plan.url("mlflow"),
         "MLFLOW_TRACKING_USERNAME": tracking_server.STATUS,
         "MLFLOW_TRACKING_PASSWORD": plan.credentials.mlflow_status_password,
+        SERVING_TOKEN: plan.credentials.serving_token,
     }
     env = plan.airflow_env(server=True) | reading
     return Launch(plan.script("airflow", "triggerer", "--skip-serve-logs"), env)
@@ -209,9 +215,14 @@ def _serving(plan: Plan) -> Launch:
     env |= {name: value for name, value in plan.settings.serving.items() if value}
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         del env[key]
-    address = ("--interface", "rsgi", "--host", HOST, "--port", str(plan.ports["serving"]), "--http", "1", "--no-ws")
+    return Launch(plan.script("granian", *serving_arguments(HOST, plan.ports["serving"])), env)
+
+
+def serving_arguments(host: str, port: int) -> list[str]:
+    """The arguments of the service's server, wherever it runs."""
+    address = ("--interface", "rsgi", "--host", host, "--port", str(port), "--http", "1", "--no-ws")
     limits = ("--workers", "1", "--http1-header-read-timeout", "10000", "--http1-buffer-size", "65536")
-    return Launch(plan.script("granian", *address, *limits, "serving.server:app"), env)
+    return [*address, *limits, "serving.server:app"]
 
 
 FLOWER_USER = "admin"

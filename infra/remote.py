@@ -96,6 +96,7 @@ class RemoteStack:
             "MLFLOW_TRACKING_URI": self.api_urls["mlflow"],
             "MLFLOW_TRACKING_USERNAME": mlflow["username"],
             "MLFLOW_TRACKING_PASSWORD": mlflow["password"],
+            "TRACKYARD_SERVING_TOKEN": self.environ.get("SERVING_TOKEN", ""),
             **{name: self.environ[name] for name in passed if self.environ.get(name)},
         }
 

@@ -28,6 +28,7 @@ class Services:
     mlflow_url: str
     mlflow_login: tuple[str, str] | None
     start_command: str = ""
+    serving_token: str = field(default="", repr=False)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Services:
@@ -49,6 +50,7 @@ class Services:
             environ["MLFLOW_TRACKING_URI"],
             login,
             environ.get("TRACKYARD_SERVING_START", ""),
+            environ.get("TRACKYARD_SERVING_TOKEN", ""),
         )
 
 
@@ -111,7 +113,9 @@ def _served(services: Services) -> dict[str, Any]:
     import httpx
 
     try:
-        answer = httpx.get(f"{services.serving_url}/status", timeout=5)
+        token = services.serving_token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        answer = httpx.get(f"{services.serving_url}/status", headers=headers, timeout=5)
         answer.raise_for_status()
         return dict(answer.json()["model"])
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:

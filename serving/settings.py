@@ -28,6 +28,7 @@ class ServingSettings:
         airflow_api_url: Airflow's address for the service itself; `airflow_url` when empty.
         flower_url: Flower's address in a browser, for links; empty for no link.
         webhook_secret: The secret with which MLflow signs its webhooks; empty: none is taken.
+        own_token: The token with which the stack's own parts may read; empty: there is none.
         locked_for: Who needs a token to read: `others` (whoever is not on this machine), `all`, or `none`.
         allowed_hosts: The names by which the service may be asked, besides those of this machine itself; `*` for any.
         rate_per_s: The requests a second that one client may make; 0: 1000 for others, no limit on this machine.
@@ -47,6 +48,7 @@ class ServingSettings:
     airflow_api_url: str = ""
     flower_url: str = ""
     webhook_secret: str = field(default="", repr=False)
+    own_token: str = field(default="", repr=False)
     locked_for: str = "others"
     allowed_hosts: tuple[str, ...] = ()
     rate_per_s: int = 0
@@ -86,6 +88,7 @@ class ServingSettings:
             model_name=environ.get("TRACKYARD_MODEL_NAME") or _model_of(environ.get("TRACKYARD_PIPELINE_FILE")),
             state_dir=Path(environ["TRACKYARD_SERVING_STATE"]),
             webhook_secret=environ.get("TRACKYARD_WEBHOOK_SECRET", ""),
+            own_token=environ.get("TRACKYARD_SERVING_TOKEN", ""),
             locked_for=_mode(environ.get("TRACKYARD_SERVING_TOKENS") or "others"),
             allowed_hosts=tuple(name.strip().lower() for name in hosts if name.strip()),
             rate_per_s=_whole(environ, "TRACKYARD_SERVING_RATE"),

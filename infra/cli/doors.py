@@ -153,11 +153,17 @@ def load_version(tracker: MlflowClient, name: str, version: str, workdir: Path) 
     return load_verified(tracker, name, version, workdir)
 
 
-def fetch_json(url: str) -> dict[str, Any]:
-    """The JSON object behind an address; whatever goes wrong is an `httpx.HTTPError` or a `ValueError`."""
+def fetch_json(url: str, token: str = "") -> dict[str, Any]:
+    """The JSON object behind an address; whatever goes wrong is an `httpx.HTTPError` or a `ValueError`.
+
+    Args:
+        url: The address.
+        token: What lets us in where the service asks for a token.
+    """
     import httpx
 
-    answer = httpx.get(url, timeout=5.0, trust_env=False)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = httpx.get(url, headers=headers, timeout=5.0, trust_env=False)
     answer.raise_for_status()
     return dict(answer.json())
 

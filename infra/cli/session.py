@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -170,6 +171,9 @@ class Session:
         for name in _OTHERS:
             self.environ.pop(name, None)
         self.environ.update(variables)
+        token = variables.get("TRACKYARD_SERVING_TOKEN")
+        if token and self.fetch is doors.fetch_json:
+            self.fetch = partial(doors.fetch_json, token=token)
         # Somebody waits in front of the terminal: one more try, then say that the server is away.
         self.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
         for name in ("NO_PROXY", "no_proxy"):
