@@ -236,7 +236,7 @@ def test_every_unknown_field_is_named(client: FlaskClient) -> None:
     answer = client.post("/predict", data=body({**ROW, **unknown}), content_type=JSON)
 
     assert answer.status_code == 200
-    assert answer.get_json()["ignored_fields"] == sorted(name.replace("\ud800", "?") for name in unknown)
+    assert answer.get_json()["ignored_fields"] == [name.replace("\ud800", "?") for name in sorted(unknown)]
 
 
 def test_a_csv_row_is_counted_as_it_is_answered(client: FlaskClient) -> None:
