@@ -108,8 +108,8 @@ class RemoteStack:
         """
         if not self.environ.get("TRACKYARD_S3_BUCKET"):
             raise StoreDown(
-                "the bucket is not reachable from here: 'docker compose run --rm trackyard data add /host/FILE' on the "
-                "server puts a file of its folder there, and prints the s3:// address for --data"
+                "the bucket is not reachable from here: 'docker compose run --rm trackyard COMMAND' on the server "
+                "reaches it ('... data add /host/FILE' puts a file of that folder there, and prints its address for --data)"
             )
 
     @property

@@ -54,6 +54,50 @@ def user() -> str:
         return "unknown"
 
 
+def _entry(now: datetime, after: str | None, cause: Cause) -> Entry:
+    at = now.astimezone(UTC).isoformat(timespec="milliseconds")
+    why = " ".join(cause.why.split())[:1000]
+    return Entry(0, at, cause.who, cause.way, None, after, why, uuid.uuid4().hex)
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is about to be done: the entry that tells of it, and the hash of the one that it follows."""
+
+    entry: Entry
+    previous: str
+
+    def carry_out(self, tracker: MlflowClient, name: str, change: Callable[[], Move]) -> Move:
+        """Says in MLflow what is about to be done, and does it."""
+        told = {"entry": json.loads(self.entry.encoded()), "previous": self.previous}
+        tracker.set_registered_model_tag(name, INTENT, json.dumps(told))
+        try:
+            return change()
+        except (BadInput, Rejected):
+            # Nothing moved, so whoever moves the alias there later must not be taken for this one.
+            tracker.delete_registered_model_tag(name, INTENT)
+            raise
+
+
+def move_from_afar(tracker: MlflowClient, name: str, cause: Cause, change: Callable[[], Move], target: str) -> Move:
+    """Moves the champion from where the bucket cannot be reached; whoever looks next writes the entry from the intent.
+
+    Args:
+        tracker: An MLflow client.
+        name: The registered model.
+        cause: Who, how and why.
+        change: Moves the alias.
+        target: The version that it moves to.
+
+    Returns:
+        What `change` did.
+    """
+    if registry.aliases(tracker, name).get(registry.CHAMPION) == target:
+        return change()
+    _, _, newest = registry.model_tags(tracker, name).get(HEAD, "").partition(" ")
+    return Intent(_entry(datetime.now(UTC), target, cause), newest or ledger.NO_ENTRY).carry_out(tracker, name, change)
+
+
 @dataclass(frozen=True)
 class History:
     """The history of one registered model.
@@ -124,15 +168,8 @@ class History:
         last = self._last()
         if last is not None and last.after == target:
             return change()
-        entry = self._change(target, cause)
-        intent = {"entry": json.loads(entry.encoded()), "previous": last.hash if last else ledger.NO_ENTRY}
-        self.tracker.set_registered_model_tag(self.name, INTENT, json.dumps(intent))
-        try:
-            move = change()
-        except (BadInput, Rejected):
-            # Nothing moved, so whoever moves the alias there later must not be taken for this one.
-            self.tracker.delete_registered_model_tag(self.name, INTENT)
-            raise
+        intent = Intent(_entry(self.now(), target, cause), last.hash if last else ledger.NO_ENTRY)
+        move = intent.carry_out(self.tracker, self.name, change)
         self.observe()
         return move
 
@@ -152,9 +189,7 @@ class History:
         return self._change(current, Cause("somebody with an MLflow account", BY_HAND, why))
 
     def _change(self, after: str | None, cause: Cause) -> Entry:
-        at = self.now().astimezone(UTC).isoformat(timespec="milliseconds")
-        why = " ".join(cause.why.split())[:1000]
-        return Entry(0, at, cause.who, cause.way, None, after, why, uuid.uuid4().hex)
+        return _entry(self.now(), after, cause)
 
     def _append(self, entry: Entry) -> bool:
         if not self.store.create(entry.encoded(), f"{self._prefix}{entry.number:08d}.json"):

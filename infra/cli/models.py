@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +13,13 @@ import typer
 
 from infra.cli.output import say
 from infra.cli.session import Session, session_of
-from ml.errors import BadInput, GateFailed
+from ml.errors import BadInput, GateFailed, StoreDown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from infra.cli.doors import AnyStack
+    from ml.history import History
     from ml.registry import Move
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version.", show_default=False)]
@@ -93,8 +95,18 @@ def _refuse_unvalidated(tracker: MlflowClient, name: str, version: str, *, force
     )
 
 
+def _reachable_history(session: Session, info: AnyStack, name: str) -> History | None:
+    """The history; None for a stack elsewhere whose bucket cannot be reached from here."""
+    from infra.cli.history import history_of
+
+    try:
+        return history_of(session, info, name)
+    except StoreDown:
+        return None
+
+
 def _move(session: Session, model: str | None, wanted: Change) -> None:
-    from ml.history import Cause, History, user
+    from ml.history import Cause, move_from_afar, user
     from ml.registry import CHAMPION, aliases, write_version_tags
     from ml.tracking import mapped
 
@@ -103,15 +115,17 @@ def _move(session: Session, model: str | None, wanted: Change) -> None:
     tracker = session.tracker(info)
     with mapped(info.api_urls["mlflow"]):
         check_model(tracker, name)
-        history = History(session.store(info), tracker, name, session.now)
-        # What others did by hand comes first: a rollback goes back behind that too.
-        history.observe()
+        history = _reachable_history(session, info, name)
+        if history is not None:
+            # What others did by hand comes first: a rollback goes back behind that too.
+            history.observe()
         before = aliases(tracker, name).get(CHAMPION)
         target = wanted.target(tracker, name)
         with tempfile.TemporaryDirectory(prefix="trackyard-") as folder:
             # What cannot be loaded, or is not the file that was recorded, is refused before anything moves.
             session.load(tracker, name, target, Path(folder))
-        move = history.move(Cause(user(), wanted.way, wanted.why), lambda: wanted.make(tracker, name), target)
+        cause, make = Cause(user(), wanted.way, wanted.why), partial(wanted.make, tracker, name)
+        move = history.move(cause, make, target) if history else move_from_afar(tracker, name, cause, make, target)
         tags = {
             "promotion.reason": wanted.why,
             "promotion.by": user(),

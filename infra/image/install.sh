@@ -38,6 +38,10 @@ find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.a'
 rm -rf pyarrow/include pyarrow/src pyarrow/libarrow_flight* pyarrow/_flight* pyarrow/libarrow_python_flight* \
     matplotlib/mpl-data/sample_data sklearn/datasets/data sklearn/datasets/images setuptools _distutils_hack \
     pkg_resources distutils-precedence.pth
+# A wheel holds no links, so pyarrow's holds one library three times; nothing here reads AVIF pictures.
+ln -sf libarrow_python.so.2500 pyarrow/libarrow_python.so
+for copy in pyarrow/libarrow_python.so.2500.*; do ln -sf libarrow_python.so.2500 "$copy"; done
+rm -f pillow.libs/libavif-*
 find babel/locale-data -name '*.dat' ! -name root.dat ! -name 'en*.dat' -delete
 find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name 'sso*' ! -name sts ! -name signin -exec rm -rf {} +
 

@@ -86,7 +86,7 @@ def test_a_data_set_goes_into_the_bucket_from_a_container(deployment: Deployment
     assert done.stdout.strip().splitlines()[-1].startswith("s3://trackyard/datasets/")
     from_host = deployment.cli("data", "add", str(tmp_path / "mine.csv"))
     assert from_host.returncode == 3
-    assert "docker compose run --rm trackyard data add" in from_host.stderr
+    assert "docker compose run --rm trackyard COMMAND" in from_host.stderr
 
 
 def test_mail_is_kept_and_shown(deployment: Deployment, first_run: dict[str, Any]) -> None:

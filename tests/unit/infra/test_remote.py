@@ -77,7 +77,7 @@ def test_its_repr_shows_no_login() -> None:
 def test_a_bucket_that_is_not_reachable_says_how_to_reach_it() -> None:
     stack = RemoteStack.at("http://server:8080", LOGINS, NO_FILE)
 
-    with pytest.raises(StoreDown, match="docker compose run --rm trackyard data add"):
+    with pytest.raises(StoreDown, match="docker compose run --rm trackyard COMMAND"):
         stack.check_store()
     RemoteStack.at("http://server:8080", {**LOGINS, "TRACKYARD_S3_BUCKET": "b"}, NO_FILE).check_store()
     with pytest.raises(Misconfigured, match="trackyard mail"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,6 +60,18 @@ def test_what_changes_nothing_is_not_written(told: History) -> None:
 
     assert told.observe() is None
     assert len(told.entries()) == 1
+
+
+def test_a_move_from_where_the_bucket_is_out_of_reach_is_written_by_the_next_who_looks(told: History) -> None:
+    promote(told, "1")
+    for version, why in (("2", "better"), ("2", "again"), ("3", "best")):
+        change = partial(registry.promote, told.tracker, told.name, version)
+        history.move_from_afar(told.tracker, told.name, Cause("afar", ME.way, why), change, version)
+        told.observe()
+
+    assert moves(told) == [(None, "1", ME.way), ("1", "2", ME.way), ("2", "3", ME.way)]
+    assert [(entry.who, entry.why) for entry in told.entries()[1:]] == [("afar", "better"), ("afar", "best")]
+    assert told.problems() == []
 
 
 def test_a_move_by_hand_is_noticed_once(told: History) -> None:
