@@ -109,7 +109,7 @@ class RemoteStack:
         if not self.environ.get("TRACKYARD_S3_BUCKET"):
             raise StoreDown(
                 "the bucket is not reachable from here: 'docker compose run --rm trackyard COMMAND' on the server "
-                "reaches it (its 'data add /host/FILE' puts a file of that folder there and prints the address for --data)"
+                "reaches it (its 'data add /host/FILE' puts a file there and prints its address for --data)"
             )
 
     @property
