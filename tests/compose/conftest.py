@@ -169,13 +169,15 @@ class Deployment:
         self.compose("--profile", "tls", "--profile", "tools", "down", "-v", "-t", "5", "--remove-orphans", check=False)
 
 
-def new_deployment(folder: Path, **settings: str) -> Deployment:
+def new_deployment(folder: Path, *overrides: str, **settings: str) -> Deployment:
     """A project of its own beside any other, on free ports; nothing is started yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    ports = dict(zip((f"{name}_PORT" for name in PUBLISHED), map(str, free_ports(4)), strict=True))
+    names = [f"{name}_PORT" for name in (*PUBLISHED, "TLS")]
+    ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
     urls = {f"{name}_URL": f"http://127.0.0.1:{ports[f'{name}_PORT']}" for name in PUBLISHED}
     init_env.write(folder / ".env", {**ports, **urls, **settings})
-    return Deployment(f"trackyard-test-{secrets.token_hex(3)}", folder, compose_program())
+    files = ("docker-compose.yaml", *(f"infra/compose/{name}.yaml" for name in overrides))
+    return Deployment(f"trackyard-test-{secrets.token_hex(3)}", folder, compose_program(), files)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.compose import images
-from tests.compose.conftest import Deployment
+from tests.compose.conftest import Deployment, new_deployment
 from tests.support import ROOT, wait_for
 
 PIPELINE = "Airflow_Lab2"
@@ -218,6 +218,40 @@ def test_the_workers_key_opens_its_own_bucket_alone(deployment: Deployment) -> N
     done = deployment.compose("exec", "-T", "celery-worker", "python", "-c", _TRY_BUCKETS)
 
     assert done.stdout.split() == ["AccessDenied", "AccessDenied"]
+
+
+def test_the_proxy_serves_the_four_by_name_over_https(deployment: Deployment) -> None:
+    deployment.compose("--profile", "tls", "up", "-d", "--no-build", "--no-deps", "proxy")
+    try:
+
+        def answer(name: str, path: str) -> int:
+            host = f"{name}.{deployment.env['TLS_DOMAIN']}"
+            url = f"https://127.0.0.1:{deployment.env['TLS_PORT']}{path}"
+            extensions = {"sni_hostname": host}
+            # The certificate is of Caddy's own authority, which this machine does not know.
+            with httpx.Client(verify=False, trust_env=False, timeout=10) as client:
+                return client.get(url, headers={"Host": host}, extensions=extensions).status_code
+
+        wait_for(lambda: answer("airflow", "/api/v2/monitor/health") == 200, "the proxy to answer", 60)
+        assert answer("mlflow", "/health") == 200
+        assert answer("mlflow", "/") == 401
+        assert answer("serving", "/status") == 200
+        assert answer("flower", "/healthcheck") == 200
+        with pytest.raises(httpx.HTTPError):
+            answer("unknown", "/")
+    finally:
+        deployment.compose("--profile", "tls", "rm", "-s", "-f", "proxy")
+
+
+def test_seaweedfs_takes_the_place_of_minio(built: float, tmp_path: Path) -> None:
+    found = new_deployment(tmp_path / "seaweedfs", "seaweedfs")
+    try:
+        found.compose("up", "-d", "--no-build", "s3")
+        found.compose("run", "--rm", "-T", "bucket-job")
+        done = found.compose("run", "--rm", "-T", "--entrypoint", "python", "trackyard", "-c", _TRY_BUCKETS)
+        assert done.stdout.split() == ["AccessDenied", "AccessDenied"]
+    finally:
+        found.remove()
 
 
 def test_accounts_of_the_service_only_read(deployment: Deployment) -> None:
