@@ -166,6 +166,18 @@ def set_password_hashes(connection: Any, database: str, hashes: Mapping[str, str
             cursor.execute(statement.format(sql.Identifier(table), sql.Identifier(column)), (hashed, username))
 
 
+def forget_webhooks(connection: Any) -> None:
+    """Takes MLflow's webhooks away: their secrets are encrypted with a key that is not in a backup.
+
+    The stack makes its own again; MLflow could not even list one that it cannot decrypt.
+    """
+    with connection.cursor() as cursor:
+        for table in ("webhook_events", "webhooks"):
+            cursor.execute("SELECT to_regclass(%s)", (f"public.{table}",))
+            if cursor.fetchone()[0] is not None:
+                cursor.execute(f"DELETE FROM public.{table}")  # noqa: S608 - the two names above
+
+
 def encrypt_anew(connection: Any, old_key: str, new_key: str) -> int:
     """Encrypts what Airflow keeps encrypted with another key; returns how many values there were.
 

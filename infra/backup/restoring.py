@@ -157,6 +157,8 @@ def _settle(target: Target, key: str, behind: list[str], doors: Doors) -> None:
             contents.set_password_hashes(cursor.connection, name, hashes)
             if name == "airflow":
                 contents.encrypt_anew(cursor.connection, key, target.fernet_key)
+            if name == "mlflow":
+                contents.forget_webhooks(cursor.connection)
             if name == "mlflow_auth" and target.mlflow_passwords:
                 contents.set_password_hashes(cursor.connection, name, hashed(target.mlflow_passwords))
     for name in behind:

@@ -7,6 +7,7 @@ own Dockerfile. Effects: the engine keeps them, so that the next time starts fro
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -19,7 +20,8 @@ from pathlib import Path
 from tests.support import ROOT
 
 BASE = "trackyard-test/debian:bookworm"
-STAND_IN = "trackyard-test/servers:1"
+STAND_IN = "trackyard-test/servers:latest"
+_LABEL = "org.trackyard.stand-in"
 OURS = "trackyard:latest"
 _SUITE = "bookworm"
 _MIRROR = "http://deb.debian.org/debian"
@@ -71,16 +73,33 @@ def ensure_base() -> None:
 
 def ensure_servers(names: list[str]) -> None:
     """Gives each name that the engine does not have the image of stand-ins."""
-    missing = [name for name in names if not has_image(name)]
+    wanted = _digest()
+    # An image that somebody pulled has no such label and stays as it is.
+    missing = [name for name in names if _stand_in_of(name) not in (wanted, "")]
     if not missing:
         return
-    if not has_image(STAND_IN):
-        _build_stand_in()
+    if _stand_in_of(STAND_IN) != wanted:
+        _build_stand_in(wanted)
     for name in missing:
         docker("tag", STAND_IN, name)
 
 
-def _build_stand_in() -> None:
+def _digest() -> str:
+    """What the image of stand-ins is made of, in short."""
+    found = hashlib.sha256()
+    for path in sorted((Path(__file__).parent / "standins").iterdir()):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def _stand_in_of(name: str) -> str | None:
+    """Which stand-in an image is: empty for a real one, None where there is no such image."""
+    look = ["docker", "image", "inspect", name, "--format", f'{{{{index .Config.Labels "{_LABEL}"}}}}']
+    done = subprocess.run(look, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _build_stand_in(label: str) -> None:
     with tempfile.TemporaryDirectory(prefix="trackyard-standins-") as folder:
         context = Path(folder)
         for path in (Path(__file__).parent / "standins").iterdir():
@@ -97,7 +116,15 @@ def _build_stand_in() -> None:
                 ignore = shutil.ignore_patterns("__pycache__", "tests")
                 shutil.copytree(_package(package), context / "python" / package, ignore=ignore)
         docker(
-            "build", "--build-arg", f"BASE={BASE}", "-t", STAND_IN, folder, env={**os.environ, "DOCKER_BUILDKIT": "0"}
+            "build",
+            "--build-arg",
+            f"BASE={BASE}",
+            "--label",
+            f"{_LABEL}={label}",
+            "-t",
+            STAND_IN,
+            folder,
+            env={**os.environ, "DOCKER_BUILDKIT": "0"},
         )
 
 

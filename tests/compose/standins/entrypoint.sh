@@ -17,18 +17,17 @@ start_postgres() {
 
 start_s3() {
     address="$(hostname -i | awk '{print $1}')"
-    (
-        # The root's account, as soon as there is somewhere to keep it.
-        until echo "s3.configure -user root -access_key $MINIO_ROOT_USER -secret_key $MINIO_ROOT_PASSWORD \
+    weed -logtostderr server -dir="$2" -ip="$address" -ip.bind=0.0.0.0 -filer=true -filer.localSocket=/tmp/f.sock \
+        -master.telemetry=false -master.volumeSizeLimitMB=64 -volume.max=0 -volume.preStopSeconds=0 &
+    # The root's account, as soon as there is somewhere to keep it; the S3 port opens once the accounts are known.
+    until echo "s3.configure -user root -access_key $MINIO_ROOT_USER -secret_key $MINIO_ROOT_PASSWORD \
 -actions Admin -apply" | timeout 10 weed shell -master="$address:9333" -filer="$address:8888" >/tmp/configure.log 2>&1 \
-            && grep -q "$MINIO_ROOT_USER" /tmp/configure.log; do
-            sleep 0.3
-        done
-        touch /tmp/ready
-    ) &
-    exec weed -logtostderr server -dir="$2" -ip="$address" -ip.bind=0.0.0.0 -filer=true -filer.localSocket=/tmp/f.sock \
-        -s3=true -s3.port=9000 -s3.port.iceberg=0 -s3.port.lance=0 -s3.autoCreateBucket=false -master.telemetry=false \
-        -master.volumeSizeLimitMB=64 -volume.max=0 -volume.preStopSeconds=0
+        && grep -q "$MINIO_ROOT_USER" /tmp/configure.log; do
+        sleep 0.3
+    done
+    touch /tmp/ready
+    exec weed -logtostderr s3 -filer="$address:8888" -ip.bind=0.0.0.0 -port=9000 -port.iceberg=0 -port.lance=0 \
+        -autoCreateBucket=false
 }
 
 case "${1:-}" in
