@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ENV_FILE := .env
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
@@ -57,7 +58,7 @@ lock: setup ## Resolve the dependencies again
 		--custom-compile-command "make lock" --group image -o infra/image/requirements-build.lock
 
 env: ## Write .env, the secrets of 'docker compose up'
-	@$(PYTHON) -m infra.init_env
+	@$(PYTHON) -m infra.init_env $(ENV_FILE)
 
 image: ## Build the image of docker-compose.yaml (IMAGE_BASE, PIP_INDEX_URL, IMAGE_CA)
 	@$(PYTHON) infra/image/build.py

@@ -64,6 +64,13 @@ def test_quotes_and_comments_are_understood(tmp_path: Path) -> None:
     assert init_env.read(tmp_path / ".env") == {"A": "b", "C": "d=e"}
 
 
+def test_make_env_writes_it(tmp_path: Path) -> None:
+    command = ["make", "env", f"PYTHON={sys.executable}", f"ENV_FILE={tmp_path}/.env"]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+
+    assert set(init_env.SECRETS) <= set(init_env.read(tmp_path / ".env"))
+
+
 def test_it_runs_without_any_package(tmp_path: Path) -> None:
     command = [sys.executable, "-S", "-m", "infra.init_env", str(tmp_path / ".env")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
