@@ -104,9 +104,9 @@ def _tasks_by_host(deployment: Deployment, run_id: str) -> dict[str, str]:
 
 
 def test_three_workers_share_the_tasks_of_a_run(deployment: Deployment, first_run: dict[str, Any]) -> None:
-    deployment.up("--no-recreate", "--scale", "celery-worker=3")
+    deployment.up("--no-recreate", "--scale", "worker=3")
     try:
-        assert len(deployment.containers("celery-worker")) == 3
+        assert len(deployment.containers("worker")) == 3
 
         # Celery gives a message to whoever asks first: a single run may by chance have stayed with one worker.
         hosts: set[str] = set()
@@ -117,7 +117,7 @@ def test_three_workers_share_the_tasks_of_a_run(deployment: Deployment, first_ru
                 break
         assert len(hosts) > 1
     finally:
-        deployment.up("--no-recreate", "--scale", "celery-worker=1")
+        deployment.up("--no-recreate", "--scale", "worker=1")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_three_workers_share_the_tasks_of_a_run(deployment: Deployment, first_ru
         "s3",
         "redis",
         "postgres",
-        "celery-worker",
+        "worker",
     ],
 )
 def test_a_run_outlives_a_killed_container(deployment: Deployment, first_run: dict[str, Any], service: str) -> None:
@@ -197,9 +197,12 @@ def test_each_container_has_the_secrets_that_it_needs_and_no_other(deployment: D
     assert holders("POSTGRES_PASSWORD") == {"postgres", "database-job"}
     assert holders("S3_ROOT_SECRET") == {"s3", "bucket-job"}
     assert holders("S3_MLFLOW_SECRET") == {"mlflow", "bucket-job"}
-    assert holders("S3_WORKER_SECRET") == {"celery-worker", "bucket-job"}
+    assert holders("S3_WORKER_SECRET") == {"worker", "bucket-job"}
     assert holders("MLFLOW_ADMIN_PASSWORD") == {"mlflow", "database-job"}
     assert holders("FLOWER_PASSWORD") == {"flower"}
+    assert holders("SERVING_TOKEN") == {"serving", "worker", "airflow-triggerer"}
+    assert holders("WEBHOOK_SECRET") == {"serving", "database-job"}
+    assert holders("MLFLOW_WEBHOOK_KEY") == {"mlflow", "database-job"}
 
 
 _TRY_BUCKETS = """
@@ -215,7 +218,7 @@ for call in (lambda: s3.list_objects_v2(Bucket="mlflow"), lambda: s3.put_object(
 
 
 def test_the_workers_key_opens_its_own_bucket_alone(deployment: Deployment) -> None:
-    done = deployment.compose("exec", "-T", "celery-worker", "python", "-c", _TRY_BUCKETS)
+    done = deployment.compose("exec", "-T", "worker", "python", "-c", _TRY_BUCKETS)
 
     assert done.stdout.split() == ["AccessDenied", "AccessDenied"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,23 @@ def test_a_missing_secret_is_named(env_file: Path, tmp_path: Path) -> None:
     assert "make env" in done.stderr
 
 
+def test_the_older_compose_reads_the_same_files(env_file: Path) -> None:
+    program = shutil.which("docker-compose", path="/usr/bin:/usr/local/bin")
+    version = (
+        subprocess.run([program, "version", "--short"], capture_output=True, text=True, check=False)
+        if program
+        else None
+    )
+    if program is None or version is None or not version.stdout.startswith("1."):
+        pytest.skip("no Compose of the first generation is installed here")
+    for override in ("", *OVERRIDES):
+        files = ["-f", "docker-compose.yaml", *(["-f", f"infra/compose/{override}.yaml"] if override else [])]
+        environ = {"PATH": os.environ["PATH"], "HOME": str(env_file.parent), **EXTERNAL}
+        command = [program, "--env-file", str(env_file), *files, "config", "-q"]
+        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{override}: {done.stderr}"
+
+
 def test_roles_and_probes_that_the_file_names_exist(env_file: Path) -> None:
     for overrides in ((), ("external",)):
         for name, service in resolve(env_file, *overrides)["services"].items():
@@ -137,7 +155,7 @@ def test_a_worker_stops_later_than_its_longest_task(env_file: Path) -> None:
     from infra.airflow_server import fixed_env
 
     longest = int(fixed_env()["AIRFLOW__CORE__DEFAULT_TASK_EXECUTION_TIMEOUT"])
-    told = resolve(env_file)["services"]["celery-worker"]["stop_grace_period"]
+    told = resolve(env_file)["services"]["worker"]["stop_grace_period"]
     minutes, seconds = re.fullmatch(r"(\d+)m(\d+)s", told).groups()  # type: ignore[union-attr]
 
     assert int(minutes) * 60 + int(seconds) > longest
@@ -151,7 +169,7 @@ def test_only_published_parts_are_on_the_front_network(env_file: Path) -> None:
     assert found["networks"]["back"]["internal"] is True
     assert found["networks"]["store"]["internal"] is True
     store = {name for name, service in found["services"].items() if "store" in service.get("networks", {})}
-    assert store == {"s3", "bucket-job", "mlflow", "celery-worker", "trackyard", "backup"}
+    assert store == {"s3", "bucket-job", "mlflow", "worker", "trackyard", "backup"}
 
 
 def test_the_lock_names_every_image_of_the_file_by_digest() -> None:
@@ -169,7 +187,7 @@ def test_external_servers_replace_ours(env_file: Path) -> None:
     for name in ("postgres", "redis", "s3"):
         assert services[name]["image"] == "trackyard:latest"
         assert services[name]["healthcheck"]["test"][-1] == f"external-{name}"
-    environment = services["celery-worker"]["environment"]
+    environment = services["worker"]["environment"]
     assert environment["AIRFLOW__CELERY__BROKER_URL"] == EXTERNAL["REDIS_URL"]
     assert services["mlflow"]["environment"]["TRACKYARD_ARTIFACT_BUCKET"] == "team-models"
 
