@@ -85,7 +85,7 @@ class Deployment:
         done = self.compose("up", "-d", "--no-build", *wait, *arguments, timeout_s=READY_S + 60, check=False)
         if done.returncode != 0:
             raise AssertionError(f"up failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}\n{self.unwell()}")
-        wait_for(lambda: not self._not_healthy(), "every service to be healthy", READY_S)
+        wait_for(lambda: not self.not_healthy(), "every service to be healthy", READY_S)
 
     def containers(self, service: str = "", *, every: bool = False) -> list[dict[str, Any]]:
         """What the engine knows about the project's containers."""
@@ -98,7 +98,8 @@ class Deployment:
         found: list[dict[str, Any]] = json.loads(images.docker("inspect", *ids).stdout)
         return [each for each in found if each["Config"]["Labels"].get("com.docker.compose.oneoff") != "True"]
 
-    def _not_healthy(self) -> list[str]:
+    def not_healthy(self) -> list[str]:
+        """The containers that run and are not well, or not known to be."""
         return [
             each["Name"]
             for each in self.containers()
