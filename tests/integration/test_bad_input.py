@@ -141,10 +141,11 @@ def test_other_places_are_refused_before_a_run_begins(running: RunningStack, add
     for params in ({"data": address}, {"config": {"data": {"uri": address}}}):
         with pytest.raises(BadInput, match="does not match"):
             running.trigger("refused", **params)
-    done = running.cli("run", "--data", address)
-
-    assert done.returncode == 2
-    assert len(done.stderr.strip().splitlines()) == 1
+    if "://" in address:
+        # A path is a file of the one who types it, which the command line puts into the bucket.
+        done = running.cli("run", "--data", address)
+        assert done.returncode == 2
+        assert len(done.stderr.strip().splitlines()) == 1
     assert len(running.airflow.dag_runs(PIPELINE, limit=100)) == before
 
 
