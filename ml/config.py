@@ -6,6 +6,7 @@ Pure. Light (pydantic and yaml), because Airflow imports it whenever it parses a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -25,6 +26,19 @@ __all__ = [
 ]  # fmt: skip
 
 
+class _Yaml(yaml.SafeLoader):
+    """YAML to which 1e-6 is a number, as in YAML 1.2 and in JSON; the library's 1.1 takes it for text."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _plain_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Yaml)  # noqa: S506 - a loader of plain values alone, as the one that it extends
+
+
 def load_config(path: Path | None) -> PipelineConfig:
     """Reads a pipeline file; what it leaves out has its default.
 
@@ -37,7 +51,7 @@ def load_config(path: Path | None) -> PipelineConfig:
     if path is None:
         return PipelineConfig()
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = _plain_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Misconfigured(
             f"{path} does not exist: name an existing file, or write one with 'trackyard init'"
@@ -104,7 +118,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         if not equals or not all(path):
             raise Misconfigured(f"--set {word!r} is not KEY=VALUE: write for example --set split.test_size=0.2")
         try:
-            value = yaml.safe_load(text)
+            value = _plain_yaml(text)
         except yaml.YAMLError as error:
             raise Misconfigured(f"--set {key}: {text!r} cannot be read ({_one_line(error)})") from error
         nested: Any = value

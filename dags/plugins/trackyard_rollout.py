@@ -71,7 +71,10 @@ class RolloutOperator(BaseOperator):
         live = rollout.roll_out(run_id)
         self.log.info("live: %s version %s at %s", live["name"], live["version"], live["url"])
         context["ti"].xcom_push(key="live", value=live)
-        self.defer(trigger=RolloutTrigger(run_id, live["name"], live["version"]), method_name="resume")
+        # Somebody may have moved the champion since the last who looked; from here on the trigger looks.
+        noted = steps.note_champion(live["name"])
+        champion, pause_s = (live["version"], 0.0) if noted else ("", AGAIN_S)
+        self.defer(trigger=RolloutTrigger(run_id, live["name"], champion, pause_s), method_name="resume")
 
     def resume(self, context: Any, event: dict[str, str]) -> str:
         """Ends the rollout: well when a newer one took over.

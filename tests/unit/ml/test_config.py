@@ -207,3 +207,13 @@ def test_a_whole_contract_replaces_the_old_one() -> None:
 
     assert set(changed.contract) == {"x"}
     assert resolve(changed, {"schema": {}}).contract == {}
+
+
+@pytest.mark.parametrize("text", ["1e-06", "1.0e-6", "0.000001"])
+def test_small_numbers_are_numbers_however_they_are_written(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(f"model: {{parameters: {{tol: {text}}}}}")
+
+    assert load_config(file).model.parameters.tol == 1e-6
+    assert parse_assignments([f"model.parameters.tol={text}"]) == {"model": {"parameters": {"tol": 1e-6}}}
+    assert parse_assignments(["model.name=v1e-6"]) == {"model": {"name": "v1e-6"}}
