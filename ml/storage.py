@@ -48,8 +48,8 @@ def _client(endpoint: str) -> S3Client:
     config = Config(
         connect_timeout=3,
         read_timeout=20,
-        # This rides out a second or two; the tasks' own retries ride out a longer outage.
-        retries={"mode": "standard", "total_max_attempts": 6},
+        # Waits of up to 1, 2, 4, 8, 16, 20 and 20 s, half of that on average: a store that is restarted costs no try.
+        retries={"mode": "standard", "total_max_attempts": 8},
         s3={"addressing_style": "path"} if endpoint else None,
         # Other stores than AWS do not all know the checksums that boto3 adds by default.
         request_checksum_calculation="when_required",
