@@ -94,7 +94,7 @@ class Settings:
     worker_slots: int = 4
     min_memory_mb: int = 2048
     min_disk_mb: int = 512
-    start_timeout_s: int = 90
+    start_timeout_s: int = 180
     data_hosts: str = ""
     serving: Mapping[str, str] = field(default_factory=dict)
 
