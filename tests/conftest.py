@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A stack in a folder and on ports of its own, beside anything else that runs; gone at the end."""
     home = tmp_path_factory.mktemp("stack") / "state"
-    settings = Settings.from_env(clean_environ(home, TRACKYARD_START_TIMEOUT_S="240", **port_settings()))
+    settings = Settings.from_env(clean_environ(home, TRACKYARD_START_TIMEOUT_S="400", **port_settings()))
     before = dict(os.environ)
     try:
         info = stack.up(settings, Silent())

@@ -154,7 +154,7 @@ def test_a_second_up_starts_nothing_twice(running: RunningStack) -> None:
 
 
 def test_an_up_that_was_killed_half_way_is_taken_up_by_the_next(home: Path) -> None:
-    env = clean_environ(home, TRACKYARD_START_TIMEOUT_S="240", **port_settings())
+    env = clean_environ(home, TRACKYARD_START_TIMEOUT_S="400", **port_settings())
     settings = Settings.from_env(env)
     first = subprocess.Popen([TRACKYARD, "up"], env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
