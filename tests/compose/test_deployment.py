@@ -226,7 +226,7 @@ def test_the_workers_key_opens_its_own_bucket_alone(deployment: Deployment) -> N
 
 
 def test_the_proxy_serves_the_four_by_name_over_https(deployment: Deployment) -> None:
-    deployment.compose("--profile", "tls", "up", "-d", "--no-build", "--no-deps", "proxy")
+    deployment.compose("--profile", "tls", "up", "-d", "--no-build", "proxy")
     try:
 
         def answer(name: str, path: str) -> int:
