@@ -48,8 +48,9 @@ def _client(endpoint: str) -> S3Client:
     config = Config(
         connect_timeout=3,
         read_timeout=20,
-        # Waits of up to 1, 2, 4, 8, 16, 20 and 20 s, half of that on average: a store that is restarted costs no try.
-        retries={"mode": "standard", "total_max_attempts": 8},
+        # Waits that double from 0.05 s to 20 s, half of that on average: half a minute in all, so that a store that is
+        # restarted costs no try of a task.
+        retries={"mode": "standard", "total_max_attempts": 12},
         s3={"addressing_style": "path"} if endpoint else None,
         # Other stores than AWS do not all know the checksums that boto3 adds by default.
         request_checksum_calculation="when_required",
