@@ -60,6 +60,16 @@ def _entry(now: datetime, after: str | None, cause: Cause) -> Entry:
     return Entry(0, at, cause.who, cause.way, None, after, why, uuid.uuid4().hex)
 
 
+def _write_tag(tracker: MlflowClient, name: str, key: str, value: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        tracker.set_registered_model_tag(name, key, value)
+    except MlflowException:
+        # Two who write a new tag at the same moment both insert it, and one is refused; now it is there to be changed.
+        tracker.set_registered_model_tag(name, key, value)
+
+
 @dataclass(frozen=True)
 class Intent:
     """What is about to be done: the entry that tells of it, and the hash of the one that it follows."""
@@ -70,7 +80,7 @@ class Intent:
     def carry_out(self, tracker: MlflowClient, name: str, change: Callable[[], Move]) -> Move:
         """Says in MLflow what is about to be done, and does it."""
         told = {"entry": json.loads(self.entry.encoded()), "previous": self.previous}
-        tracker.set_registered_model_tag(name, INTENT, json.dumps(told))
+        _write_tag(tracker, name, INTENT, json.dumps(told))
         try:
             return change()
         except (BadInput, Rejected):
@@ -195,7 +205,7 @@ class History:
         if not self.store.create(entry.encoded(), f"{self._prefix}{entry.number:08d}.json"):
             return False
         self._refuse_careless_store()
-        self.tracker.set_registered_model_tag(self.name, HEAD, f"{entry.number} {entry.hash}")
+        _write_tag(self.tracker, self.name, HEAD, f"{entry.number} {entry.hash}")
         return True
 
     def _refuse_careless_store(self) -> None:

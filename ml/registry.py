@@ -117,11 +117,21 @@ def find_version(client: MlflowClient, name: str, version: str) -> ModelVersion:
         raise BadInput(f"{name} has no version {version!r}: 'trackyard models' lists those it has") from error
 
 
+def _point(client: MlflowClient, name: str, alias: str, version: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.set_registered_model_alias(name, alias, version)
+    except MlflowException:
+        # Two who set a new alias at the same moment both insert it, and one is refused; now it is there to be moved.
+        client.set_registered_model_alias(name, alias, version)
+
+
 def challenge(client: MlflowClient, name: str, version: str) -> None:
     """Points `challenger` at a version, unless it points at a newer one already."""
     current = aliases(client, name).get(CHALLENGER)
     if current is None or int(current) <= int(version):
-        client.set_registered_model_alias(name, CHALLENGER, version)
+        _point(client, name, CHALLENGER, version)
 
 
 def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool = False) -> Move:
@@ -147,8 +157,8 @@ def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool
             f"version {current} went live since: version {version} of an older run does not replace it"
         )
     if current is not None:
-        client.set_registered_model_alias(name, PREVIOUS, current)
-    client.set_registered_model_alias(name, CHAMPION, version)
+        _point(client, name, PREVIOUS, current)
+    _point(client, name, CHAMPION, version)
     seen = aliases(client, name).get(CHAMPION)
     if seen != version:
         raise TrackerDown(f"champion of {name} points to {seen} after it was set to {version}: somebody else moved it")
@@ -177,7 +187,7 @@ def remember(client: MlflowClient, name: str, version: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.set_registered_model_alias(name, PREVIOUS, version)
+        _point(client, name, PREVIOUS, version)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
