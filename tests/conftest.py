@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import mlflow
@@ -13,10 +13,24 @@ from infra import stack
 from infra.settings import Settings
 from tests.support import RunningStack, Silent, clean_environ, port_settings, real_data
 
+_LOG_LINES = 20
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts what needs servers first: `make test` spreads the tests over two processes, each with a stack of its own."""
     items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] in ("contracts", "unit"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows the end of the parts' logs with the failure of a test that uses them: the stack is gone afterwards."""
+    report = yield
+    running = getattr(item, "funcargs", {}).get("running")
+    if report.failed and isinstance(running, RunningStack):
+        for log in sorted((running.home / "logs").glob("*.log")):
+            lines = log.read_text(errors="replace").splitlines()
+            report.sections.append((f"the end of {log.name}", "\n".join(lines[-_LOG_LINES:])))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +43,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         info = stack.up(settings, Silent())
         os.environ.update(info.client_environ())
         mlflow.set_tracking_uri(info.urls["mlflow"])
-        yield RunningStack(settings, info)
+        found = RunningStack(settings, info)
+        # Every test finds a champion, whichever comes first.
+        assert found.run("first") == "success"
+        yield found
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,9 @@ def server(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Ser
 
 
 def ask(server: Server, scope: Scope, protocol: Protocol) -> Protocol:
-    asyncio.run(server.__rsgi__(scope, protocol))
+    # In a thread of its own: a browser's test before it in the same process leaves its event loop running.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, server.__rsgi__(scope, protocol)).result()
     return protocol
 
 
