@@ -12,6 +12,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -124,4 +125,6 @@ class Front:
             **({"token": request.token_id} if request.token_id else {}),
             **answer.facts,
         }
-        self._stream.write(orjson.dumps(line).decode() + "\n")
+        with suppress(OSError, ValueError):
+            # Whoever reads the log may be gone; that is no reason to owe an answer.
+            self._stream.write(orjson.dumps(line).decode() + "\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,12 +18,14 @@ from serving.api import too_large
 from serving.app import app_from_env
 from serving.front import Front
 from serving.http import Answer, Request, decoded
+from serving.refreshing import keep_refreshing
 from serving.settings import ServingSettings
 from serving.table import RequestRefused
 
 _THREADS = 8
 _QUICK_BYTES = 16 * 2**10
 _QUICK = ("/predict", "/status", "/health")
+_PARENT_S = 0.5
 _MOST_DRAINED = 256 * 2**20
 
 
@@ -100,7 +103,20 @@ def request_of(scope: Any) -> Request:
 def _build() -> Server:
     app = app_from_env(os.environ)
     told = app.extensions["trackyard"]
+    keep_refreshing(_EndWithParent().look, lambda stop: stop.wait(_PARENT_S), "parent")
     return Server(told["front"], told["settings"])
+
+
+class _EndWithParent:
+    """Stops a worker whose granian was killed: it would go on answering beside the next one, whose port it shares."""
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+
+    def look(self) -> None:
+        """Begins the ordinary stop, which finishes what was begun, when the parent is another one."""
+        if os.getppid() != self._parent:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def __getattr__(name: str) -> Any:

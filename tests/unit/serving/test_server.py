@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -134,3 +135,13 @@ def test_an_address_is_read_as_it_was_meant() -> None:
     found = request_of(Scope(path="/models/a%20b/predict", client="[::1]:80", headers={}, authority="localhost"))
 
     assert (found.path, found.client, found.headers["host"]) == ("/models/a b/predict", "[::1]", "localhost")
+
+
+def test_a_log_that_nobody_reads_any_more_owes_no_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(server._front, "_stream", Gone())
+
+    assert ask(server, of_length(len(BODY)), Protocol([BODY])).status == 200
