@@ -8,11 +8,13 @@ loads it with our own list.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
+import threading
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +70,41 @@ class LoadedModel:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def load_verified(client: MlflowClient, name: str, version: str, workdir: Path) -> LoadedModel:
+class Deferred:
+    """A Pipeline whose file's sha256 was checked, and which is opened when it is first asked; safe among threads.
+
+    Whoever can answer without it need not hold scikit-learn in memory.
+
+    Args:
+        content: The file.
+        what: What an error calls it.
+
+    Raises:
+        Untrusted: On a call: it is none of our Pipelines.
+    """
+
+    def __init__(self, content: bytes, what: str) -> None:
+        self._content = content
+        self._what = what
+        self._lock = threading.Lock()
+        self._opened: Any = None
+
+    def open(self) -> Any:
+        """The Pipeline."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = _load_skops(self._content, self._what)
+                self._content = b""
+        return self._opened
+
+    def predict_proba(self, frame: pd.DataFrame) -> Any:
+        """The probabilities of both classes, shape (n_rows, 2)."""
+        return self.open().predict_proba(frame)
+
+
+def load_verified(
+    client: MlflowClient, name: str, version: str, workdir: Path, max_bytes: int = MAX_BYTES
+) -> LoadedModel:
     """Downloads a version, checks it, and loads it.
 
     Args:
@@ -76,6 +112,7 @@ def load_verified(client: MlflowClient, name: str, version: str, workdir: Path) 
         name: The registered model.
         version: The version's number; never an alias, which could move in between.
         workdir: An empty folder to download to; the checked files stay there.
+        max_bytes: The most that its files may have together.
 
     Raises:
         HashMismatch: The file is not the one whose sha256 the version carries, or it carries none.
@@ -83,18 +120,19 @@ def load_verified(client: MlflowClient, name: str, version: str, workdir: Path) 
         Untrusted: The model is not a plain skops model, brings code, or is too large.
     """
     found = client.get_model_version(name, version)
-    download(client, str(found.source), workdir)
+    download(client, str(found.source), workdir, max_bytes)
     tags = dict(found.tags)
     return load_folder(workdir, name=name, version=str(version), run_id=found.run_id or "", tags=tags)
 
 
-def download(client: MlflowClient, source: str, folder: Path) -> None:
+def download(client: MlflowClient, source: str, folder: Path, max_bytes: int = MAX_BYTES) -> None:
     """Fetches a logged model's files.
 
     Args:
         client: An MLflow client.
         source: `models:/<model id>`, as versions of ours carry it.
         folder: Where the files go.
+        max_bytes: The most that they may have together.
 
     Raises:
         Untrusted: The source is something else, or has too many or too large files.
@@ -113,7 +151,7 @@ def download(client: MlflowClient, source: str, folder: Path) -> None:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             raise Untrusted(f"{source} is gone from MLflow: its version can neither be loaded nor compared") from error
         raise
-    if len(files) > MAX_FILES or sum(size for _, size in files) > MAX_BYTES:
+    if len(files) > MAX_FILES or sum(size for _, size in files) > max_bytes:
         raise Untrusted(
             f"{source} has {len(files)} files of {sum(size for _, size in files):,} bytes: more than a model of ours"
         )
@@ -136,10 +174,15 @@ def _listed(client: MlflowClient, model_id: str) -> list[tuple[str, int]]:
 
 def load_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Mapping[str, str]) -> LoadedModel:
     """Checks and loads a model that was downloaded before; `load_verified` says what is raised."""
+    found = check_folder(folder, name=name, version=version, run_id=run_id, tags=tags)
+    return replace(found, pipeline=found.pipeline.open())
+
+
+def check_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Mapping[str, str]) -> LoadedModel:
+    """Checks a model as `load_folder` does, and leaves its file to be opened by who first asks it (`Deferred`)."""
     what = f"{name} version {version}"
     described = _described(folder, what)
-    path = folder / MODEL_FILE
-    content = path.read_bytes()
+    content = (folder / MODEL_FILE).read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     recorded = tags.get(SHA256_TAG)
     if recorded != sha256:
@@ -151,7 +194,7 @@ def load_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Map
         name=name,
         version=version,
         run_id=run_id,
-        pipeline=_load_skops(path, content, what),
+        pipeline=Deferred(content, what),
         inputs=_inputs(described),
         input_example=_example(folder),
         sha256=sha256,
@@ -190,12 +233,12 @@ def _described(folder: Path, what: str) -> dict[str, Any]:
     return dict(described)
 
 
-def _load_skops(path: Path, content: bytes, what: str) -> Any:
+def _load_skops(content: bytes, what: str) -> Any:
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile as error:
         raise Untrusted(f"{what}: its file is no skops file") from error

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
+from serving.ahead import Ahead
 from serving.airflow_client import AirflowClient
 from serving.api import Api, scope_of
 from serving.front import Front
@@ -49,6 +50,7 @@ def create_app(
         start_background: Whether the threads that ask Airflow and MLflow start now. Requests never wait for them.
     """
     app = Flask("serving")
+    ahead: Ahead | None = None
     if board is None:
         airflow = AirflowClient(
             settings.airflow_api_url or settings.airflow_url, settings.airflow_username, settings.airflow_password
@@ -57,6 +59,7 @@ def create_app(
     if shelf is None:
         registry = MlflowRegistry(settings.mlflow_uri)
         shelf = ModelShelf(registry, settings.model_name, settings.state_dir, pause=lambda: time.sleep(REGISTRY_POLL_S))
+        ahead = Ahead(registry, settings.state_dir)
     telemetry = Telemetry(board, shelf)
     api = Api(settings, board, shelf, telemetry, webhooks or Webhooks(settings.webhook_secret))
     guard = Guard(settings, TokenFile(settings.token_file))
@@ -74,6 +77,8 @@ def create_app(
         keep_refreshing(shelf.refresh, shelf.wait, "mlflow")
         # The board keeps its own pace, question by question.
         keep_refreshing(board.refresh, lambda stop: stop.wait(0.05), "airflow")
+        if ahead is not None:
+            keep_refreshing(ahead.fetch_one, lambda stop: stop.wait(0.5), "ahead")
     return app
 
 

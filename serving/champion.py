@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ml.errors import Unavailable, Untrusted
-from ml.load import LoadedModel
-from serving.model_copy import LiveModel, ModelCopy, one_line, smoke_test
+from serving import opened
+from serving.model_copy import LiveModel, ModelCopy, one_line
+from serving.predictor import Predictor
 from serving.registry_client import Champion
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,8 @@ _UNTRUSTED_PAUSE_S = 30.0
 class Registry(Protocol):
     """What the holder asks of the registry."""
 
-    def fetch(self, name: str, version: str, folder: Path) -> LoadedModel:
-        """Downloads a version to an empty folder, checks it and loads it."""
+    def fetch(self, name: str, version: str, folder: Path) -> None:
+        """Downloads a version to an empty folder, checks it, and writes beside it how it predicts (`opened`)."""
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """The metrics of the run that made a version."""
@@ -76,20 +77,24 @@ class ModelHolder:
             self._load(champion)
 
     def _load(self, champion: Champion) -> None:
-        version = champion.version
         try:
-            with self._copy.new_folder() as folder:
-                loaded = self._registry.fetch(self.name, version, folder)
-                smoke_test(loaded)
-                live = LiveModel.now(loaded, self._metrics(loaded.run_id))
-                self._copy.keep(folder, live)
-                self.live = live
-        except Exception as error:  # noqa: BLE001 - as above: the version that serves goes on serving
+            predictor = self._copy.find(champion.version, champion.sha256) or self._fetched(champion.version)
+            live = LiveModel.now(predictor, self._metrics(predictor.loaded.run_id))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the version that serves goes on serving
             self._put_off(champion, error)
             return
+        self.live = live
         self.error, self._failed = None, None
         self.reloads += 1
-        log.info("model=%s version=%s live", self.name, version)
+        self._copy.mark(live)
+        log.info("model=%s version=%s live", self.name, champion.version)
+
+    def _fetched(self, version: str) -> Predictor:
+        with self._copy.new_folder() as folder:
+            self._registry.fetch(self.name, version, folder)
+            found = opened.read(folder, self.name)
+            self._copy.keep(folder, found.loaded)
+            return found
 
     def _put_off(self, champion: Champion, error: Exception) -> None:
         """Says why a version was not loaded, and when it is tried again: later each time, for fetching it costs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ _MOST_OF_SUM = 1e3
 
 _LEAST_EXPONENT = -700.0
 _LARGEST = 1e100
+_ARRAYS = ("weights", "centres", "fills", "sizes")
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,22 @@ class LinearForm:
             total += (value - centre) * weight
             size += abs(value) * share
         return 1.0 / (1.0 + math.exp(-total)) if size <= _MOST_OF_SUM and total > _LEAST_EXPONENT else None
+
+    def as_values(self) -> dict[str, Any]:
+        """The form as plain values that JSON keeps to the last bit; `of_values` takes them."""
+        return {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            **{name: getattr(self, name).tolist() for name in _ARRAYS},
+            # A text can be None, which is no name in JSON.
+            "texts": {name: list(known.items()) for name, known in self.texts.items()},
+        }
+
+    @classmethod
+    def of_values(cls, told: Mapping[str, Any]) -> LinearForm:
+        """The form that `as_values` told."""
+        arrays = {name: np.array(told[name], dtype=np.float64) for name in _ARRAYS}
+        texts = {name: dict(known) for name, known in told["texts"].items()}
+        return cls(**{**told, **arrays, "numbers": tuple(told["numbers"]), "texts": texts})
 
     @property
     def names(self) -> tuple[str, ...]:

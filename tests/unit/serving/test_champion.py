@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from ml.errors import HashMismatch, TrackerDown
-from ml.load import SHA256_TAG, LoadedModel, load_folder
-from serving.registry_client import Champion
+from ml.load import MAX_BYTES, SHA256_TAG, load_folder
+from serving import opened
+from serving.registry_client import Candidate, Champion
 from serving.shelf import ModelShelf
 from tests.unit.serving.conftest import stored
 
@@ -27,6 +29,7 @@ class Registry:
         self.fetched = 0
         self.asked: list[str] = []
         self.versions_now: list[dict[str, Any]] = []
+        self.candidates_now: list[Candidate] = []
 
     def champions(self) -> dict[str, Champion | None]:
         self.asked.append("champions")
@@ -38,6 +41,9 @@ class Registry:
         self.asked.append(f"versions {name}")
         return self.versions_now
 
+    def candidates(self) -> list[Candidate]:
+        return self.candidates_now
+
     def _champion(self) -> Champion | None:
         version = self.aliases_now.get("champion")
         if version is None:
@@ -45,12 +51,12 @@ class Registry:
         aliases = sorted(alias for alias, number in self.aliases_now.items() if number == version)
         return Champion(version, self.tags[SHA256_TAG], tuple(aliases))
 
-    def fetch(self, name: str, version: str, folder: Path) -> LoadedModel:
+    def fetch(self, name: str, version: str, folder: Path, max_bytes: int = MAX_BYTES) -> None:
         self.fetched += 1
         if self.fetch_error:
             raise self.fetch_error
         shutil.copytree(self._folder, folder, dirs_exist_ok=True)
-        return load_folder(folder, name=name, version=version, run_id="r", tags=self.tags)
+        opened.write(folder, load_folder(folder, name=name, version=version, run_id="r", tags=self.tags))
 
     def metrics(self, run_id: str) -> dict[str, float]:
         return {"test_accuracy": 0.9}
@@ -157,7 +163,7 @@ def test_a_restart_with_the_registry_down_serves_the_last_copy(
 def test_a_copy_that_was_changed_is_not_served(shelf: ModelShelf, registry: Registry, tmp_path: Path) -> None:
     registry.aliases_now = {"champion": "3"}
     shelf.refresh()
-    (copy,) = (tmp_path / "state").glob("ad-click-v3")
+    (copy,) = (tmp_path / "state").glob("ad-click-v3-*")
     stored(tmp_path / "other", seed=2)
     shutil.copy(tmp_path / "other" / "model.skops", copy / "model.skops")
     registry.error = TrackerDown("away")
@@ -167,12 +173,26 @@ def test_a_copy_that_was_changed_is_not_served(shelf: ModelShelf, registry: Regi
     assert live(again) is None
 
 
-def test_only_the_live_copy_is_kept(shelf: ModelShelf, registry: Registry, tmp_path: Path) -> None:
-    for version in ("1", "2", "3"):
+def test_a_version_that_was_live_before_is_not_fetched_again(shelf: ModelShelf, registry: Registry) -> None:
+    for version in ("1", "2", "1"):
         registry.aliases_now = {"champion": version}
         shelf.refresh()
 
-    assert [path.name for path in (tmp_path / "state").iterdir()] == ["ad-click-v3"]
+    assert live(shelf) == "1"
+    assert (shelf.main.reloads, registry.fetched) == (3, 2)
+
+
+def test_a_restart_serves_what_was_live_last_and_not_the_newest(
+    shelf: ModelShelf, registry: Registry, tmp_path: Path
+) -> None:
+    for version in ("10", "9"):
+        registry.aliases_now = {"champion": version}
+        shelf.refresh()
+    registry.error = TrackerDown("away")
+    again = ModelShelf(registry, "ad-click", tmp_path / "state")
+    again.refresh()
+
+    assert live(again) == "9"
 
 
 def test_a_restart_serves_the_copy_while_the_file_cannot_be_fetched(
@@ -192,7 +212,10 @@ def test_a_restart_serves_the_copy_while_the_file_cannot_be_fetched(
 
 
 def test_a_damaged_copy_is_looked_at_once(registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "state" / "ad-click-v3").mkdir(parents=True)
+    copy = tmp_path / "state" / f"ad-click-v3-{'0' * 12}"
+    copy.mkdir(parents=True)
+    marker = {"version": "3", "sha256": "0" * 64, "metrics": {}}
+    (tmp_path / "state" / "ad-click.live").write_text(json.dumps(marker))
     registry.error = TrackerDown("away")
     again = ModelShelf(registry, "ad-click", tmp_path / "state")
     for _ in range(3):

@@ -1,8 +1,9 @@
-"""The copy on disk: what is kept, and what of it is trusted again."""
+"""The copies on disk: what is kept, and what of it is trusted again."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 
 from ml.errors import Untrusted
 from ml.load import LoadedModel, frame_of
-from serving.model_copy import LiveModel, ModelCopy, smoke_test
+from serving import opened
+from serving.model_copy import LiveModel, ModelCopy, models_kept
+from serving.predictor import Predictor
 
 METRICS = {"test_accuracy": 0.9}
 
@@ -25,15 +28,21 @@ def copy(tmp_path: Path) -> ModelCopy:
 
 @pytest.fixture
 def kept(copy: ModelCopy, folder: Path, model: LoadedModel, tmp_path: Path) -> Path:
-    """The folder of a copy that was kept."""
+    """The folder of the copy that is live."""
     keep(copy, folder, model)
-    return tmp_path / "state" / "ad-click-v7"
+    (found,) = (tmp_path / "state").glob("ad-click-v7-*")
+    return found
 
 
 def keep(copy: ModelCopy, folder: Path, model: LoadedModel) -> None:
+    """What the service does when a version goes live."""
     with copy.new_folder() as new:
         shutil.copytree(folder, new, dirs_exist_ok=True)
-        copy.keep(new, LiveModel.now(model, METRICS))
+        opened.write(new, model)
+        copy.keep(new, model)
+    found = copy.find(model.version, model.sha256)
+    assert found
+    copy.mark(LiveModel.now(found, METRICS))
 
 
 def test_what_was_kept_is_restored_and_predicts_the_same(copy: ModelCopy, kept: Path, model: LoadedModel) -> None:
@@ -44,27 +53,29 @@ def test_what_was_kept_is_restored_and_predicts_the_same(copy: ModelCopy, kept: 
     assert found.metrics == METRICS
     assert replace(found.loaded, pipeline=None) == replace(model, pipeline=None)
     frame = frame_of(model, model.input_example)
-    assert (found.loaded.pipeline.predict_proba(frame) == model.pipeline.predict_proba(frame)).all()
+    expected = model.pipeline.predict_proba(frame)
+    assert (found.loaded.pipeline.predict_proba(frame) == expected).all()
+    columns = {name: frame[name].to_numpy() for name in frame}
+    assert (found.predictor.probability(columns) == Predictor.of(model).probability(columns)).all()
 
 
 def test_nothing_is_restored_where_nothing_was_kept(copy: ModelCopy, tmp_path: Path) -> None:
     assert copy.restore() is None
+    assert models_kept(tmp_path / "state") == []
     (tmp_path / "state").mkdir()
     assert copy.restore() is None
 
 
-@pytest.mark.parametrize("version", ["8", "10"])
-def test_the_newest_copy_wins_and_not_the_one_that_sorts_first_or_last(
-    copy: ModelCopy, kept: Path, folder: Path, model: LoadedModel, version: str
+def test_the_version_that_was_live_last_is_restored_whatever_its_number(
+    copy: ModelCopy, kept: Path, folder: Path, model: LoadedModel
 ) -> None:
-    older = shutil.copytree(kept, kept.with_name("kept"))
-    keep(copy, folder, replace(model, version=version))
-    older.rename(kept)
+    for version in ("10", "9"):
+        keep(copy, folder, replace(model, version=version))
 
     found = copy.restore()
 
     assert found
-    assert found.loaded.version == version
+    assert found.loaded.version == "9"
 
 
 def _cut(folder: Path) -> None:
@@ -80,21 +91,68 @@ def _empty_facts(folder: Path) -> None:
     (folder / "trackyard.json").write_text("")
 
 
-def _of_another_model(folder: Path) -> None:
+def _other_number(folder: Path) -> None:
     path = folder / "trackyard.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "name": "churn"}))
+    digest, text = path.read_text().split("\n")
+    told = json.loads(text)
+    told["form"]["bias"] += 1e-3
+    path.write_text(f"{digest}\n{json.dumps(told)}")
 
 
-def _without_hash(folder: Path) -> None:
-    path = folder / "trackyard.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "tags": {}}))
+def _gone(folder: Path) -> None:
+    shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("spoil", [_cut, _without_facts, _empty_facts, _of_another_model, _without_hash])
+@pytest.mark.parametrize("spoil", [_cut, _without_facts, _empty_facts, _other_number, _gone])
 def test_a_copy_that_is_not_what_was_kept_is_passed_over(copy: ModelCopy, kept: Path, spoil: Any) -> None:
     spoil(kept)
 
     assert copy.restore() is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": "7", "sha256": "x", "metrics": {}}'])
+def test_a_mark_that_cannot_be_read_restores_nothing(copy: ModelCopy, kept: Path, text: str) -> None:
+    (kept.parent / "ad-click.live").write_text(text)
+
+    assert copy.restore() is None
+
+
+def test_the_copy_of_another_model_under_this_name_is_passed_over(
+    copy: ModelCopy, kept: Path, folder: Path, model: LoadedModel
+) -> None:
+    other = replace(model, name="churn")
+    opened.write(kept, other)
+
+    assert copy.restore() is None
+
+
+def test_a_file_that_is_not_the_champions_is_not_found(copy: ModelCopy, kept: Path, model: LoadedModel) -> None:
+    same_beginning = model.sha256[:12] + "0" * 52
+
+    assert copy.find("7", model.sha256)
+    assert copy.find("7", same_beginning) is None
+    assert copy.find("8", model.sha256) is None
+    assert copy.find("7", "") is None
+
+
+def test_copies_that_were_not_used_for_longest_go_and_never_the_live_one(
+    copy: ModelCopy, folder: Path, model: LoadedModel, tmp_path: Path
+) -> None:
+    for number in range(30):
+        keep(copy, folder, replace(model, version=str(number)))
+        (made,) = (tmp_path / "state").glob(f"ad-click-v{number}-*")
+        os.utime(made, (number, number))
+    left_over = tmp_path / "state" / "loading-old"
+    left_over.mkdir()
+    os.utime(left_over, (1, 1))
+
+    live = copy.find("2", model.sha256) or copy.find("29", model.sha256)
+    assert live
+    copy.mark(LiveModel.now(live, METRICS))
+
+    numbers = {int(path.name.split("-")[2][1:]) for path in (tmp_path / "state").glob("ad-click-v*")}
+    assert numbers == set(range(5, 30))
+    assert not left_over.exists()
 
 
 def test_the_copy_of_a_model_whose_name_begins_alike_is_left_alone(
@@ -102,10 +160,12 @@ def test_the_copy_of_a_model_whose_name_begins_alike_is_left_alone(
 ) -> None:
     other = ModelCopy(tmp_path / "state", "ad-click-v2")
     keep(other, folder, replace(model, name="ad-click-v2", version="1"))
-
-    keep(ModelCopy(tmp_path / "state", "ad-click"), folder, model)
+    mine = ModelCopy(tmp_path / "state", "ad-click")
+    for number in range(30):
+        keep(mine, folder, replace(model, version=str(number)))
 
     assert other.restore()
+    assert models_kept(tmp_path / "state") == ["ad-click", "ad-click-v2"]
 
 
 def test_a_folder_that_was_not_kept_goes(copy: ModelCopy) -> None:
@@ -120,9 +180,9 @@ def test_a_model_is_asked_for_its_own_example_before_it_answers_others(model: Lo
         def __init__(self, answer: Any) -> None:
             self.predict_proba = lambda frame: np.array(answer)
 
-    smoke_test(model)
+    opened.smoke_test(model)
     for answer in ([[0.5, 0.5]], [[0.1, 0.9]] * 4 + [[float("nan")] * 2], [[-1.0, 2.0]] * 5, [0.5] * 5):
         with pytest.raises(Untrusted, match="version 7"):
-            smoke_test(replace(model, pipeline=Broken(answer)))
+            opened.smoke_test(replace(model, pipeline=Broken(answer)))
     with pytest.raises(Untrusted, match="input example"):
-        smoke_test(replace(model, input_example=[]))
+        opened.smoke_test(replace(model, input_example=[]))

@@ -288,7 +288,7 @@ def test_no_answer_mixes_two_versions_while_they_are_swapped(
     settings: ServingSettings, shelf: ModelShelf, model: LoadedModel
 ) -> None:
     lives = [
-        LiveModel.now(replace(model, version=str(number), pipeline=Constant(number / 10)), {})
+        LiveModel.now(Predictor.of(replace(model, version=str(number), pipeline=Constant(number / 10))), {})
         for number in range(1, 10)
     ]
     shelf.main.live = lives[0]

@@ -1,4 +1,4 @@
-"""The registry as MLflow's own client tells it, over a store without a server."""
+"""The registry as MLflow's own server tells it, asked without a network."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
-from ml.errors import TrackerDown
+from ml.errors import Misconfigured, PipelineError, TrackerDown
 from ml.load import SHA256_TAG
-from serving.registry_client import Champion, MlflowRegistry
+from serving.mlflow_http import MlflowHttp
+from serving.registry_client import Candidate, Champion, MlflowRegistry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,6 +29,18 @@ def store() -> Iterator[str]:
 
 
 @pytest.fixture
+def registry(store: str, monkeypatch: pytest.MonkeyPatch) -> MlflowRegistry:
+    """What is asked of MLflow's real server, which answers in this process."""
+    from mlflow.server import app, handlers
+
+    monkeypatch.setenv("_MLFLOW_SERVER_FILE_STORE", store)
+    monkeypatch.setenv("_MLFLOW_SERVER_REGISTRY_STORE", store)
+    monkeypatch.setattr(handlers, "_tracking_store", None)
+    monkeypatch.setattr(handlers, "_model_registry_store", None)
+    return MlflowRegistry("http://localhost", httpx.WSGITransport(app=app))
+
+
+@pytest.fixture
 def client(store: str) -> MlflowClient:
     import mlflow
 
@@ -34,9 +48,7 @@ def client(store: str) -> MlflowClient:
     return mlflow.MlflowClient(store)
 
 
-def test_a_model_that_there_is_not_has_no_champion_and_no_versions(store: str, client: MlflowClient) -> None:
-    registry = MlflowRegistry(store)
-
+def test_a_model_that_there_is_not_has_no_champion_and_no_versions(registry: MlflowRegistry) -> None:
     assert registry.champions().get("nothing") is None
     assert registry.versions("nothing") == []
 
@@ -64,9 +76,8 @@ def _registered(client: MlflowClient, name: str, **tags: str) -> str:
 
 
 def test_the_champion_comes_with_its_hash_and_every_alias(
-    store: str, client: MlflowClient, name: str, made: list[str]
+    registry: MlflowRegistry, client: MlflowClient, name: str, made: list[str]
 ) -> None:
-    registry = MlflowRegistry(store)
     assert registry.champions()[name] is None
 
     client.set_registered_model_alias(name, "champion", made[0])
@@ -79,11 +90,11 @@ def test_the_champion_comes_with_its_hash_and_every_alias(
 
 
 def test_versions_come_newest_first_with_aliases_and_finite_metrics(
-    store: str, client: MlflowClient, name: str, made: list[str]
+    registry: MlflowRegistry, client: MlflowClient, name: str, made: list[str]
 ) -> None:
     client.set_registered_model_alias(name, "champion", made[0])
 
-    newest, oldest = MlflowRegistry(store).versions(name)
+    newest, oldest = registry.versions(name)
 
     assert (newest["version"], newest["aliases"], newest["validation"]) == (made[1], [], None)
     assert (oldest["version"], oldest["aliases"], oldest["validation"]) == (made[0], ["champion"], "passed")
@@ -92,11 +103,79 @@ def test_versions_come_newest_first_with_aliases_and_finite_metrics(
     assert "train_roc_auc" not in oldest["metrics"] or oldest["metrics"]["train_roc_auc"] < float("inf")
 
 
-def test_a_server_that_is_away_is_an_outage_that_names_it(
-    monkeypatch: pytest.MonkeyPatch, client: MlflowClient
+def test_versions_that_were_seen_are_candidates_if_they_carry_a_hash(
+    registry: MlflowRegistry, name: str, made: list[str]
 ) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    registry.champions()
+    registry.versions(name)
 
+    assert [each for each in registry.candidates() if each.name == name] == [Candidate(name, made[0], "abc")]
+
+
+def test_a_prompt_is_no_model(registry: MlflowRegistry, client: MlflowClient) -> None:
+    client.register_prompt("greeting", "Hello {{name}}")
+
+    assert "greeting" not in registry.champions()
+
+
+def test_a_run_that_is_gone_has_no_metrics(registry: MlflowRegistry) -> None:
+    assert registry.metrics("0" * 32) == {}
+    assert registry.metrics("") == {}
+
+
+def test_more_models_than_fit_a_page_are_all_found() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        page = int(request.url.params.get("page_token") or "0")
+        more = {"next_page_token": str(page + 1)} if page < 2 else {}
+        return httpx.Response(200, json={"registered_models": [{"name": f"m{page}"}], **more})
+
+    registry = MlflowRegistry("http://mlflow", httpx.MockTransport(answer))
+
+    assert registry.champions() == {"m0": None, "m1": None, "m2": None}
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (httpx.Response(401, text="who are you"), Misconfigured, r"refuses us \(401 who are you\): check the account"),
+        (httpx.Response(403, text="Invalid Host header"), Misconfigured, "--allowed-hosts"),
+        (httpx.Response(500, json={"error_code": "INTERNAL_ERROR"}), TrackerDown, "does not answer"),
+        (httpx.Response(200, text="<html>"), TrackerDown, "does not answer"),
+        (httpx.Response(200, json=[]), TrackerDown, "does not answer"),
+        (httpx.Response(302, json={}, headers={"Location": "/login"}), TrackerDown, "does not answer"),
+        (httpx.Response(400, json={"error_code": "INVALID_PARAMETER_VALUE"}), PipelineError, "INVALID_PARAMETER_VALUE"),
+    ],
+    ids=["account", "host", "failing", "page", "list", "elsewhere", "refused"],
+)
+def test_an_answer_that_is_none_is_told_of(answer: httpx.Response, error: type[Exception], message: str) -> None:
+    registry = MlflowRegistry("http://mlflow", httpx.MockTransport(lambda _: answer))
+
+    with pytest.raises(error, match=message):
+        registry.champions()
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"MLFLOW_TRACKING_USERNAME": "status", "MLFLOW_TRACKING_PASSWORD": "pw"}, "Basic c3RhdHVzOnB3"),
+        ({"MLFLOW_TRACKING_TOKEN": "abc"}, "Bearer abc"),
+        ({}, None),
+    ],
+    ids=["password", "token", "nobody"],
+)
+def test_the_account_is_that_of_mlflows_variables(variables: dict[str, str], expected: str | None) -> None:
+    seen: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("Authorization"))
+        return httpx.Response(200, json={})
+
+    MlflowHttp("http://mlflow/", variables, httpx.MockTransport(answer)).get("registered-models/search")
+
+    assert seen == [expected]
+
+
+def test_a_server_that_is_away_is_an_outage_that_names_it() -> None:
     registry = MlflowRegistry("http://127.0.0.1:9")
 
     for ask in (registry.champions, lambda: registry.versions("m")):

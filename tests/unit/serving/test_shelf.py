@@ -57,10 +57,10 @@ def test_a_model_that_cannot_be_loaded_holds_no_other_up(shelf: ModelShelf, regi
     registry.more = {"broken": "9", "churn": "3"}
     fetch = registry.fetch
 
-    def fetch_all_but_one(name: str, version: str, folder: Path) -> object:
+    def fetch_all_but_one(name: str, version: str, folder: Path) -> None:
         if name == "broken":
             raise RuntimeError("no file")
-        return fetch(name, version, folder)
+        fetch(name, version, folder)
 
     registry.fetch = fetch_all_but_one  # type: ignore[method-assign, assignment]
     shelf.refresh()

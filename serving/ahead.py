@@ -1,0 +1,67 @@
+"""Fetches and checks versions before anybody promotes them, so that a promotion need not wait. Effects: as `opener`."""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+from serving import opened
+from serving.model_copy import ModelCopy, one_line
+from serving.registry_client import Candidate
+
+log = logging.getLogger(__name__)
+
+_PER_MODEL = 20
+_MOST_BYTES = 5 * 2**20
+"""Files larger than this are fetched only when they are promoted."""
+
+
+class Registry(Protocol):
+    """What is asked of the registry."""
+
+    def candidates(self) -> list[Candidate]:
+        """The versions that were seen, the newest first."""
+
+    def fetch(self, name: str, version: str, folder: Path, max_bytes: int = ...) -> None:
+        """Downloads a version to an empty folder, checks it, and writes beside it how it predicts."""
+
+
+class Ahead:
+    """Makes copies of the newest versions of every model, one after the other.
+
+    Args:
+        registry: The registry.
+        state_dir: The folder for the copies.
+    """
+
+    def __init__(self, registry: Registry, state_dir: Path) -> None:
+        self._registry = registry
+        self._state_dir = state_dir
+        self._tried: set[Candidate] = set()
+
+    def fetch_one(self) -> None:
+        """Makes a copy of the newest version that has none yet, if there is one.
+
+        A version that cannot be fetched or is refused is left alone: it is told of when somebody promotes it.
+        """
+        wanted = next((each for each in self._newest() if each not in self._tried), None)
+        if wanted is None:
+            return
+        self._tried.add(wanted)
+        copy = ModelCopy(self._state_dir, wanted.name)
+        if copy.has(wanted.version, wanted.sha256):
+            return
+        try:
+            with copy.new_folder() as folder:
+                self._registry.fetch(wanted.name, wanted.version, folder, _MOST_BYTES)
+                copy.keep(folder, opened.read(folder, wanted.name).loaded)
+        except Exception as error:  # noqa: BLE001 - nobody asked for it yet
+            log.info("model=%s version=%s not fetched ahead: %s", wanted.name, wanted.version, one_line(error))
+
+    def _newest(self) -> list[Candidate]:
+        by_name: dict[str, list[Candidate]] = {}
+        for each in self._registry.candidates():
+            by_name.setdefault(each.name, []).append(each)
+        return [each for mine in by_name.values() for each in islice(mine, _PER_MODEL)]

@@ -1,0 +1,96 @@
+"""Asking MLflow's REST API for what the service looks at every second. Effects: HTTP.
+
+MLflow's own client would bring as much memory into the process as all the rest of it; and it waits and asks again
+where an answer that is late is better reported, since the next question comes in a second anyway.
+https://mlflow.org/docs/latest/api_reference/rest-api.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from ml.errors import Misconfigured, PipelineError, TrackerDown
+
+_API = "/api/2.0/mlflow/"
+_TIMEOUT_S = 10.0
+_PAGE = 1000
+
+
+class MlflowHttp:
+    """Asks under the account that MLflow's own variables name.
+
+    Args:
+        uri: MLflow's address.
+        environ: The variables.
+        transport: What carries the requests; the network when None.
+
+    Raises:
+        Misconfigured: The address is none, or (on a call) the account or the host name is refused.
+        TrackerDown: On a call: MLflow does not answer, fails, or something else answers in its place.
+        PipelineError: On a call: MLflow refuses what was asked; the message is its own.
+    """
+
+    def __init__(self, uri: str, environ: Mapping[str, str], transport: httpx.BaseTransport | None = None) -> None:
+        self._uri = uri
+        token = environ.get("MLFLOW_TRACKING_TOKEN")
+        name, password = environ.get("MLFLOW_TRACKING_USERNAME"), environ.get("MLFLOW_TRACKING_PASSWORD")
+        insecure = environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
+        try:
+            self._http = httpx.Client(
+                base_url=uri.rstrip("/") + _API,
+                auth=(name, password) if name and password else None,
+                headers={"Authorization": f"Bearer {token}"} if token and not name else {},
+                timeout=_TIMEOUT_S,
+                verify=False if insecure else _certificates(environ),
+                transport=transport,
+            )
+        except httpx.InvalidURL as error:
+            raise Misconfigured(f"{uri!r} is no address of MLflow ({error}): give http://host:port") from error
+
+    def get(self, path: str, **params: str | int) -> dict[str, Any] | None:
+        """The answer to a question, None where what it is about is not there."""
+        try:
+            answer = self._http.get(path, params=params)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._down(str(error) or type(error).__name__) from error
+        status, reason = answer.status_code, " ".join(answer.text.split())[:300]
+        if status in (401, 403):
+            raise Misconfigured(
+                f"MLflow at {self._uri} refuses us ({status} {reason}): check the account and --allowed-hosts"
+            )
+        try:
+            found = answer.json()
+        except ValueError:
+            raise self._down(f"{status} {reason}") from None
+        if not isinstance(found, dict) or status >= 500 or answer.is_redirect:
+            raise self._down(f"{status} {reason}")
+        if found.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        if not answer.is_success:
+            raise PipelineError(f"MLflow at {self._uri} refuses: {reason}")
+        return found
+
+    def each(self, path: str, what: str, **params: str | int) -> Iterator[dict[str, Any]]:
+        """What a search finds, page by page, each page asked for when it is needed."""
+        token = ""
+        while True:
+            more = {"page_token": token} if token else {}
+            found = self.get(path, **{"max_results": _PAGE, **params}, **more) or {}
+            yield from found.get(what, [])
+            token = str(found.get("next_page_token") or "")
+            if not token:
+                return
+
+    def _down(self, reason: str) -> TrackerDown:
+        return TrackerDown(f"MLflow at {self._uri} does not answer ({reason}): is it up?")
+
+
+def _certificates(environ: Mapping[str, str]) -> Any:
+    """What TLS trusts: MLflow's own variable, or else what httpx reads from SSL_CERT_FILE."""
+    import ssl
+
+    path = environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH")
+    return ssl.create_default_context(cafile=path) if path else True
