@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -140,13 +141,23 @@ def show(name: str, one: Figures, many: Figures | None, memory: float) -> None:
     print(f"{name:34} {one.per_s:10,.0f} {one.p99_ms:10.2f} {rows} {memory:8.0f}   {one.errors}", flush=True)
 
 
-def bench(name: str, port: int, path: str, shape: str, root: psutil.Process) -> tuple[Figures, Figures]:
+@dataclass(frozen=True)
+class Measured:
+    """What a prediction server did with one row and with a thousand a request, and its memory in MB afterwards."""
+
+    one: Figures
+    many: Figures
+    memory_mb: float
+
+
+def bench(name: str, port: int, path: str, shape: str, root: psutil.Process) -> Measured:
     """Measures a prediction server."""
     single, thousand = bodies(shape)
     Load(port, path, 4, 2.0, single).run()
     one, many = Load(port, path, 16, SECONDS, single).run(), Load(port, path, 16, SECONDS, thousand).run()
-    show(name, one, many, memory_mb(root))
-    return one, many
+    memory = memory_mb(root)
+    show(name, one, many, memory)
+    return Measured(one, many, memory)
 
 
 def install_bento(folder: Path) -> Path | None:
@@ -188,23 +199,21 @@ def _measure(home: Path) -> None:
     with process(tracker, tracking_env, home, f"{uri}/health", home / "mlflow.log"):
         train(uri, home / "model")
         print(f"{'':34} {'one row/s':>10} {'p99 ms':>10} {'rows/s':>12} {'MB':>8}   errors")
-        ours, ours_many, status = _trackyard(home, env, ports, airflow)
+        ours, status = _trackyard(home, env, ports, airflow)
         constant, constant_64 = _constant(home, env, ports[3])
         served = _mlflow(home, env, ports[4])
         bento = _bento(home, env, ports[5])
-    print(f"\none row: {ours.per_s / constant.per_s:.2f} of the constant answer (bar 0.5)")
+    print(f"\none row: {ours.one.per_s / constant.per_s:.2f} of the constant answer (bar 0.5)")
     print(f"/status: {status.per_s / constant_64.per_s:.2f} of the constant answer (bar 0.5)")
+    print(f"memory: {ours.memory_mb / served.memory_mb:.2f} of mlflow models serve (bar 0.5)")
     for name, other, bars in (("mlflow models serve", served, (30, 10)), ("BentoML", bento, (8, 3))):
         if other:
-            one, many = other
-            times, share = ours.per_s / one.per_s, ours.p99_ms / one.p99_ms
+            times, share = ours.one.per_s / other.one.per_s, ours.one.p99_ms / other.one.p99_ms
             print(f"one row: {times:.1f} x {name} (bar {bars[0]}); p99 {share:.3f} of its (bar 0.2)")
-            print(f"1000 rows: {ours_many.per_s / many.per_s:.1f} x {name} (bar {bars[1]})")
+            print(f"1000 rows: {ours.many.per_s / other.many.per_s:.1f} x {name} (bar {bars[1]})")
 
 
-def _trackyard(
-    home: Path, env: dict[str, str], ports: list[int], airflow: Counting
-) -> tuple[Figures, Figures, Figures]:
+def _trackyard(home: Path, env: dict[str, str], ports: list[int], airflow: Counting) -> tuple[Measured, Figures]:
     own = {
         **env,
         "PYTHONPATH": str(ROOT),
@@ -218,7 +227,9 @@ def _trackyard(
         "--port", str(ports[2]), "serving.server:app",
     ]  # fmt: skip
     with process(command, own, home, f"http://127.0.0.1:{ports[2]}/ready", home / "trackyard.log") as root:
-        one, many = bench("trackyard", ports[2], "/predict", "trackyard", root)
+        opening = memory_mb(root)
+        measured = bench("trackyard", ports[2], "/predict", "trackyard", root)
+        print(f"  while it opened a version, for some seconds, it had {opening:.0f} MB")
         log = home / "mlflow.log"
         before, asked, started = log.read_text().count("registered-models/search"), airflow.asked, time.monotonic()
         status = Load(ports[2], "/status", 64, SECONDS).run()
@@ -227,7 +238,7 @@ def _trackyard(
         after = log.read_text().count("registered-models/search")
         seen = [(airflow.asked - asked) / lasted, (after - before) / lasted]
         print(f"  meanwhile Airflow saw {seen[0]:.2f} requests/s, MLflow {seen[1]:.2f}")
-    return one, many, status
+    return measured, status
 
 
 def _constant(home: Path, env: dict[str, str], port: int) -> tuple[Figures, Figures]:
@@ -240,14 +251,14 @@ def _constant(home: Path, env: dict[str, str], port: int) -> tuple[Figures, Figu
     return one, many
 
 
-def _mlflow(home: Path, env: dict[str, str], port: int) -> tuple[Figures, Figures]:
+def _mlflow(home: Path, env: dict[str, str], port: int) -> Measured:
     command = [str(BIN / "mlflow"), "models", "serve", "-m", "models:/ad-click/1", "--env-manager", "local"]
     command += ["--port", str(port), "--workers", "1"]
     with process(command, env, home, f"http://127.0.0.1:{port}/health", home / "serve.log") as root:
         return bench("mlflow models serve", port, "/invocations", "mlflow", root)
 
 
-def _bento(home: Path, env: dict[str, str], port: int) -> tuple[Figures, Figures] | None:
+def _bento(home: Path, env: dict[str, str], port: int) -> Measured | None:
     found = install_bento(home / "bento-venv")
     if found is None:
         return None
