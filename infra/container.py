@@ -100,7 +100,7 @@ def _serving() -> Role:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
         "TRACKYARD_SERVING_STATE": "/var/lib/trackyard/serving",
     }
-    command = ["granian", *parts.serving_arguments(ANY, PORTS["serving"])]
+    command = [sys.executable, *parts.serving_arguments(ANY, PORTS["serving"])]
     return Role(command, env, (*_CLIENT, "TRACKYARD_AIRFLOW_PASSWORD"))
 
 

@@ -215,14 +215,12 @@ def _serving(plan: Plan) -> Launch:
     env |= {name: value for name, value in plan.settings.serving.items() if value}
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         del env[key]
-    return Launch(plan.script("granian", *serving_arguments(HOST, plan.ports["serving"])), env)
+    return Launch([sys.executable, *serving_arguments(HOST, plan.ports["serving"])], env)
 
 
 def serving_arguments(host: str, port: int) -> list[str]:
-    """The arguments of the service's server, wherever it runs."""
-    address = ("--interface", "rsgi", "--host", host, "--port", str(port), "--http", "1", "--no-ws")
-    limits = ("--workers", "1", "--http1-header-read-timeout", "10000", "--http1-buffer-size", "65536")
-    return [*address, *limits, "serving.server:app"]
+    """Python's arguments for the service, wherever it runs."""
+    return ["-m", "serving", "--host", host, "--port", str(port)]
 
 
 FLOWER_USER = "admin"

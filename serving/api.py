@@ -8,14 +8,13 @@ from collections.abc import Callable
 
 from serving import status
 from serving.champion import ModelHolder
-from serving.http import Answer, Request
+from serving.http import JSON, Answer, Request
 from serving.parsing import parse
 from serving.pipeline import PipelineBoard
 from serving.scoring import answer_of, as_json
 from serving.settings import ServingSettings
 from serving.shelf import ModelShelf
 from serving.table import RequestRefused
-from serving.telemetry import Telemetry
 from serving.webhook import Webhooks
 
 _MODEL = re.compile(r"/models/([^/]+)(/predict)?")
@@ -40,7 +39,6 @@ class Api:
         settings: The limits.
         board: The pipeline's state.
         shelf: The live models.
-        telemetry: Counts the rows.
         webhooks: Tells genuine webhooks.
     """
 
@@ -49,13 +47,11 @@ class Api:
         settings: ServingSettings,
         board: PipelineBoard,
         shelf: ModelShelf,
-        telemetry: Telemetry,
         webhooks: Webhooks,
     ) -> None:
         self._settings = settings
         self._board = board
         self._shelf = shelf
-        self._telemetry = telemetry
         self._webhooks = webhooks
         self._status: tuple[float, bytes] = (float("-inf"), b"")
         self._handlers: dict[str, Callable[[Request, str], Answer]] = {
@@ -83,6 +79,21 @@ class Api:
         found.route = route
         return found
 
+    def one_row(self, request: Request) -> Answer | None:
+        """The answer to the commonest question of all, one row of plain numbers for a linear model.
+
+        None for any other question: `answer` says the same of this one, by a longer way.
+        """
+        live = self._shelf.main.live
+        if live is None or request.query or request.headers.get("content-type") != JSON:
+            return None
+        if "content-encoding" in request.headers:
+            return None
+        found = live.predictor.one_row(request.body)
+        if found is None:
+            return None
+        return Answer(200, found, headers=live.predictor.head, route="/predict", facts=live.predictor.facts)
+
     def _holder(self, name: str) -> ModelHolder:
         holder = self._shelf.holders.get(name) if name else self._shelf.main
         if holder is None:
@@ -102,9 +113,8 @@ class Api:
             raise too_large(self._settings)
         kind = request.headers.get("content-type", "")
         table = parse(request.body, kind, self._settings.max_rows)
-        answer = answer_of(live.predictor, table, request.arguments)
+        answer = answer_of(live.predictor, table, request.arguments if request.query else {})
         loaded = live.loaded
-        self._telemetry.count_rows(loaded.name, loaded.version, table.size)
         facts = {"model": loaded.name, "version": loaded.version, "rows": table.size}
         return Answer(200, as_json(answer), headers=live.predictor.head, facts=facts)
 
@@ -143,7 +153,7 @@ def too_large(settings: ServingSettings) -> RequestRefused:
 
 def route_of(path: str) -> tuple[str, str]:
     """The pattern of a path, and the model's name in it; the path itself where it is no pattern's."""
-    found = _MODEL.fullmatch(path)
+    found = None if path in ROUTES else _MODEL.fullmatch(path)
     if found is None:
         return path, ""
     return "/models/<name>" + (found[2] or ""), found[1]

@@ -16,6 +16,7 @@ from serving.api import Api, scope_of
 from serving.front import Front
 from serving.guard import Guard
 from serving.http import Answer, Request
+from serving.journal import Journal
 from serving.pages import moment, pages
 from serving.pipeline import POLL_S as PIPELINE_POLL_S
 from serving.pipeline import PipelineBoard
@@ -61,11 +62,13 @@ def create_app(
         shelf = ModelShelf(registry, settings.model_name, settings.state_dir, pause=lambda: time.sleep(REGISTRY_POLL_S))
         ahead = Ahead(registry, settings.state_dir)
     telemetry = Telemetry(board, shelf)
-    api = Api(settings, board, shelf, telemetry, webhooks or Webhooks(settings.webhook_secret))
+    api = Api(settings, board, shelf, webhooks or Webhooks(settings.webhook_secret))
     guard = Guard(settings, TokenFile(settings.token_file))
-    front = Front(guard, telemetry, scope_of, (api.answer, _FlaskPages(app.wsgi_app).answer))
+    journal = Journal(telemetry)
+    front = Front(guard, telemetry, scope_of, (api.answer, _FlaskPages(app.wsgi_app).answer), journal)
     app.extensions["trackyard"] = {
         "settings": settings, "board": board, "shelf": shelf, "telemetry": telemetry, "front": front,
+        "journal": journal, "api": api,
     }  # fmt: skip
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.filters["moment"] = moment

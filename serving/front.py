@@ -7,19 +7,14 @@ a second, are answered here, since Flask's own share of such an answer is many t
 from __future__ import annotations
 
 import logging
+import random
 import re
-import secrets
-import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from datetime import UTC, datetime
-from typing import TextIO
-
-import orjson
 
 from serving.guard import Guard
 from serving.http import Answer, Request
+from serving.journal import Journal
 from serving.table import RequestRefused
 from serving.telemetry import Telemetry
 
@@ -41,6 +36,8 @@ HEADERS = (
 )
 _WITH = {401: (("WWW-Authenticate", "Bearer"),), 429: (("Retry-After", "1"),)}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# To tell requests apart, which need not be hard to guess.
+_ids = random.Random()  # noqa: S311
 Route = Callable[[Request], Answer | None]
 
 
@@ -52,7 +49,7 @@ class Front:
         telemetry: Counts them.
         scope_of: What a token must allow for a request.
         routes: Tried one after the other; the first answer counts.
-        stream: Where the log lines go; stderr when None.
+        journal: Logs and counts answers.
     """
 
     def __init__(
@@ -61,18 +58,18 @@ class Front:
         telemetry: Telemetry,
         scope_of: Callable[[Request], str],
         routes: Iterable[Route],
-        stream: TextIO | None = None,
+        journal: Journal,
     ) -> None:
         self._guard = guard
         self._telemetry = telemetry
         self._scope_of = scope_of
         self._routes = tuple(routes)
-        self._stream = stream or sys.stderr
+        self._journal = journal
 
     def refusal_of(self, request: Request) -> Answer | None:
         """Why a request is not let in, before its body is read; None where it is."""
         given = request.headers.get("x-request-id", "")
-        request.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        request.request_id = given if given and _REQUEST_ID.fullmatch(given) else f"{_ids.getrandbits(64):016x}"
         try:
             request.token_id = self._guard.admit(request, self._scope_of(request))
         except RequestRefused as refused:
@@ -95,10 +92,12 @@ class Front:
             return Answer.refusal(internal, route=request.route)
         return Answer.refusal(RequestRefused(404, "not_found", "there is nothing at this address"))
 
-    def finish(self, request: Request, answer: Answer, seconds: float) -> list[tuple[str, str]]:
-        """Counts and logs an answer, and returns all its headers."""
-        self._telemetry.count(answer.route, answer.status, seconds)
-        self._log(request, answer, seconds)
+    def tell(self, request: Request, answer: Answer, seconds: float) -> None:
+        """Counts and logs an answer, a moment later."""
+        self._journal.add(time.time(), request, answer, seconds)
+
+    def headers(self, request: Request, answer: Answer) -> list[tuple[str, str]]:
+        """All headers of an answer."""
         own = {name for name, _ in answer.headers}
         return [
             ("Content-Type", answer.kind),
@@ -111,20 +110,5 @@ class Front:
         """Lets a request in, answers it, counts and logs it."""
         started = time.perf_counter()
         answer = self.refusal_of(request) or self.answer(request)
-        return answer, self.finish(request, answer, time.perf_counter() - started)
-
-    def _log(self, request: Request, answer: Answer, seconds: float) -> None:
-        line = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "id": request.request_id,
-            "method": request.method[:20],
-            "path": request.path[:200],
-            "status": answer.status,
-            "ms": round(seconds * 1000, 3),
-            "client": request.client,
-            **({"token": request.token_id} if request.token_id else {}),
-            **answer.facts,
-        }
-        with suppress(OSError, ValueError):
-            # Whoever reads the log may be gone; that is no reason to owe an answer.
-            self._stream.write(orjson.dumps(line).decode() + "\n")
+        self.tell(request, answer, time.perf_counter() - started)
+        return answer, self.headers(request, answer)

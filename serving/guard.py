@@ -6,6 +6,7 @@ import hmac
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 
 from serving.http import Request
@@ -111,6 +112,8 @@ class Guard:
         if "*" in self._settings.allowed_hosts or request.path in _OPEN:
             return
         host = headers.get("host", "").lower()
+        if host in self._hosts:
+            return
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]
         if name not in self._hosts:
             shown = name[:60].encode("ascii", "replace").decode()
@@ -139,6 +142,7 @@ class Guard:
         return token.token_id
 
 
+@lru_cache(maxsize=4096)
 def is_loopback(client: str) -> bool:
     """Whether an address is of this machine itself."""
     try:

@@ -146,4 +146,5 @@ def docs() -> Any:
 @pages.get("/metrics")
 def metrics() -> Any:
     """Prometheus metrics."""
+    _part("journal").flush()
     return Response(_part("telemetry").render(), mimetype="text/plain; version=0.0.4")

@@ -31,7 +31,7 @@ def parse(body: bytes, content_type: str, max_rows: int) -> Table:
     Raises:
         RequestRefused: 415 for another type, 400 for what cannot be read, 413 for too many rows, 422 for none.
     """
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = content_type if content_type == JSON else content_type.partition(";")[0].strip().lower()
     if kind == JSON:
         table = _json_table(body)
     elif kind == CSV:
@@ -94,6 +94,8 @@ def _read_slowly(body: bytes) -> Any:
 def _json_table(body: bytes) -> Table:
     found = read_json(body)
     found = found if isinstance(found, dict) else {}
+    if len(found) == 1 and "rows" in found:
+        return _from_rows(found["rows"])
     given = [name for name in ("rows", "columns", "dataframe_split", "dataframe_records") if name in found]
     if len(given) > 1:
         raise _shape(given[1], f"only one of {_SHAPES}", f"the body has {' and '.join(given)}: send one of them")

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 
 from ml.load import LoadedModel, frame_of
 from serving.folding import NotLinear, fold
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_THRESHOLD = 0.5
 TOLERANCE = 1e-12
 """The most that a folded Pipeline's probabilities may differ from sklearn's."""
 
@@ -47,6 +49,34 @@ class Predictor:
     def head(self) -> tuple[tuple[str, str], ...]:
         """The headers that tell which version answered."""
         return (("X-Model-Name", self.loaded.name), ("X-Model-Version", self.loaded.version))
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What the log says of an answer to one row."""
+        return {"model": self.loaded.name, "version": self.loaded.version, "rows": 1}
+
+    @cached_property
+    def _one_row_form(self) -> tuple[LinearForm, Any, bytes] | None:
+        if self.form is None or self.form.plan is None or set(self.form.numbers) != set(self.loaded.inputs):
+            return None
+        model = orjson.dumps({"name": self.loaded.name, "version": self.loaded.version}).replace(b"%", b"%%")
+        answer = b'{"model":' + model + b',"predictions":[%d],"probabilities":[%s],"threshold":0.5}'
+        return self.form, self.loaded.inputs.keys(), answer
+
+    def one_row(self, body: bytes) -> bytes | None:
+        """The answer to `{"rows": [{...}]}` with exactly the model's fields, all plain numbers; None for another."""
+        form = self._one_row_form
+        if form is None:
+            return None
+        try:
+            found = orjson.loads(body)
+            (row,) = found["rows"]
+            if len(found) != 1 or row.keys() != form[1]:
+                return None
+            probability = form[0].probability_of_one(row)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return None if probability is None else form[2] % (probability > _THRESHOLD, orjson.dumps(probability))
 
     def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
         """The probability of the positive class for each row, shape (n_rows,).

@@ -12,6 +12,7 @@ from serving.predictor import Predictor
 from serving.table import RequestRefused, Table, checked
 
 DEFAULT_THRESHOLD = 0.5
+_OPTIONS = frozenset(("threshold", "explain"))
 
 
 def options_of(query: Mapping[str, str], table: Table) -> tuple[float, bool]:
@@ -20,6 +21,8 @@ def options_of(query: Mapping[str, str], table: Table) -> tuple[float, bool]:
     Raises:
         RequestRefused: 422, one of them is not what it must be.
     """
+    if not query and table.options.keys().isdisjoint(_OPTIONS):
+        return DEFAULT_THRESHOLD, False
     threshold: Any = table.options.get("threshold", query.get("threshold", DEFAULT_THRESHOLD))
     explain: Any = table.options.get("explain", query.get("explain", False))
     try:

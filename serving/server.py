@@ -1,4 +1,4 @@
-"""The service for granian's own interface (RSGI): `granian --interface rsgi serving.server:app`.
+"""The service as an ASGI application: `python -m serving` runs it under uvicorn.
 
 Bodies arrive here, under their limits of size and time, before anything waits for them in a thread: however many
 clients send slowly, nobody else notices. Short questions are answered at once; long ones and pages go to threads.
@@ -9,67 +9,114 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
-from serving.api import too_large
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from serving.api import Api, too_large
 from serving.app import app_from_env
-from serving.front import Front
-from serving.http import Answer, Request, decoded
+from serving.front import HEADERS, Front
+from serving.http import Answer, Request
 from serving.refreshing import keep_refreshing
 from serving.settings import ServingSettings
 from serving.table import RequestRefused
 
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
 _THREADS = 8
-_QUICK_BYTES = 16 * 2**10
+# As long as a linear model takes for so many bytes, nobody else has to wait noticeably.
+_QUICK_BYTES = 256 * 2**10
 _QUICK = ("/predict", "/status", "/health")
-_PARENT_S = 0.5
 _MOST_DRAINED = 256 * 2**20
+_PARENT_S = 0.5
 
 
 class Server:
-    """Answers granian's requests.
+    """Answers an ASGI server's requests.
 
     Args:
         front: What answers.
+        api: Its answers to programs.
         settings: The limits of bodies.
+        is_quick: Whether the prediction of a body of so many bytes takes so little that it needs no thread.
     """
 
-    def __init__(self, front: Front, settings: ServingSettings) -> None:
+    def __init__(self, front: Front, api: Api, settings: ServingSettings, is_quick: Callable[[Request], bool]) -> None:
         self._front = front
+        self._one_row = api.one_row
         self._settings = settings
+        self._is_quick = is_quick
+        self._quick_bytes = min(_QUICK_BYTES, settings.max_body_bytes)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="answer")
 
-    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answers one request."""
         started = time.perf_counter()
         request = request_of(scope)
         answer = self._front.refusal_of(request)
-        has_body = request.method not in ("GET", "HEAD") or "content-length" in request.headers
-        if has_body:
-            answer = await self._body(request, protocol, answer) or answer
-        if answer is None and request.path.endswith(_QUICK) and len(request.body) <= _QUICK_BYTES:
+        if request.method not in ("GET", "HEAD") or "content-length" in request.headers:
+            answer = await self._body(request, receive, answer) or answer
+        if answer is None and request.path.endswith(_QUICK) and self._is_quick(request):
             answer = self._front.answer(request)
         elif answer is None:
             answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._front.answer, request)
-        headers = self._front.finish(request, answer, time.perf_counter() - started)
-        if request.method == "HEAD" or answer.status in (204, 304):
-            protocol.response_empty(answer.status, headers)
-        else:
-            protocol.response_bytes(answer.status, headers, answer.body)
+        self._front.tell(request, answer, time.perf_counter() - started)
+        is_bare = request.method == "HEAD" or answer.status in (204, 304)
+        headers = _encoded(request, answer)
+        if not is_bare:
+            headers.append((b"content-length", b"%d" % len(answer.body)))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if is_bare else answer.body})
 
-    async def _body(self, request: Request, protocol: Any, refusal: Answer | None) -> Answer | None:
+    def at_once(self, scope: Message, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+        """The whole answer to a short question, from its status line on; None for any other (`protocol`).
+
+        Args:
+            scope: The request.
+            body: Its whole body.
+            headers: What the server adds to every answer.
+        """
+        started = time.perf_counter()
+        path = scope["path"]
+        if scope["method"] != ("POST" if body else "GET") or not path.endswith(_QUICK) or len(body) > self._quick_bytes:
+            return None
+        request = request_of(scope)
+        request.body = body
+        answer = self._front.refusal_of(request)
+        if answer is None and path == "/predict":
+            answer = self._one_row(request)
+        if answer is None and self._is_quick(request):
+            answer = self._front.answer(request)
+        if answer is None:
+            return None
+        self._front.tell(request, answer, time.perf_counter() - started)
+        return b"%s%s%sx-request-id: %s\r\ncontent-length: %d\r\n\r\n%s" % (
+            STATUS_LINE[answer.status], _block(tuple(headers)), _own_block(answer.kind, answer.headers),
+            request.request_id.encode(), len(answer.body), answer.body,
+        )  # fmt: skip
+
+    async def _body(self, request: Request, receive: Receive, refusal: Answer | None) -> Answer | None:
         """Reads the body; one that is too large is read to its end, so that its sender can read the answer."""
         limit = self._settings.max_body_bytes if refusal is None else 0
-        length = request.headers.get("content-length", "")
+        size = 0
         try:
             async with asyncio.timeout(self._settings.body_timeout_s):
-                if length.isdecimal() and int(length) <= limit:
-                    request.body = await protocol()
-                    return None
-                request.body, size = await _limited(protocol, limit)
+                while True:
+                    message = await receive()
+                    piece = message.get("body", b"")
+                    size += len(piece)
+                    if size <= limit:
+                        request.body += piece
+                    if not message.get("more_body") or size > _MOST_DRAINED:
+                        break
         except TimeoutError:
             slow = f"the body did not arrive within {self._settings.body_timeout_s:.0f} s"
             problems = [{"row": None, "field": "body", "rule": "all of it in time"}]
@@ -78,50 +125,75 @@ class Server:
         return Answer.refusal(too_large(self._settings)) if refusal is None and size > limit else None
 
 
-async def _limited(protocol: Any, limit: int) -> tuple[bytes, int]:
-    """The body as far as it is within a limit, and how much came in all."""
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in protocol:
-        size += len(piece)
-        if size <= limit:
-            pieces.append(piece)
-        if size > _MOST_DRAINED:
-            break
-    return b"".join(pieces), size
-
-
-def request_of(scope: Any) -> Request:
+def request_of(scope: Message) -> Request:
     """A request as the front takes it."""
-    headers = dict(scope.headers.items())
-    if "host" not in headers and scope.authority:
-        headers["host"] = scope.authority
-    client = scope.client.rsplit(":", 1)[0]
-    return Request(scope.method, decoded(scope.path), scope.query_string, headers, client)
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    client = scope.get("client")
+    return Request(
+        scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, client[0] if client else ""
+    )
 
 
-def _build() -> Server:
+def _pair(name: str, value: str) -> tuple[bytes, bytes]:
+    return name.lower().encode("latin-1"), value.encode("latin-1", "replace")
+
+
+_LINE_END = re.compile(rb"[\r\n\0]")
+_ALWAYS = tuple(_pair(*each) for each in HEADERS)
+
+
+def _encoded(request: Request, answer: Answer) -> list[tuple[bytes, bytes]]:
+    return [*_own(answer.kind, answer.headers), (b"x-request-id", request.request_id.encode())]
+
+
+@lru_cache(maxsize=1000)
+def _own(kind: str, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers of an answer, with those that all have and it does not set itself."""
+    found = (_pair("content-type", kind), *(_pair(name, value) for name, value in headers))
+    return (*found, *(pair for pair in _ALWAYS if pair[0] not in dict(found)))
+
+
+@lru_cache(maxsize=1000)
+def _own_block(kind: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    return _block(_own(kind, headers))
+
+
+@lru_cache(maxsize=16)
+def _block(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join(b"%s: %s\r\n" % (name, _LINE_END.sub(b" ", value)) for name, value in headers)
+
+
+def build() -> Server:
+    """The service, from the environment, with a watch over the process that started this one."""
     app = app_from_env(os.environ)
     told = app.extensions["trackyard"]
-    keep_refreshing(_EndWithParent().look, lambda stop: stop.wait(_PARENT_S), "parent")
-    return Server(told["front"], told["settings"])
+    if os.environ.get(WORKER_OF):
+        keep_refreshing(_EndWithParent(int(os.environ[WORKER_OF])).look, lambda stop: stop.wait(_PARENT_S), "parent")
+    shelf = told["shelf"]
+
+    def is_quick(request: Request) -> bool:
+        return len(request.body) <= _QUICK_BYTES and all(
+            holder.live is None or holder.live.predictor.form is not None for holder in shelf.holders.values()
+        )
+
+    return Server(told["front"], told["api"], told["settings"], is_quick)
+
+
+WORKER_OF = "TRACKYARD_SERVING_PARENT"
+"""The variable with the process that started this one as one of several."""
 
 
 class _EndWithParent:
-    """Stops a worker whose granian was killed: it would go on answering beside the next one, whose port it shares."""
+    """Stops a worker whose parent was killed: it would go on answering beside the next ones, whose port it shares.
 
-    def __init__(self) -> None:
-        self._parent = os.getppid()
+    Args:
+        parent: The process that started it.
+    """
+
+    def __init__(self, parent: int) -> None:
+        self._parent = parent
 
     def look(self) -> None:
         """Begins the ordinary stop, which finishes what was begun, when the parent is another one."""
         if os.getppid() != self._parent:
             os.kill(os.getpid(), signal.SIGTERM)
-
-
-def __getattr__(name: str) -> Any:
-    """Builds the application when a server asks for `app`, so that importing this module does nothing."""
-    if name == "app":
-        globals()["app"] = _build()
-        return globals()["app"]
-    raise AttributeError(name)

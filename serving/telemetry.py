@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
+from serving.http import Answer
 from serving.pipeline import PipelineBoard
 from serving.shelf import ModelShelf
 
-_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class _Seconds(Collector):
+    """How long answers took, by route: a histogram that takes many at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, NDArray[np.int64]] = {}
+        self._sums: dict[str, float] = {}
+
+    def observe(self, route: str, seconds: list[float]) -> None:
+        """Counts answers of a route."""
+        # A bucket holds what is at most its bound.
+        found = np.bincount(np.searchsorted(_BUCKETS, seconds), minlength=len(_BUCKETS) + 1)
+        with self._lock:
+            self._counts[route] = self._counts.get(route, 0) + found
+            self._sums[route] = self._sums.get(route, 0.0) + sum(seconds)
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus's client shows."""
+        family = HistogramMetricFamily("trackyard_request_seconds", "Time to answer", labels=["route"])
+        with self._lock:
+            for route, counts in self._counts.items():
+                bounds = [*map(str, _BUCKETS), "+Inf"]
+                shown = list(zip(bounds, map(int, counts.cumsum()), strict=True))
+                family.add_metric([route], buckets=shown, sum_value=self._sums[route])
+        yield family
 
 
 class Telemetry:
@@ -25,10 +61,8 @@ class Telemetry:
         self._board = board
         self._shelf = shelf
         self._requests = Counter("trackyard_requests", "Requests answered", ["route", "status"], registry=to)
-        self._seconds = Histogram(
-            "trackyard_request_seconds", "Time to answer", ["route"], registry=to, buckets=_BUCKETS
-        )
-        self._children: dict[tuple[str, int], tuple[Any, Any]] = {}
+        self._seconds = _Seconds()
+        to.register(self._seconds)
         self.errors = Counter("trackyard_errors", "Errors of the service itself", ["kind"], registry=to)
         self._rows = Counter("trackyard_rows_predicted", "Rows predicted", ["model", "version"], registry=to)
         self._model = Gauge("trackyard_model_info", "The live version", ["model", "version"], registry=to)
@@ -38,18 +72,24 @@ class Telemetry:
         self._upstream = Gauge("trackyard_upstream_up", "Whether an upstream answers", ["upstream"], registry=to)
         self._age = Gauge("trackyard_upstream_age_seconds", "Since an upstream answered", ["upstream"], registry=to)
 
-    def count(self, route: str, status: int, seconds: float) -> None:
-        """Counts an answer."""
-        children = self._children.get((route, status))
-        if children is None:
-            made = self._requests.labels(route, str(status)), self._seconds.labels(route)
-            children = self._children.setdefault((route, status), made)
-        children[0].inc()
-        children[1].observe(seconds)
-
-    def count_rows(self, name: str, version: str, size: int) -> None:
-        """Counts the rows that a version predicted."""
-        self._rows.labels(name, version).inc(size)
+    def count(self, answers: Iterable[tuple[Answer, float]]) -> None:
+        """Counts answers, each with the seconds that it took."""
+        seconds: dict[str, list[float]] = {}
+        statuses: dict[tuple[str, int], int] = {}
+        rows: dict[tuple[str, str], int] = {}
+        for answer, took in answers:
+            seconds.setdefault(answer.route, []).append(took)
+            which = (answer.route, answer.status)
+            statuses[which] = statuses.get(which, 0) + 1
+            if "rows" in answer.facts:
+                version = (answer.facts["model"], answer.facts["version"])
+                rows[version] = rows.get(version, 0) + answer.facts["rows"]
+        for route, all_of_it in seconds.items():
+            self._seconds.observe(route, all_of_it)
+        for (route, status), number in statuses.items():
+            self._requests.labels(route, str(status)).inc(number)
+        for version, number in rows.items():
+            self._rows.labels(*version).inc(number)
 
     def render(self) -> bytes:
         """Everything in Prometheus's text format."""

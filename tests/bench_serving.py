@@ -222,10 +222,7 @@ def _trackyard(home: Path, env: dict[str, str], ports: list[int], airflow: Count
         "TRACKYARD_AIRFLOW_PASSWORD": "x",
         "TRACKYARD_SERVING_STATE": str(home / "state"),
     }
-    command = [
-        str(BIN / "granian"), "--interface", "rsgi", "--http", "1", "--no-ws", "--workers", "1",
-        "--port", str(ports[2]), "serving.server:app",
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "serving", "--port", str(ports[2])]
     with process(command, own, home, f"http://127.0.0.1:{ports[2]}/ready", home / "trackyard.log") as root:
         opening = memory_mb(root)
         measured = bench("trackyard", ports[2], "/predict", "trackyard", root)

@@ -72,7 +72,7 @@ import io
 
 for name in (
     "aiohttp airflow asyncpg babel boto3 celery.bin.worker cryptography.fernet flask flask_appbuilder flask_babel flower"
-    " granian matplotlib.pyplot mlflow.server mlflow.sklearn pandera psycopg2 redis skops.io sklearn.ensemble uvloop"
+    " httptools matplotlib.pyplot mlflow.server mlflow.sklearn pandera psycopg2 redis skops.io sklearn.ensemble uvicorn uvloop"
 ).split():
     importlib.import_module(name)
 

@@ -150,18 +150,6 @@ def test_the_service_restarts_from_its_own_copy_when_all_else_is_down(
         manager.start_part("mlflow")
 
 
-def test_a_service_whose_main_process_is_killed_leaves_no_worker_behind(running: RunningStack) -> None:
-    service = psutil.Process(running.pid("serving"))
-    (worker,) = service.children()
-    _kill(service.pid)
-
-    worker.wait(30)
-    running.healthy()
-    version = running.champion()
-    wait_for(lambda: running.status()["model"]["version"] == version, "the copy to be served", 60)
-    assert [running.get("/ready").status_code for _ in range(20)] == [200] * 20
-
-
 def test_a_silent_service_fails_its_rollout_by_mail_and_the_next_one_starts_it(
     running: RunningStack, manager: Supervisor
 ) -> None:

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 
+from infra.parts import PARTS
 from ml.load import SHA256_TAG, sha256_of
 from tests.integration.conftest import Trained
 from tests.integration.test_limits import ROW
-from tests.support import RunningStack, wait_for
+from tests.support import RunningStack, clean_environ, free_ports, wait_for
 
 NAME = "ad-click"
 
@@ -325,3 +327,45 @@ def test_what_was_begun_is_finished_when_the_service_is_stopped(running: Running
     wait_for(lambda: running.get("/ready").status_code == 200, "the service to be back", 90)
 
     assert set(answers) == {200}
+
+
+@pytest.fixture
+def two_workers(running: RunningStack, tmp_path: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The service once more, with two worker processes and a folder of its own: its address and its main process."""
+    plan = running.info.plan
+    launch = next(part for part in PARTS if part.name == "serving").launch(plan)
+    (port,) = free_ports(1)
+    command = [*launch.command[:-1], str(port), "--workers", "2"]
+    env = {**clean_environ(plan.home), **launch.env, "TRACKYARD_SERVING_STATE": str(tmp_path / "serving")}
+    with (tmp_path / "log").open("wb") as log:
+        started = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+    try:
+        wait_for(lambda: started.poll() is None and httpx.get(f"http://127.0.0.1:{port}/ready").is_success, "it", 60)
+        yield f"http://127.0.0.1:{port}", psutil.Process(started.pid)
+    finally:
+        started.kill()
+        started.wait()
+
+
+def test_every_worker_follows_the_champion_and_ends_with_its_main_process(
+    running: RunningStack, champion: str, good: Path, two_workers: tuple[str, psutil.Process]
+) -> None:
+    url, main = two_workers
+
+    def versions_told() -> set[str]:
+        # A connection of its own each time, since a connection stays with its worker.
+        answers = [httpx.post(f"{url}/predict", json={"rows": [ROW]}, timeout=30) for _ in range(30)]
+        return {answer.headers.get("X-Model-Version", "none") for answer in answers}
+
+    wait_for(lambda: versions_told() == {champion}, "both workers to serve", 60)
+    other = register(running, good, **{SHA256_TAG: sha256_of(good)})
+    running.mlflow.set_registered_model_alias(NAME, "champion", other)
+    wait_for(lambda: versions_told() == {other}, "both workers to change over", 30)
+
+    workers = [each for each in main.children() if "spawn_main" in " ".join(each.cmdline())]
+    assert len(workers) == 2
+    main.kill()
+    for worker in workers:
+        wait_for(lambda worker=worker: not worker.is_running(), "the worker to end", 30)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health", timeout=5)

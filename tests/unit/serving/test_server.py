@@ -1,11 +1,10 @@
-"""The service as granian asks it: bodies under their limits, headers, and what goes to a thread."""
+"""The service as an ASGI server asks it: bodies under their limits, headers, and what is answered at once."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,41 +21,38 @@ from tests.unit.serving.test_scoring import ROW
 BODY = json.dumps({"rows": [ROW]}).encode()
 
 
+def scope_of(
+    method: str = "POST", path: str = "/predict", client: str = "127.0.0.1", query: bytes = b"", **headers: str
+) -> dict[str, Any]:
+    """A request's head as uvicorn has it."""
+    told = {"host": "localhost", "content-type": "application/json", **headers}
+    return {
+        "type": "http", "method": method, "path": path, "query_string": query, "client": (client, 5000),
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in told.items()],
+    }  # fmt: skip
+
+
 @dataclass
-class Scope:
-    """A request's head as granian has it."""
+class Exchange:
+    """A request's body as it arrives, and what came back."""
 
-    method: str = "POST"
-    path: str = "/predict"
-    query_string: str = ""
-    client: str = "127.0.0.1:5000"
-    authority: str | None = None
-    headers: dict[str, str] = field(default_factory=lambda: {"host": "localhost", "content-type": "application/json"})
+    pieces: list[bytes]
+    pause_s: float = 0.0
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
+    async def receive(self) -> dict[str, Any]:
+        await asyncio.sleep(self.pause_s)
+        piece = self.pieces.pop(0) if self.pieces else b""
+        return {"type": "http.request", "body": piece, "more_body": bool(self.pieces)}
 
-class Protocol:
-    """A request's body, and what came back, as granian has them."""
-
-    def __init__(self, pieces: list[bytes], pause_s: float = 0.0) -> None:
-        self._pieces = pieces
-        self._pause_s = pause_s
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.body = b""
-
-    async def __call__(self) -> bytes:
-        return b"".join([piece async for piece in self])
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
-            await asyncio.sleep(self._pause_s)
-            yield piece
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.status, self.headers, self.body = status, dict(headers), body
-
-    def response_empty(self, status: int, headers: list[tuple[str, str]]) -> None:
-        self.status, self.headers = status, dict(headers)
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+        else:
+            self.body += message["body"]
 
 
 @pytest.fixture
@@ -66,75 +62,139 @@ def server(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Ser
     shelf = ModelShelf(registry, "ad-click", settings.state_dir)
     shelf.refresh()
     quick = replace(settings, body_timeout_s=0.3)
-    return Server(create_app(quick, shelf=shelf, start_background=False).extensions["trackyard"]["front"], quick)
+    told = create_app(quick, shelf=shelf, start_background=False).extensions["trackyard"]
+    return Server(told["front"], told["api"], quick, lambda request: True)
 
 
-def ask(server: Server, scope: Scope, protocol: Protocol) -> Protocol:
+def ask(server: Server, scope: dict[str, Any], exchange: Exchange) -> Exchange:
     # In a thread of its own: a browser's test before it in the same process leaves its event loop running.
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, server.__rsgi__(scope, protocol)).result()
-    return protocol
+        pool.submit(asyncio.run, server(scope, exchange.receive, exchange.send)).result()  # type: ignore[arg-type]
+    return exchange
 
 
-def of_length(length: int, **changes: Any) -> Scope:
-    scope = Scope(**changes)
-    scope.headers["content-length"] = str(length)
-    return scope
+def at_once(server: Server, scope: dict[str, Any], body: bytes = b"") -> Exchange | None:
+    whole = server.at_once(scope, body, [(b"date", b"today")])
+    if whole is None:
+        return None
+    head, _, rest = whole.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    return Exchange([], status=int(first.split()[1]), headers=dict(line.split(": ", 1) for line in lines), body=rest)
 
 
-@pytest.mark.parametrize("with_length", [True, False])
-def test_a_row_is_predicted_with_and_without_a_length(server: Server, with_length: bool) -> None:
-    scope = of_length(len(BODY)) if with_length else Scope()
-
-    found = ask(server, scope, Protocol([BODY[:10], BODY[10:]]))
+@pytest.mark.parametrize("length", [{"content_length": str(len(BODY))}, {}])
+def test_a_row_is_predicted_with_and_without_a_length(server: Server, length: dict[str, str]) -> None:
+    found = ask(server, scope_of(**length), Exchange([BODY[:10], BODY[10:]]))
 
     assert found.status == 200, found.body
-    assert found.headers["X-Model-Version"] == "7"
+    assert found.headers["x-model-version"] == "7"
     assert json.loads(found.body)["model"]["version"] == "7"
+    assert found.headers["content-length"] == str(len(found.body))
 
 
-@pytest.mark.parametrize("with_length", [True, False])
-def test_a_body_over_the_limit_is_read_to_its_end_and_refused(server: Server, with_length: bool) -> None:
-    scope = of_length(300_000) if with_length else Scope()
-
-    found = ask(server, scope, Protocol([b"x" * 100_000] * 3))
+@pytest.mark.parametrize("length", [{"content_length": "300000"}, {}])
+def test_a_body_over_the_limit_is_read_to_its_end_and_refused(server: Server, length: dict[str, str]) -> None:
+    exchange = Exchange([b"x" * 100_000] * 3)
+    found = ask(server, scope_of(**length), exchange)
 
     assert found.status == 413
     assert json.loads(found.body)["error"]["problems"][0]["rule"] == "at most 200000 bytes"
+    assert exchange.pieces == []
 
 
-@pytest.mark.parametrize("with_length", [True, False])
-def test_a_body_that_takes_too_long_is_cut_off(server: Server, with_length: bool) -> None:
-    scope = of_length(len(BODY)) if with_length else Scope()
-
-    found = ask(server, scope, Protocol([BODY, b" "], pause_s=0.25))
+def test_a_body_that_takes_too_long_is_cut_off(server: Server) -> None:
+    found = ask(server, scope_of(), Exchange([BODY, b" "], pause_s=0.25))
 
     assert found.status == 408
-    assert found.headers["Connection"] == "close"
+    assert found.headers["connection"] == "close"
 
 
 def test_nothing_is_kept_of_a_body_that_nobody_may_send(server: Server) -> None:
-    found = ask(server, of_length(len(BODY), client="203.0.113.9:1"), Protocol([BODY]))
+    found = ask(server, scope_of(client="203.0.113.9"), Exchange([BODY]))
 
     assert found.status == 401
-    assert found.headers["WWW-Authenticate"] == "Bearer"
+    assert found.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/docs", 200), ("HEAD", "/status", 200), ("GET", "/x", 404)]
 )
 def test_pages_are_answered_too(server: Server, method: str, path: str, status: int) -> None:
-    found = ask(server, Scope(method, path), Protocol([]))
+    found = ask(server, scope_of(method, path), Exchange([]))
 
     assert found.status == status
-    assert found.headers["X-Content-Type-Options"] == "nosniff"
+    assert found.headers["x-content-type-options"] == "nosniff"
     assert (found.body == b"") is (method == "HEAD")
 
 
-def test_an_address_is_read_as_it_was_meant() -> None:
-    found = request_of(Scope(path="/models/a%20b/predict", client="[::1]:80", headers={}, authority="localhost"))
+def _same(one: Exchange, other: Exchange | None) -> bool:
+    assert other
+    left_out = ("x-request-id", "date", "content-length")
+    heads = [{name: each for name, each in found.headers.items() if name not in left_out} for found in (one, other)]
+    assert heads[0] == heads[1]
+    assert other.headers["content-length"] == str(len(other.body))
+    return (one.status, json.loads(one.body)) == (other.status, json.loads(other.body))
 
-    assert (found.path, found.client, found.headers["host"]) == ("/models/a b/predict", "[::1]", "localhost")
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        BODY,
+        json.dumps({"rows": [ROW, ROW]}).encode(),
+        json.dumps({"rows": [{**ROW, "Age": None}]}).encode(),
+        json.dumps({"rows": [{**ROW, "Age": "x"}]}).encode(),
+        json.dumps({"rows": [{**ROW, "City": "x"}]}).encode(),
+        json.dumps({"rows": [{**ROW, "Age": 10**400}]}).encode(),
+        json.dumps({"rows": [{**ROW, "Age": True}]}).encode(),
+        json.dumps({"rows": [ROW], "threshold": 0.001}).encode(),
+        json.dumps({"rows": [ROW], "explain": True}).encode(),
+        b'{"rows": [[1]]}', b'{"rows": 5}', b'{"rows": {}}', b"[1]", b"5", b'{"rows": [{}]}', b"{", b"\xff",
+    ],
+)  # fmt: skip
+def test_what_is_answered_at_once_is_what_is_answered_otherwise(server: Server, body: bytes) -> None:
+    long_way = ask(server, scope_of(content_length=str(len(body))), Exchange([body]))
+
+    assert _same(long_way, at_once(server, scope_of(content_length=str(len(body))), body))
+
+
+@pytest.mark.parametrize(
+    ("scope", "body"),
+    [
+        (scope_of(client="203.0.113.9"), BODY),
+        (scope_of(host="evil.example"), BODY),
+        (scope_of(content_encoding="gzip"), BODY),
+        (scope_of(content_type="text/plain"), BODY),
+        (scope_of(query=b"threshold=0.001"), BODY),
+        (scope_of("GET", "/health"), b""),
+        (scope_of(path="/models/ad-click/predict"), BODY),
+        (scope_of(path="/models/nothing/predict"), BODY),
+    ],
+    ids=["no token", "host", "compressed", "type", "query", "health", "by name", "no such model"],
+)
+def test_every_rule_holds_at_once_too(server: Server, scope: dict[str, Any], body: bytes) -> None:
+    long_way = ask(server, scope, Exchange([body]))
+    found = at_once(server, scope, body)
+
+    assert found
+    assert (found.status, found.body) == (long_way.status, long_way.body)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [scope_of("GET", "/docs"), scope_of("HEAD", "/status"), scope_of("PUT", "/predict"), scope_of("GET", "/x")],
+)
+def test_the_rest_goes_the_long_way(server: Server, scope: dict[str, Any]) -> None:
+    assert at_once(server, scope) is None
+
+
+def test_a_body_that_is_too_large_goes_the_long_way(server: Server) -> None:
+    assert at_once(server, scope_of(), b" " * 200_001) is None
+
+
+def test_an_address_is_read_as_it_was_meant() -> None:
+    found = request_of({**scope_of(path="/models/a b/predict", client="::1"), "client": None})
+
+    assert (found.path, found.client, found.headers["host"]) == ("/models/a b/predict", "", "localhost")
 
 
 def test_a_log_that_nobody_reads_any_more_owes_no_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +202,8 @@ def test_a_log_that_nobody_reads_any_more_owes_no_answer(server: Server, monkeyp
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    monkeypatch.setattr(server._front, "_stream", Gone())
+    journal = server._front._journal
+    monkeypatch.setattr(journal, "_stream", Gone())
 
-    assert ask(server, of_length(len(BODY)), Protocol([BODY])).status == 200
+    assert ask(server, scope_of(), Exchange([BODY])).status == 200
+    journal.flush()

@@ -180,8 +180,9 @@ def test_each_request_has_an_id_and_one_line_in_the_log(
 def test_the_log_line_is_json_and_tells_no_data(
     settings: ServingSettings, client: FlaskClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fresh = create_app(settings, start_background=False).test_client()
-    answer = fresh.post("/predict?note=secret", json={"rows": [ROW]})
+    fresh = create_app(settings, start_background=False)
+    answer = fresh.test_client().post("/predict?note=secret", json={"rows": [ROW]})
+    fresh.extensions["trackyard"]["journal"].flush()
 
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
 

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 ASK = """
-from serving.wsgi import app
+from serving.app import app_from_env
+import os
+app = app_from_env(os.environ)
 client = app.test_client()
 assert client.get("/health").text == "ok"
 assert client.get("/ready").status_code == 503

@@ -1,0 +1,109 @@
+"""uvicorn's HTTP/1.1 with limits for what comes before a body, and a shorter way for short questions.
+
+uvicorn itself bounds with httptools neither a head's size nor the time that it may take: one without an end would fill
+the memory, and one that comes slowly would keep its connection for ever. And it makes a task, a queue of messages and
+two writes of every answer, which for one row cost more than the prediction does: a request that is there as a whole,
+and that the application can answer at once, is answered with one write. Effects: those of uvicorn's protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 * 2**10
+HEAD_TIMEOUT_S = 10.0
+
+
+class LimitedHttp(HttpToolsProtocol):
+    """A connection on which a request's head has 64 KiB and ten seconds.
+
+    An application that has a method `at_once(scope, body, headers)` is asked by it first; what it returns is written as
+    it is, and None leads to the ordinary way.
+    """
+
+    _held: tuple[Any, Any] | None = None
+
+    _head_bytes = 0
+    _is_head_open = True
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # type: ignore[override]
+        """Waits for the first head."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what came, and refuses a head that goes on for too long."""
+        super().data_received(data)
+        if self._held is not None:
+            # The body is still on its way.
+            self._let_go()
+        if not self._is_head_open:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(f"The request's head has more than {MAX_HEAD_BYTES} bytes.")
+        elif self._head_timer is None:
+            self._wait()
+
+    def on_message_begin(self) -> None:
+        """Begins a head."""
+        super().on_message_begin()
+        self._is_head_open = True
+
+    def on_headers_complete(self) -> None:
+        """Ends it."""
+        self._is_head_open, self._head_bytes = False, 0
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._held = (cycle, app)
+        if not cycle.more_body:
+            # It waited behind another one, and is there as a whole.
+            self._let_go()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None and not self.transport.is_closing():
+            super()._start_asgi_task(*held)
+
+    def on_message_complete(self) -> None:
+        """Answers at once where that can be done."""
+        super().on_message_complete()
+        if self._held is None or self._held[0] is not self.cycle:
+            return
+        cycle, app = self._held
+        answer = None
+        if cycle.keep_alive and not cycle.waiting_for_100_continue and not self.flow.write_paused:
+            at_once = getattr(app, "at_once", None)
+            answer = at_once and at_once(cycle.scope, bytes(cycle.body), self.server_state.default_headers)
+        if answer is None:
+            self._let_go()
+            return
+        self._held = None
+        self.transport.write(answer)
+        cycle.response_started = cycle.response_complete = True
+        cycle.on_response()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Lets go of the timer."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        late = f"The request's head did not arrive within {HEAD_TIMEOUT_S:.0f} s."
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._refuse, late)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, why: str) -> None:
+        self._stop_waiting()
+        if not self.transport.is_closing():
+            self.send_400_response(why)

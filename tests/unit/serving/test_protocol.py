@@ -1,0 +1,150 @@
+"""HTTP as uvicorn speaks it with our limits, over real connections of this machine."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from serving import protocol
+from serving.protocol import LimitedHttp
+from tests.support import wait_for
+
+
+class Echo:
+    """Answers with the body it got: at once where it is short, as ASGI otherwise."""
+
+    def __init__(self) -> None:
+        self.ways: list[str] = []
+
+    def at_once(self, scope: Any, body: bytes, headers: Any) -> bytes | None:
+        if len(body) > 20 or scope["path"] == "/long":
+            return None
+        self.ways.append("at once")
+        return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.ways.append("asgi")
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        length = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+def echo() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+def connection(echo: Echo) -> Iterator[socket.socket]:
+    config = uvicorn.Config(
+        echo, port=0, http=LimitedHttp, ws="none", lifespan="off", interface="asgi3", proxy_headers=False, log_level=50
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_for(lambda: server.started, "the server", 20)
+    address = server.servers[0].sockets[0].getsockname()
+    with socket.create_connection(address, timeout=20) as found:
+        yield found
+    server.should_exit = True
+    thread.join(20)
+
+
+def post(body: bytes, path: str = "/", **headers: str) -> bytes:
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\n{more}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def read(connection: socket.socket, until: bytes) -> bytes:
+    found = b""
+    while not found.endswith(until):
+        piece = connection.recv(65536)
+        if not piece:
+            break
+        found += piece
+    return found
+
+
+def test_a_request_that_is_there_is_answered_at_once(connection: socket.socket, echo: Echo) -> None:
+    for _ in range(3):
+        connection.sendall(post(b"abc"))
+        assert read(connection, b"abc").startswith(b"HTTP/1.1 200")
+
+    assert echo.ways == ["at once"] * 3
+
+
+def test_a_body_that_is_on_its_way_and_a_long_one_go_the_ordinary_way(connection: socket.socket, echo: Echo) -> None:
+    whole = post(b"abc")
+    connection.sendall(whole[:-1])
+    wait_for(lambda: echo.ways == ["asgi"], "the head to be read")
+    connection.sendall(whole[-1:])
+    assert read(connection, b"abc").endswith(b"\r\n\r\nabc")
+    connection.sendall(post(b"x" * 21))
+    assert read(connection, b"x" * 21).startswith(b"HTTP/1.1 200")
+
+    assert echo.ways == ["asgi", "asgi"]
+
+
+def test_requests_behind_each_other_are_answered_in_their_order(connection: socket.socket, echo: Echo) -> None:
+    connection.sendall(post(b"first", "/long") + post(b"second") + post(b"third", "/long") + post(b"last"))
+
+    found = read(connection, b"last")
+
+    assert [found.index(each) for each in (b"first", b"second", b"third", b"last")] == sorted(
+        found.index(each) for each in (b"first", b"second", b"third", b"last")
+    )
+    assert found.count(b"HTTP/1.1 200") == 4
+
+
+def test_a_connection_that_is_to_be_closed_is_closed(connection: socket.socket, echo: Echo) -> None:
+    connection.sendall(post(b"abc", Connection="close"))
+
+    found = read(connection, b"nothing ends like this")
+
+    assert found.endswith(b"abc")
+    assert b"connection: close" in found
+
+
+def test_a_sender_that_asks_first_is_told_to_go_on(connection: socket.socket, echo: Echo) -> None:
+    connection.sendall(post(b"abc", Expect="100-continue")[:-3])
+    assert read(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 100")
+    connection.sendall(b"abc")
+
+    assert read(connection, b"abc").startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("piece", [b"X-A: b\r\n", b"x"], ids=["many headers", "one without an end"])
+def test_a_head_without_an_end_is_refused(connection: socket.socket, piece: bytes) -> None:
+    connection.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
+    try:
+        for _ in range(40):
+            connection.sendall(piece * (8192 // len(piece)))
+    except OSError:
+        return  # It was closed while this was still being sent.
+
+    assert read(connection, b"bytes.").startswith(b"HTTP/1.1 400")
+
+
+def test_a_head_that_takes_too_long_is_refused(
+    monkeypatch: pytest.MonkeyPatch, echo: Echo, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.2)
+    connection = request.getfixturevalue("connection")
+    connection.sendall(b"GET / HTT")
+
+    assert b"did not arrive within" in read(connection, b"nothing ends like this")
+
+
+def test_rubbish_is_refused(connection: socket.socket) -> None:
+    connection.sendall(b"\x16\x03\x01\x02\x00\x01\r\n\r\n")
+
+    assert read(connection, b"nothing ends like this").startswith(b"HTTP/1.1 400")
