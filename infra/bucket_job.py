@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ml.errors import Misconfigured, PipelineError, StoreDown
+from ml.storage import s3_client
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -22,24 +23,10 @@ PATIENCE_S = 60.0
 
 
 def client(environ: Mapping[str, str], account: str) -> S3Client:
-    """An S3 client with the keys of one account: `ROOT`, `MLFLOW` or `WORKER`."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
-        "s3",
-        endpoint_url=environ.get("S3_ENDPOINT") or None,
-        aws_access_key_id=environ[f"S3_{account}_KEY"],
-        aws_secret_access_key=environ[f"S3_{account}_SECRET"],
-        region_name=environ.get("AWS_DEFAULT_REGION", "us-east-1"),
-        config=Config(
-            connect_timeout=3,
-            read_timeout=20,
-            s3={"addressing_style": "path"} if environ.get("S3_ENDPOINT") else None,
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )
+    """An S3 client with the keys of one account: `ROOT`, `MLFLOW` or `WORKER`; it does not wait for a store."""
+    keys = (environ[f"S3_{account}_KEY"], environ[f"S3_{account}_SECRET"])
+    region = environ.get("AWS_DEFAULT_REGION", "us-east-1")
+    return s3_client(environ.get("S3_ENDPOINT", ""), keys, region=region, tries=3)
 
 
 def make_bucket(s3: S3Client, bucket: str) -> None:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from infra import airflow_server, ports, supervision
+from infra import airflow_server, leftovers, ports, supervision
 from infra.credentials import Credentials
 from infra.parts import PARTS, PASSED_ON, Plan
 from infra.settings import Settings
@@ -56,6 +56,7 @@ def main(arguments: list[str]) -> None:
         return
     part = next(part for part in PARTS if part.name == arguments[0])
     launch = part.launch(plan)
+    leftovers.note(plan.home, part.name)
     if launch.cwd is not None:
         os.chdir(launch.cwd)
     os.execve(launch.command[0], launch.command, part_env(os.environ, launch.env, str(plan.home)))

@@ -40,23 +40,54 @@ class Listed(NamedTuple):
     changed: datetime
 
 
-@lru_cache(maxsize=4)
-def _client(endpoint: str) -> S3Client:
+PATIENT_TRIES = 12
+"""botocore waits from 0.05 s, doubling to 20 s, half of that on average: half a minute in all for so many tries, so
+that a store that is restarted costs no try of a task."""
+
+
+def s3_client(
+    endpoint: str,
+    keys: tuple[str, str] | None = None,
+    *,
+    region: str | None = None,
+    tries: int = PATIENT_TRIES,
+    read_timeout_s: float = 20,
+) -> S3Client:
+    """An S3 client for any store.
+
+    Args:
+        endpoint: The store's address; empty for AWS.
+        keys: The account's name and secret; those of boto3's own variables when None.
+        region: The region; that of boto3's own variables when None.
+        tries: How often a request is sent that the store does not answer.
+        read_timeout_s: How many seconds the store may take for an answer.
+    """
     import boto3
     from botocore.config import Config
 
+    name, secret = keys or (None, None)
     config = Config(
         connect_timeout=3,
-        read_timeout=20,
-        # Waits that double from 0.05 s to 20 s, half of that on average: half a minute in all, so that a store that is
-        # restarted costs no try of a task.
-        retries={"mode": "standard", "total_max_attempts": 12},
+        read_timeout=read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": tries},
         s3={"addressing_style": "path"} if endpoint else None,
         # Other stores than AWS do not all know the checksums that boto3 adds by default.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.client("s3", endpoint_url=endpoint or None, config=config)
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint or None,
+        aws_access_key_id=name,
+        aws_secret_access_key=secret,
+        region_name=region,
+        config=config,
+    )
+
+
+@lru_cache(maxsize=4)
+def _shared_client(endpoint: str) -> S3Client:
+    return s3_client(endpoint)
 
 
 class Store:
@@ -78,7 +109,7 @@ class Store:
     @classmethod
     def from_settings(cls, settings: TaskSettings) -> Store:
         """The store that the settings name; the account comes from boto3's own variables."""
-        return cls(_client(settings.s3_endpoint), settings.bucket, settings.data_buckets, settings.s3_endpoint)
+        return cls(_shared_client(settings.s3_endpoint), settings.bucket, settings.data_buckets, settings.s3_endpoint)
 
     def locate(self, uri: str) -> tuple[str, str]:
         """Splits an `s3://bucket/key` address that data may be read from.

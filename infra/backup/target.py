@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from infra.object_store import ARTIFACT_BUCKET, DATA_BUCKET
 from infra.settings import HOST
 from ml.errors import Misconfigured
+from ml.storage import s3_client
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -58,7 +59,7 @@ class Target:
             raise Misconfigured(f"{', '.join(missing)} not set: docs/backup.md lists what a backup needs")
         return cls(
             database_url=environ["TRACKYARD_BACKUP_DATABASE_URL"],
-            s3=s3_client(
+            s3=_patient_client(
                 environ.get("TRACKYARD_S3_ENDPOINT", ""),
                 environ["AWS_ACCESS_KEY_ID"],
                 environ["AWS_SECRET_ACCESS_KEY"],
@@ -79,7 +80,7 @@ class Target:
         address = f"{HOST}:{plan.ports['postgres']}"
         return cls(
             database_url=f"postgresql://{postgres.SUPERUSER}:{secret.postgres_password}@{address}/postgres",
-            s3=s3_client(plan.url("s3"), secret.s3_access_key, secret.s3_secret_key, object_store.REGION),
+            s3=_patient_client(plan.url("s3"), secret.s3_access_key, secret.s3_secret_key, object_store.REGION),
             fernet_key=secret.airflow_fernet_key,
             mlflow_passwords={
                 tracking_server.ADMIN: secret.mlflow_admin_password,
@@ -94,24 +95,6 @@ class Target:
         return {"data": self.data_bucket, "artifacts": self.artifact_bucket}
 
 
-def s3_client(endpoint: str, access_key: str, secret_key: str, region: str | None) -> S3Client:
-    """An S3 client that is patient: a backup may take long, and a short outage should not end it."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint or None,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-        region_name=region,
-        config=Config(
-            connect_timeout=5,
-            read_timeout=60,
-            retries={"mode": "standard", "total_max_attempts": 6},
-            s3={"addressing_style": "path"} if endpoint else None,
-            # Other stores than AWS do not all know the checksums that boto3 adds by default.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )
+def _patient_client(endpoint: str, access_key: str, secret_key: str, region: str | None) -> S3Client:
+    """An S3 client for objects of any size, which a short outage does not end."""
+    return s3_client(endpoint, (access_key, secret_key), region=region, read_timeout_s=60)

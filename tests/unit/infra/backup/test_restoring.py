@@ -9,10 +9,15 @@ import pytest
 
 from infra import migrations
 from infra.backup.restoring import hashed, refuse_unfit
-from infra.backup.target import Target, s3_client
+from infra.backup.target import Target
 from ml.errors import BadInput, Misconfigured
+from ml.storage import s3_client
 
-TARGET = Target("postgresql://nobody@127.0.0.1:1/none", s3_client("http://127.0.0.1:1", "key", "secret", "x"), "key")
+TARGET = Target(
+    "postgresql://nobody@127.0.0.1:1/none",
+    s3_client("http://127.0.0.1:1", ("key", "secret"), region="x", tries=1),
+    "key",
+)
 
 
 def _manifest(**revisions: str | None) -> dict[str, Any]:
