@@ -79,6 +79,14 @@ class Api:
         found.route = route
         return found
 
+    def is_quick(self, path: str) -> bool:
+        """Whether an answer at this address takes so little that it needs no thread of its own: a linear model's."""
+        route, name = route_of(path)
+        if not route.endswith("/predict"):
+            return route in ("/status", "/health")
+        holder = self._shelf.holders.get(name) if name else self._shelf.main
+        return holder is None or holder.live is None or holder.live.predictor.form is not None
+
     def one_row(self, request: Request) -> Answer | None:
         """The answer to the commonest question of all, one row of plain numbers for a linear model.
 

@@ -34,7 +34,6 @@ Send = Callable[[Message], Awaitable[None]]
 _THREADS = 8
 # As long as a linear model takes for so many bytes, nobody else has to wait noticeably.
 _QUICK_BYTES = 256 * 2**10
-_QUICK = ("/predict", "/status", "/health")
 _MOST_DRAINED = 256 * 2**20
 _PARENT_S = 0.5
 
@@ -46,14 +45,12 @@ class Server:
         front: What answers.
         api: Its answers to programs.
         settings: The limits of bodies.
-        is_quick: Whether the prediction of a body of so many bytes takes so little that it needs no thread.
     """
 
-    def __init__(self, front: Front, api: Api, settings: ServingSettings, is_quick: Callable[[Request], bool]) -> None:
+    def __init__(self, front: Front, api: Api, settings: ServingSettings) -> None:
         self._front = front
-        self._one_row = api.one_row
+        self._api = api
         self._settings = settings
-        self._is_quick = is_quick
         self._quick_bytes = min(_QUICK_BYTES, settings.max_body_bytes)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="answer")
 
@@ -64,7 +61,7 @@ class Server:
         answer = self._front.refusal_of(request)
         if request.method not in ("GET", "HEAD") or "content-length" in request.headers:
             answer = await self._body(request, receive, answer) or answer
-        if answer is None and request.path.endswith(_QUICK) and self._is_quick(request):
+        if answer is None and len(request.body) <= _QUICK_BYTES and self._api.is_quick(request.path):
             answer = self._front.answer(request)
         elif answer is None:
             answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._front.answer, request)
@@ -86,17 +83,16 @@ class Server:
         """
         started = time.perf_counter()
         path = scope["path"]
-        if scope["method"] != ("POST" if body else "GET") or not path.endswith(_QUICK) or len(body) > self._quick_bytes:
+        is_short = scope["method"] == ("POST" if body else "GET") and len(body) <= self._quick_bytes
+        if not is_short or not self._api.is_quick(path):
             return None
         request = request_of(scope)
         request.body = body
         answer = self._front.refusal_of(request)
         if answer is None and path == "/predict":
-            answer = self._one_row(request)
-        if answer is None and self._is_quick(request):
-            answer = self._front.answer(request)
+            answer = self._api.one_row(request)
         if answer is None:
-            return None
+            answer = self._front.answer(request)
         self._front.tell(request, answer, time.perf_counter() - started)
         return b"%s%s%sx-request-id: %s\r\ncontent-length: %d\r\n\r\n%s" % (
             STATUS_LINE[answer.status], _block(tuple(headers)), _own_block(answer.kind, answer.headers),
@@ -134,11 +130,14 @@ def request_of(scope: Message) -> Request:
     )
 
 
-def _pair(name: str, value: str) -> tuple[bytes, bytes]:
-    return name.lower().encode("latin-1"), value.encode("latin-1", "replace")
-
-
 _LINE_END = re.compile(rb"[\r\n\0]")
+"""What would end a header before its end."""
+
+
+def _pair(name: str, value: str) -> tuple[bytes, bytes]:
+    return name.lower().encode("latin-1"), _LINE_END.sub(b" ", value.encode("latin-1", "replace"))
+
+
 _ALWAYS = tuple(_pair(*each) for each in HEADERS)
 
 
@@ -158,9 +157,9 @@ def _own_block(kind: str, headers: tuple[tuple[str, str], ...]) -> bytes:
     return _block(_own(kind, headers))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=1000)
 def _block(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    return b"".join(b"%s: %s\r\n" % (name, _LINE_END.sub(b" ", value)) for name, value in headers)
+    return b"".join(b"%s: %s\r\n" % pair for pair in headers)
 
 
 def build() -> Server:
@@ -169,14 +168,7 @@ def build() -> Server:
     told = app.extensions["trackyard"]
     if os.environ.get(WORKER_OF):
         keep_refreshing(_EndWithParent(int(os.environ[WORKER_OF])).look, lambda stop: stop.wait(_PARENT_S), "parent")
-    shelf = told["shelf"]
-
-    def is_quick(request: Request) -> bool:
-        return len(request.body) <= _QUICK_BYTES and all(
-            holder.live is None or holder.live.predictor.form is not None for holder in shelf.holders.values()
-        )
-
-    return Server(told["front"], told["api"], told["settings"], is_quick)
+    return Server(told["front"], told["api"], told["settings"])
 
 
 WORKER_OF = "TRACKYARD_SERVING_PARENT"

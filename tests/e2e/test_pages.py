@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -99,6 +101,28 @@ def test_a_version_promoted_in_mlflow_by_hand_is_served(browser: Any, running: R
     page.context.close()
 
 
+def test_mlflow_compares_runs_with_their_plots_side_by_side(
+    browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None]
+) -> None:
+    login = running.info.logins()["mlflow"]
+    runs = [running.mlflow_run(run_id).info for run_id in (shown_run, "first")]
+    asked = {"runs": [run.run_id for run in runs], "experiments": [runs[0].experiment_id]}
+    query = "&".join(f"{name}={quote(json.dumps(value))}" for name, value in asked.items())
+    page = _open(browser, f"{login['url']}/#/compare-runs?{query}", login)
+
+    for text in ("Comparing 2 Runs", "model.parameters.C", "test_roc_auc", "learning/validation_log_loss"):
+        page.get_by_text(text).first.wait_for(state="attached")
+    for plot in ("roc_curve.png", "confusion_matrix.png", "threshold_curve.png"):
+        page.get_by_text(plot, exact=True).first.wait_for(state="attached")
+    page.get_by_text("roc_curve.png", exact=True).first.dispatch_event("click")
+
+    shown = "Array.from(document.querySelectorAll('img')).filter(each => each.naturalWidth > 300).length === 2"
+    page.wait_for_function(shown)
+    page.locator("img").last.scroll_into_view_if_needed()
+    shot(page, "mlflow-compare")
+    page.context.close()
+
+
 def test_flower_shows_the_worker(
     browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None]
 ) -> None:
@@ -112,7 +136,7 @@ def test_flower_shows_the_worker(
 
 
 @pytest.mark.parametrize("width", [390, 820, 1280])
-@pytest.mark.parametrize("path", ["/success", "/dashboard", "/docs"])
+@pytest.mark.parametrize("path", ["/success", "/failure", "/dashboard", "/docs"])
 def test_the_service_shows_its_pages_at_every_width(
     browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None], path: str, width: int
 ) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from serving import ServingSettings, create_app
-from serving.server import Server, request_of
+from serving.http import Answer
+from serving.server import Server, _own, request_of
 from serving.shelf import ModelShelf
 from tests.unit.serving.test_champion import Registry
 from tests.unit.serving.test_scoring import ROW
@@ -63,7 +64,7 @@ def server(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Ser
     shelf.refresh()
     quick = replace(settings, body_timeout_s=0.3)
     told = create_app(quick, shelf=shelf, start_background=False).extensions["trackyard"]
-    return Server(told["front"], told["api"], quick, lambda request: True)
+    return Server(told["front"], told["api"], quick)
 
 
 def ask(server: Server, scope: dict[str, Any], exchange: Exchange) -> Exchange:
@@ -185,6 +186,26 @@ def test_every_rule_holds_at_once_too(server: Server, scope: dict[str, Any], bod
 )
 def test_the_rest_goes_the_long_way(server: Server, scope: dict[str, Any]) -> None:
     assert at_once(server, scope) is None
+
+
+def test_a_model_that_takes_its_time_goes_the_long_way_and_is_counted_once(
+    server: Server, settings: ServingSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = server._api._shelf.main.live
+    assert live
+    monkeypatch.setattr(server._api._shelf.main, "live", replace(live, predictor=replace(live.predictor, form=None)))
+    asked: list[Any] = []
+    monkeypatch.setattr(server._front._guard, "admit", lambda *given: asked.append(given))
+
+    assert at_once(server, scope_of(), BODY) is None
+    assert ask(server, scope_of(), Exchange([BODY])).status == 200
+    assert len(asked) == 1
+
+
+def test_a_header_ends_where_it_ends() -> None:
+    answer = Answer(200, headers=(("X-Model-Name", "a\r\nSet-Cookie: b"),))
+
+    assert dict(_own(answer.kind, answer.headers))[b"x-model-name"] == b"a  Set-Cookie: b"
 
 
 def test_a_body_that_is_too_large_goes_the_long_way(server: Server) -> None:
