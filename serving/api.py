@@ -81,9 +81,11 @@ class Api:
 
     def is_quick(self, path: str) -> bool:
         """Whether an answer at this address takes so little that it needs no thread of its own: a linear model's."""
-        route, name = route_of(path)
-        if not route.endswith("/predict"):
-            return route in ("/status", "/health")
+        if path in ("/status", "/health"):
+            return True
+        if not path.endswith("/predict"):
+            return False
+        name = "" if path == "/predict" else route_of(path)[1]
         holder = self._shelf.holders.get(name) if name else self._shelf.main
         return holder is None or holder.live is None or holder.live.predictor.form is not None
 

@@ -8,11 +8,12 @@ Effects: the settings are read from the environment when a worker starts.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import signal
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -52,6 +53,9 @@ class Server:
         self._api = api
         self._settings = settings
         self._quick_bytes = min(_QUICK_BYTES, settings.max_body_bytes)
+        # They are the same list for a second, until the date in them is another.
+        self._server_headers: Sequence[tuple[bytes, bytes]] = ()
+        self._server_block = b""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="answer")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -94,8 +98,10 @@ class Server:
         if answer is None:
             answer = self._front.answer(request)
         self._front.tell(request, answer, time.perf_counter() - started)
+        if headers is not self._server_headers:
+            self._server_headers, self._server_block = headers, _block(headers)
         return b"%s%s%sx-request-id: %s\r\ncontent-length: %d\r\n\r\n%s" % (
-            STATUS_LINE[answer.status], _block(tuple(headers)), _own_block(answer.kind, answer.headers),
+            STATUS_LINE[answer.status], self._server_block, _own_block(answer.kind, answer.headers),
             request.request_id.encode(), len(answer.body), answer.body,
         )  # fmt: skip
 
@@ -157,8 +163,7 @@ def _own_block(kind: str, headers: tuple[tuple[str, str], ...]) -> bytes:
     return _block(_own(kind, headers))
 
 
-@lru_cache(maxsize=1000)
-def _block(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+def _block(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join(b"%s: %s\r\n" % pair for pair in headers)
 
 
@@ -168,6 +173,10 @@ def build() -> Server:
     told = app.extensions["trackyard"]
     if os.environ.get(WORKER_OF):
         keep_refreshing(_EndWithParent(int(os.environ[WORKER_OF])).look, lambda stop: stop.wait(_PARENT_S), "parent")
+    # What is there now stays, and an answer makes a few objects that go again: looking through them often is no use.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
     return Server(told["front"], told["api"], told["settings"])
 
 
