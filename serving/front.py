@@ -98,13 +98,7 @@ class Front:
 
     def headers(self, request: Request, answer: Answer) -> list[tuple[str, str]]:
         """All headers of an answer."""
-        own = {name for name, _ in answer.headers}
-        return [
-            ("Content-Type", answer.kind),
-            ("X-Request-Id", request.request_id),
-            *answer.headers,
-            *(pair for pair in HEADERS if pair[0] not in own),
-        ]
+        return [("X-Request-Id", request.request_id), *headers_of(answer.kind, answer.headers)]
 
     def respond(self, request: Request) -> tuple[Answer, list[tuple[str, str]]]:
         """Lets a request in, answers it, counts and logs it."""
@@ -112,3 +106,10 @@ class Front:
         answer = self.refusal_of(request) or self.answer(request)
         self.tell(request, answer, time.perf_counter() - started)
         return answer, self.headers(request, answer)
+
+
+def headers_of(kind: str, own: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers of an answer of a kind: its own, and those that all have and it does not set itself."""
+    own = list(own)
+    names = {name for name, _ in own}
+    return [("Content-Type", kind), *own, *(pair for pair in HEADERS if pair[0] not in names)]

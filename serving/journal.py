@@ -17,8 +17,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
 
-import orjson
-
 from serving.http import Answer, Request
 from serving.scoring import as_json
 from serving.telemetry import Telemetry
@@ -93,10 +91,7 @@ def _line(entry: _Entry) -> bytes:
     if request.token_id:
         told["token"] = request.token_id
     told |= answer.facts
-    try:
-        return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
-    except orjson.JSONEncodeError:
-        return as_json(told) + b"\n"
+    return as_json(told) + b"\n"
 
 
 @lru_cache(maxsize=8)

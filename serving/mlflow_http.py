@@ -56,21 +56,20 @@ class MlflowHttp:
             answer = self._http.get(path, params=params)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._down(str(error) or type(error).__name__) from error
-        status, reason = answer.status_code, " ".join(answer.text.split())[:300]
-        if status in (401, 403):
+        if answer.status_code in (401, 403):
             raise Misconfigured(
-                f"MLflow at {self._uri} refuses us ({status} {reason}): check the account and --allowed-hosts"
+                f"MLflow at {self._uri} refuses us ({_told(answer)}): check the account and --allowed-hosts"
             )
         try:
             found = answer.json()
         except ValueError:
-            raise self._down(f"{status} {reason}") from None
-        if not isinstance(found, dict) or status >= 500 or answer.is_redirect:
-            raise self._down(f"{status} {reason}")
+            raise self._down(_told(answer)) from None
+        if not isinstance(found, dict) or answer.is_server_error or answer.is_redirect:
+            raise self._down(_told(answer))
         if found.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
             return None
         if not answer.is_success:
-            raise PipelineError(f"MLflow at {self._uri} refuses: {reason}")
+            raise PipelineError(f"MLflow at {self._uri} refuses: {_text(answer)}")
         return found
 
     def each(self, path: str, what: str, **params: str | int) -> Iterator[dict[str, Any]]:
@@ -86,6 +85,14 @@ class MlflowHttp:
 
     def _down(self, reason: str) -> TrackerDown:
         return TrackerDown(f"MLflow at {self._uri} does not answer ({reason}): is it up?")
+
+
+def _text(answer: httpx.Response) -> str:
+    return " ".join(answer.text.split())[:300]
+
+
+def _told(answer: httpx.Response) -> str:
+    return f"{answer.status_code} {_text(answer)}"
 
 
 def _certificates(environ: Mapping[str, str]) -> Any:

@@ -135,6 +135,7 @@ def answer_to(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Does what a line asks for, and returns what is answered."""
     from ml import load, tracking
     from serving import opened
+    from serving.model_copy import one_line
 
     try:
         uri, folder = asked["uri"], Path(asked["folder"])
@@ -144,7 +145,7 @@ def answer_to(asked: Mapping[str, Any]) -> dict[str, Any]:
             )
         opened.write(folder, loaded)
     except Exception as error:  # noqa: BLE001 - the service tells of it
-        return {"error": type(error).__name__, "message": " ".join(str(error).split())[:2000] or type(error).__name__}
+        return {"error": type(error).__name__, "message": one_line(error)}
     return {"opened": loaded.version}
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_THRESHOLD = 0.5
+DEFAULT_THRESHOLD = 0.5
+"""The probability above which a prediction is 1, where a request names no other."""
 TOLERANCE = 1e-12
 """The most that a folded Pipeline's probabilities may differ from sklearn's."""
 
@@ -60,7 +61,8 @@ class Predictor:
         if self.form is None or self.form.plan is None or set(self.form.numbers) != set(self.loaded.inputs):
             return None
         model = orjson.dumps({"name": self.loaded.name, "version": self.loaded.version}).replace(b"%", b"%%")
-        answer = b'{"model":' + model + b',"predictions":[%d],"probabilities":[%s],"threshold":0.5}'
+        threshold = orjson.dumps(DEFAULT_THRESHOLD)
+        answer = b'{"model":' + model + b',"predictions":[%d],"probabilities":[%s],"threshold":' + threshold + b"}"
         return self.form, self.loaded.inputs.keys(), answer
 
     def one_row(self, body: bytes) -> bytes | None:
@@ -76,7 +78,7 @@ class Predictor:
             probability = form[0].probability_of_one(row)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
-        return None if probability is None else form[2] % (probability > _THRESHOLD, orjson.dumps(probability))
+        return None if probability is None else form[2] % (probability > DEFAULT_THRESHOLD, orjson.dumps(probability))
 
     def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
         """The probability of the positive class for each row, shape (n_rows,).

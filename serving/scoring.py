@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from serving.predictor import Predictor
+from serving.predictor import DEFAULT_THRESHOLD, Predictor
 from serving.table import RequestRefused, Table, checked
 
-DEFAULT_THRESHOLD = 0.5
 _OPTIONS = frozenset(("threshold", "explain"))
 
 

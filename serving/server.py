@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from serving.api import Api, too_large
 from serving.app import app_from_env
-from serving.front import HEADERS, Front
+from serving.front import Front, headers_of
 from serving.http import Answer, Request
 from serving.refreshing import keep_refreshing
 from serving.settings import ServingSettings
@@ -144,18 +144,13 @@ def _pair(name: str, value: str) -> tuple[bytes, bytes]:
     return name.lower().encode("latin-1"), _LINE_END.sub(b" ", value.encode("latin-1", "replace"))
 
 
-_ALWAYS = tuple(_pair(*each) for each in HEADERS)
-
-
 def _encoded(request: Request, answer: Answer) -> list[tuple[bytes, bytes]]:
     return [*_own(answer.kind, answer.headers), (b"x-request-id", request.request_id.encode())]
 
 
 @lru_cache(maxsize=1000)
 def _own(kind: str, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
-    """The headers of an answer, with those that all have and it does not set itself."""
-    found = (_pair("content-type", kind), *(_pair(name, value) for name, value in headers))
-    return (*found, *(pair for pair in _ALWAYS if pair[0] not in dict(found)))
+    return tuple(_pair(*pair) for pair in headers_of(kind, headers))
 
 
 @lru_cache(maxsize=1000)
