@@ -101,7 +101,7 @@ def test_a_version_promoted_in_mlflow_by_hand_is_served(browser: Any, running: R
     page.context.close()
 
 
-def test_mlflow_compares_runs_and_offers_the_plots_that_they_share(
+def test_mlflow_compares_runs_with_their_plots_side_by_side(
     browser: Any, running: RunningStack, shown_run: str, shot: Callable[..., None]
 ) -> None:
     login = running.info.logins()["mlflow"]
@@ -115,7 +115,12 @@ def test_mlflow_compares_runs_and_offers_the_plots_that_they_share(
         page.get_by_text(text).first.wait_for(state="attached")
     for plot in ("roc_curve.png", "confusion_matrix.png", "threshold_curve.png"):
         page.get_by_text(plot, exact=True).first.wait_for(state="attached")
+    page.get_by_text("roc_curve.png", exact=True).first.dispatch_event("click")
 
+    drawn = (
+        "Array.from(document.querySelectorAll('img[alt=\"roc_curve.png\"]')).filter(one => one.naturalWidth > 300)"
+    )
+    page.wait_for_function(f"{drawn}.length === 2")
     shot(page, "mlflow-compare")
     page.context.close()
 
