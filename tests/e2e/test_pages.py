@@ -117,9 +117,7 @@ def test_mlflow_compares_runs_with_their_plots_side_by_side(
         page.get_by_text(plot, exact=True).first.wait_for(state="attached")
     page.get_by_text("roc_curve.png", exact=True).first.dispatch_event("click")
 
-    drawn = (
-        "Array.from(document.querySelectorAll('img[alt=\"roc_curve.png\"]')).filter(one => one.naturalWidth > 300)"
-    )
+    drawn = "Array.from(document.querySelectorAll('img[alt=\"roc_curve.png\"]')).filter(one => one.naturalWidth > 300)"
     page.wait_for_function(f"{drawn}.length === 2")
     shot(page, "mlflow-compare")
     page.context.close()
