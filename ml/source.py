@@ -9,8 +9,7 @@ from ml.config import PipelineConfig
 from ml.dialect import Dialect
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from ml.read import RawTable
     from ml.storage import Store
 
 
@@ -30,8 +29,8 @@ def refuse(uri: str, store: Store, hosts: tuple[str, ...]) -> None:
         store.locate(uri)
 
 
-def read(config: PipelineConfig, store: Store, hosts: tuple[str, ...]) -> tuple[pd.DataFrame, str]:
-    """The rows that a configuration names, and what to call them.
+def read(config: PipelineConfig, store: Store, hosts: tuple[str, ...]) -> tuple[RawTable, str]:
+    """The table that a configuration names, and what to call it.
 
     Args:
         config: Its `data.uri` is the address; empty for the generated data set.
@@ -48,7 +47,7 @@ def read(config: PipelineConfig, store: Store, hosts: tuple[str, ...]) -> tuple[
     data = config.data
     if not data.uri:
         rows, seed = data.generate.rows, data.generate.seed
-        return generate.generate(rows, seed), f"generated-{rows}-rows-seed-{seed}"
+        return reading.RawTable(generate.generate(rows, seed)), f"generated-{rows}-rows-seed-{seed}"
     name = data.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1] or data.uri
     if not is_web(data.uri) and data.uri.endswith("/"):
         from ml import folders

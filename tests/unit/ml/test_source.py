@@ -40,4 +40,4 @@ def test_files_and_folders_in_the_bucket_are_taken() -> None:
 def test_without_an_address_rows_are_generated() -> None:
     frame, name = source.read(PipelineConfig(), STORE, ())
 
-    assert (len(frame), name) == (1000, "generated-1000-rows-seed-42")
+    assert (len(frame.frame), name) == (1000, "generated-1000-rows-seed-42")
