@@ -115,7 +115,8 @@ def test_addresses_are_refused_by_the_form_and_in_the_other_settings(parsed: dic
     params = parsed["dags"]["Airflow_Lab2"]["params"]
     pattern = params["data"]["schema"]["pattern"]
 
-    assert params["config"]["schema"]["properties"]["data"]["properties"]["uri"]["pattern"] == pattern
+    rules = params["config"]["schema"]["properties"]["data"]["properties"]["uri"]
+    assert (rules["pattern"], rules["maxLength"]) == (pattern, 1000) == (pattern, params["data"]["schema"]["maxLength"])
     assert re.search(pattern, "s3://trackyard/datasets/x.csv")
     for address in ("file:///etc/passwd", "/etc/passwd", "http://127.0.0.1/x", "s3://other/x.csv"):
         assert not re.search(pattern, address)
