@@ -102,6 +102,8 @@ def _settle(context: Context, asked: PipelineConfig) -> PipelineConfig:
         return context.config
     if asked.data.uri:
         source.refuse(asked.data.uri, context.store, context.settings.data_hosts)
+    else:
+        source.refuse_default(asked)
     context.store.write_json(asked.as_dict(), key)
     return asked
 
