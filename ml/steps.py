@@ -74,7 +74,7 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
     raw, name = read_source(context.store, settled)
     frame = contract.check(raw, settled, name)
     snapshot = context.store.write_parquet(frame, context.path("raw.parquet"))
-    about = tracking.TableNote(name, snapshot, "raw", settled.data.target)
+    about = tracking.TableNote(name, snapshot, "raw", settled.data.target, context.key)
     digest = tracking.log_table(context.tracker, mlflow_run_id, frame, about)
     described = profile.profile(raw)
     files = {"data_profile.json": json.dumps(described, indent=1).encode()}
@@ -183,7 +183,7 @@ def separate(context: Context) -> list[int]:
         where = context.store.write_parquet(features, context.path(f"X_{part}.parquet"))
         context.store.write_parquet(target.to_frame(), context.path(f"y_{part}.parquet"))
         whole = pd.concat([features, target], axis="columns")
-        about = tracking.TableNote(f"{part} part", where, context_name, roles.target)
+        about = tracking.TableNote(f"{part} part", where, context_name, roles.target, context.key)
         tracking.log_table(context.tracker, context.mlflow_run_id, whole, about)
     return plan(context)
 
