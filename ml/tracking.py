@@ -198,7 +198,8 @@ def log_table(mlflow_client: MlflowClient, run_id: str, frame: pd.DataFrame, abo
     """
     import mlflow.data
     from mlflow.data.dataset_source_registry import resolve_dataset_source
-    from mlflow.entities import DatasetInput, InputTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.validation import MAX_DATASET_SCHEMA_SIZE
 
     targets = about.target if about.target in frame.columns else None
     with warnings.catch_warnings():
@@ -212,6 +213,9 @@ def log_table(mlflow_client: MlflowClient, run_id: str, frame: pd.DataFrame, abo
             digest=digest_of(frame),
         )
         entity = dataset._to_mlflow_entity()
+    if len(entity.schema or "") > MAX_DATASET_SCHEMA_SIZE:
+        # Of some ten thousand columns MLflow takes no list; the run has them in its profile and its contract.
+        entity = Dataset(entity.name, entity.digest, entity.source_type, entity.source, profile=entity.profile)
     tag = InputTag("mlflow.data.context", about.context)
     mlflow_client.log_inputs(run_id, [DatasetInput(dataset=entity, tags=[tag])])
     return str(dataset.digest)

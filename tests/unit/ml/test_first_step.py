@@ -103,3 +103,16 @@ def test_a_configuration_of_other_data_without_an_address_says_what_is_missing(p
         place.load("nameless", data=None, config=OWN)
 
     assert not any(name.endswith("raw.parquet") for name in place.bucket.objects)
+
+
+def test_a_table_of_very_many_columns_is_recorded_without_the_list_of_them(client: MlflowClient) -> None:
+    run = client.create_run(client.get_experiment_by_name("model").experiment_id)  # type: ignore[union-attr]
+    columns = [f"{'expression level of a gene ' * 8}{number}" for number in range(4_000)]
+    frame = pd.DataFrame(0.5, index=range(3), columns=columns)
+    about = tracking.TableNote("genes", "s3://trackyard/x.parquet", "raw", "ill", "0af3" * 8)
+
+    digest = tracking.log_table(client, run.info.run_id, frame, about)
+
+    used = client.get_run(run.info.run_id).inputs.dataset_inputs[0].dataset
+    assert (used.digest, used.schema) == (digest, None)
+    assert json.loads(used.profile) == {"num_rows": 3, "num_elements": 12_000}
