@@ -22,11 +22,12 @@ GIVE_UP = ExceptionRetryPolicy(
 )
 DEFAULTS = steps.form_defaults()
 ADDRESS = steps.address_pattern()
-CONFIG_RULES = {"data": {"type": "object", "properties": {"uri": {"type": ["null", "string"], "pattern": ADDRESS}}}}
+URI = {"type": ["null", "string"], "pattern": ADDRESS, "maxLength": 1000}
+CONFIG_RULES = {"data": {"type": "object", "properties": {"uri": URI}}}
 FORM = {
     # Airflow's form takes an empty field for null, and for nothing else.
     "data": Param(
-        DEFAULTS["data"] or None, type=["null", "string"], title="Data set", pattern=ADDRESS,
+        DEFAULTS["data"] or None, **URI, title="Data set",
         description="An s3:// address of a CSV or Parquet file, or of a folder of Parquet files (`trackyard data add "
         "FILE` prints one). Empty: the generated default data set.",
     ),

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ml.digest import is_whole
 from ml.evaluate import LESS_IS_BETTER, NAMES
 
 if TYPE_CHECKING:
@@ -161,10 +162,14 @@ def _bounds(drawn: np.ndarray) -> tuple[float, float]:
 
 
 def are_same_rows(one: Subject, other: Subject) -> bool:
-    """Whether two runs were tested on the same rows of the same data, in the same order."""
+    """Whether two runs were tested on the same rows of the same data, in the same order.
+
+    An old digest of a large data set tells its first rows alone, which is not enough to say so.
+    """
     if one.predictions is None or other.predictions is None:
         return False
-    same_data = one.tags.get("data.digest") == other.tags.get("data.digest")
+    digest = one.tags.get("data.digest", "")
+    same_data = is_whole(digest, one.tags.get("data.rows", "")) and digest == other.tags.get("data.digest")
     columns = ["row", "target"]
     return same_data and one.predictions[columns].equals(other.predictions[columns])
 

@@ -11,17 +11,23 @@ if TYPE_CHECKING:
     from ml.dialect import Dialect
 
 
-def pipeline_yaml(found: Inspection, model_name: str) -> str:
-    """The text of a `pipeline.yaml` for the table: every key that one may want to change, with what it means."""
+def pipeline_yaml(found: Inspection, model_name: str, uri: str = "") -> str:
+    """The text of a `pipeline.yaml` for the table: every key that one may want to change, with what it means.
+
+    Args:
+        found: The table.
+        model_name: The experiment and the registered model.
+        uri: The address of the data; empty where `--data` is to name it.
+    """
     dropped = [column for column in found.columns if column.drop_because]
     negative = next(label for label in found.labels if label != found.positive)
     lines = [
         f"# Trackyard's pipeline for {scalar(found.source)} ({found.rows} rows; {balance_text(found)}).",
         "# Written by 'trackyard init'. Read it, correct what was guessed wrong, then:",
-        "#   trackyard run --config THIS-FILE --data YOUR-DATA",
+        "#   trackyard run --config THIS-FILE" + ("" if uri else " --data YOUR-DATA"),
         "",
         "data:",
-        "  uri: \"\"                        # an s3:// address (see 'trackyard data add'), or give --data",
+        _uri_line(uri),
         f"  target: {scalar(found.target)}",
         f"  positive: {scalar(found.positive)}  # the label that counts as 1; {scalar(negative)} counts as 0",
         "  features: auto                 # every column of the schema but the target and those below",
@@ -49,6 +55,12 @@ def _column_lines(column: Column) -> list[str]:
     """A column's rule, and below it what looks wrong, with the rule to write instead if it is so."""
     doubts = [f"  #   {doubt_text(column, doubt)}" for doubt in column.doubts]
     return [f"  {scalar(column.name)}: {_flow(column.rule)}  # {_told(column)}", *doubts]
+
+
+def _uri_line(uri: str) -> str:
+    if uri:
+        return f"  uri: {scalar(uri)}  # where 'trackyard init --add' put it"
+    return "  uri: \"\"                        # an s3:// address (see 'trackyard data add'), or give --data"
 
 
 def _told(column: Column) -> str:

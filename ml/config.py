@@ -80,8 +80,8 @@ def parse_config(found: Mapping[str, object], source: str = "the configuration")
     try:
         config = PipelineConfig.model_validate(_plain(found))
     except ValidationError as error:
-        problems = "; ".join(describe(problem, found) for problem in error.errors(include_url=False))
-        raise Misconfigured(f"{source}: {problems}") from error
+        problems = dict.fromkeys(describe(problem, found) for problem in error.errors(include_url=False))
+        raise Misconfigured(f"{source}: {'; '.join(problems)}") from error
     if config.tune.method != "none":
         from ml import tuning
 
@@ -99,7 +99,7 @@ def resolve(base: PipelineConfig, overrides: Mapping[str, object], source: str =
     if isinstance(changes.get("promotion"), str):
         # The short form says who decides, and takes nothing else of the section away.
         changes = {**changes, "promotion": {"mode": changes["promotion"]}}
-    if estimator_of(changes, base) != base.model.estimator:
+    if estimator_of(changes, base.model.estimator) != base.model.estimator:
         # Another estimator starts from its own defaults: the parameters of the one before it are not its.
         plain["model"]["parameters"] = {}
     return parse_config(_merge(plain, changes), source)
@@ -136,6 +136,9 @@ def flatten(config: PipelineConfig) -> dict[str, str]:
 def config_from_trigger(base: PipelineConfig, params: Mapping[str, object]) -> PipelineConfig:
     """The configuration of one DAG run: the defaults, then the form's fields, then the keys given in `config`.
 
+    A field that is left out, or null, leaves its key as it is, but for `data`: null is what Airflow's form sends for a
+    field that was emptied, and the emptied one asks for the generated data set, whatever address the defaults name.
+
     Raises:
         Misconfigured: A field is unknown, or a value is not allowed.
     """
@@ -144,7 +147,7 @@ def config_from_trigger(base: PipelineConfig, params: Mapping[str, object]) -> P
     extra = params.get("config") or {}
     if not isinstance(extra, Mapping):
         raise Misconfigured(f"the trigger's field 'config' is a {type(extra).__name__}: give an object such as {{}}")
-    estimator = estimator_of(extra, base) if "model" in extra else params.get("estimator") or base.model.estimator
+    estimator = estimator_of(extra, params.get("estimator") or base.model.estimator)
     for name, value in params.items():
         if name in ("config", "note") or (name in _LOGISTIC and estimator != DEFAULT and value == defaults[name]):
             # The form always sends its fields; those of the default estimator say nothing of another one.
@@ -153,7 +156,7 @@ def config_from_trigger(base: PipelineConfig, params: Mapping[str, object]) -> P
             raise Misconfigured(
                 f"the trigger's field {name!r} is unknown{suggest(name, [*_FORM_KEYS, 'config', 'note'])}"
             )
-        if value is not None:
+        if value is not None or name == "data":
             fields = _merge(fields, _nest(_FORM_KEYS[name], value))
     return resolve(base, _merge(fields, _plain(extra)), "the trigger")
 

@@ -17,6 +17,14 @@ def as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def as_whole(value: Any) -> Any:
+    """A whole number written with a point, as some JSON writers do (`60.0`), as an int; anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(as_whole)]
+MOST = 2**31 - 1
+"""The greatest whole number where nothing else bounds one: arithmetic in C goes no further."""
 Texts = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 
 

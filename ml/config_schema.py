@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from ml.config_base import MOST, Texts, Whole
 from ml.config_base import Section as _Section
-from ml.config_base import Texts
 from ml.config_base import as_tuple as _as_tuple
 from ml.estimators import ALLOWED, DEFAULT, LogisticParameters, Parameters
 from ml.promotion_schema import PromotionConfig as PromotionConfig
@@ -38,14 +38,15 @@ def _as_words(value: Any) -> Any:
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_as_words)]
 Values = Annotated[tuple[str | int | float | bool, ...], BeforeValidator(_as_tuple)]
+Address = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 
 
 class GenerateConfig(_Section):
     """The default data set, made when no address is given."""
 
-    rows: int = Field(default=1000, ge=20, le=2_000_000, description="how many rows are generated")
-    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="the same seed gives the same rows")
+    rows: Whole = Field(default=1000, ge=20, le=2_000_000, description="how many rows are generated")
+    seed: Whole = Field(default=42, ge=0, le=2**32 - 1, description="the same seed gives the same rows")
 
 
 class CsvConfig(_Section):
@@ -58,7 +59,7 @@ class CsvConfig(_Section):
 class DataConfig(_Section):
     """Where the data is and which of its columns count."""
 
-    uri: str = Field(
+    uri: Address = Field(
         default="", max_length=1000, description="an s3:// or allowed http(s):// address; empty: the generated data"
     )
     target: str = Field(default="Clicked on Ad", min_length=1, description="the column to predict")
@@ -72,8 +73,10 @@ class DataConfig(_Section):
     missing: Words | None = Field(
         default=None, description="texts that stand for a missing value besides the usual ones; [] for none at all"
     )
-    max_bytes: int = Field(default=200 * 2**20, ge=1, description="the largest file, in bytes, also when unpacked")
-    max_rows: int = Field(default=2_000_000, ge=1, description="the most rows")
+    max_bytes: Whole = Field(
+        default=200 * 2**20, ge=1, le=10**15, description="the largest file, in bytes, also when unpacked"
+    )
+    max_rows: Whole = Field(default=2_000_000, ge=1, le=MOST, description="the most rows")
     csv: CsvConfig = CsvConfig()
     generate: GenerateConfig = GenerateConfig()
 
@@ -104,12 +107,12 @@ class SplitConfig(_Section):
     """How the rows are divided into a training and a test part."""
 
     test_size: float = Field(default=0.3, gt=0, lt=1, description="the fraction of rows that training never sees")
-    random_state: int = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the split")
+    random_state: Whole = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the split")
     stratify: bool | Literal["auto"] = Field(
         default="auto",
         description="keep the class balance the same in both parts; auto: where the rarer label has less than a fifth",
     )
-    folds: int = Field(default=5, ge=0, le=20, description="of the cross-validation on the training part; 0 for none")
+    folds: Whole = Field(default=5, ge=0, le=20, description="of the cross-validation on the training part; 0 for none")
 
 
 class PreprocessingConfig(_Section):
@@ -121,7 +124,7 @@ class PreprocessingConfig(_Section):
     impute: Literal["median", "mean", "most_frequent"] = Field(
         default="median", description="what fills a missing number"
     )
-    min_frequency: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    min_frequency: Annotated[Whole, Field(ge=1, le=MOST)] | Literal["auto"] = Field(
         default="auto",
         description="categories with fewer rows are taken together; auto: 5 where there are such, else 1",
     )
@@ -140,12 +143,17 @@ class ModelConfig(_Section):
     @classmethod
     def _parameters_are_the_estimators(cls, found: Any) -> Any:
         """Reads the parameters as those of the named estimator, so that a wrong one is told by its own name."""
-        kind = ALLOWED.get(found.get("estimator", DEFAULT)) if isinstance(found, dict) else None
-        given = found.get("parameters", {}) if kind else None
-        return {**found, "parameters": _as_parameters(kind, given)} if kind and isinstance(given, dict) else found
+        if not isinstance(found, dict):
+            return found
+        named, given = found.get("estimator", DEFAULT), found.get("parameters", {})
+        kind = ALLOWED.get(named) if isinstance(named, str) else None
+        if kind is None:
+            # The estimator is what is wrong, and what its parameters may be nobody knows.
+            return {name: value for name, value in found.items() if name != "parameters"}
+        return found if isinstance(given, BaseModel) else {**found, "parameters": _as_parameters(kind, given)}
 
 
-def _as_parameters(kind: type[BaseModel], given: dict[str, Any]) -> BaseModel:
+def _as_parameters(kind: type[BaseModel], given: Any) -> BaseModel:
     try:
         return kind.model_validate(given)
     except ValidationError as error:
@@ -189,9 +197,9 @@ class TuneConfig(_Section):
     metric: Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "brier"] = (
         Field(default="log_loss", description="the cross-validated metric that decides")
     )
-    folds: int = Field(default=5, ge=2, le=20, description="of the cross-validation")
-    candidates: int = Field(default=20, ge=1, le=80, description="how many are drawn, or at most make up a grid")
-    random_state: int = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the draws")
+    folds: Whole = Field(default=5, ge=2, le=20, description="of the cross-validation")
+    candidates: Whole = Field(default=20, ge=1, le=80, description="how many are drawn, or at most make up a grid")
+    random_state: Whole = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the draws")
     parameters: dict[
         str, Annotated[Annotated[Range, Tag("range")] | Annotated[Tried, Tag("list")], Discriminator(_is_range)]
     ] = Field(default_factory=dict, description="what to try: keys such as model.parameters.C, with a list or a range")

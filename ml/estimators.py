@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from ml.config_base import MOST, Section, Whole
 
 DEFAULT = "LogisticRegression"
 _SEED = Field(default=42, ge=0, le=2**32 - 1)
 
 
-class _Parameters(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True)
-
-
-class LogisticParameters(_Parameters):
+class LogisticParameters(Section):
     """The parameters of scikit-learn's LogisticRegression, by its names and with its defaults."""
 
     C: float = Field(default=1.0, gt=0)
@@ -26,9 +24,9 @@ class LogisticParameters(_Parameters):
     tol: float = Field(default=1e-4, gt=0)
     fit_intercept: bool = True
     class_weight: Literal["balanced"] | None = None
-    max_iter: int = Field(default=100, ge=1, le=100_000)
+    max_iter: Whole = Field(default=100, ge=1, le=100_000)
     solver: Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"] = "lbfgs"
-    random_state: int | None = Field(default=None, ge=0, le=2**32 - 1)
+    random_state: Whole | None = Field(default=None, ge=0, le=2**32 - 1)
 
     @model_validator(mode="after")
     def _solver_knows_the_penalty(self) -> LogisticParameters:
@@ -37,38 +35,38 @@ class LogisticParameters(_Parameters):
         return self
 
 
-class BoostingParameters(_Parameters):
+class BoostingParameters(Section):
     """The parameters of scikit-learn's HistGradientBoostingClassifier."""
 
     learning_rate: float = Field(default=0.1, gt=0, le=10)
-    max_iter: int = Field(default=100, ge=1, le=10_000)
-    max_leaf_nodes: int | None = Field(default=31, ge=2, le=10_000)
-    max_depth: int | None = Field(default=None, ge=1, le=1000)
-    min_samples_leaf: int = Field(default=20, ge=1)
+    max_iter: Whole = Field(default=100, ge=1, le=10_000)
+    max_leaf_nodes: Whole | None = Field(default=31, ge=2, le=10_000)
+    max_depth: Whole | None = Field(default=None, ge=1, le=1000)
+    min_samples_leaf: Whole = Field(default=20, ge=1, le=MOST)
     l2_regularization: float = Field(default=0.0, ge=0)
     max_features: float = Field(default=1.0, gt=0, le=1)
-    max_bins: int = Field(default=255, ge=2, le=255)
+    max_bins: Whole = Field(default=255, ge=2, le=255)
     early_stopping: Literal["auto"] | bool = "auto"
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
-    n_iter_no_change: int = Field(default=10, ge=1)
+    n_iter_no_change: Whole = Field(default=10, ge=1, le=MOST)
     tol: float = Field(default=1e-7, ge=0)
     class_weight: Literal["balanced"] | None = None
-    random_state: int = _SEED
+    random_state: Whole = _SEED
 
 
-class ForestParameters(_Parameters):
+class ForestParameters(Section):
     """The parameters of scikit-learn's RandomForestClassifier."""
 
-    n_estimators: int = Field(default=100, ge=1, le=5000)
+    n_estimators: Whole = Field(default=100, ge=1, le=5000)
     criterion: Literal["gini", "entropy", "log_loss"] = "gini"
-    max_depth: int | None = Field(default=None, ge=1, le=1000)
-    min_samples_split: int = Field(default=2, ge=2)
-    min_samples_leaf: int = Field(default=1, ge=1)
-    max_leaf_nodes: int | None = Field(default=None, ge=2)
+    max_depth: Whole | None = Field(default=None, ge=1, le=1000)
+    min_samples_split: Whole = Field(default=2, ge=2, le=MOST)
+    min_samples_leaf: Whole = Field(default=1, ge=1, le=MOST)
+    max_leaf_nodes: Whole | None = Field(default=None, ge=2, le=1_000_000)
     max_features: Literal["sqrt", "log2"] | float | None = Field(default="sqrt")
     ccp_alpha: float = Field(default=0.0, ge=0)
     class_weight: Literal["balanced", "balanced_subsample"] | None = None
-    random_state: int = _SEED
+    random_state: Whole = _SEED
 
     @model_validator(mode="after")
     def _fraction_is_a_fraction(self) -> ForestParameters:

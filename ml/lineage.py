@@ -86,7 +86,7 @@ def versions_from(client: MlflowClient, *, data: str = "", dag_run: str = "") ->
 
     Args:
         client: An MLflow client.
-        data: The digest of the data set, as MLflow shows it.
+        data: The digest of the data set, as MLflow and `of_version` show it.
         dag_run: The DAG run's id.
 
     Returns:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ml.config_base import Metric, Section, as_tuple
+from ml.config_base import MOST, Metric, Section, Whole, as_tuple
 from ml.leakage import LEAK_AUC
 
 
@@ -14,10 +14,10 @@ class SliceRule(Section):
     """The least that the model must be worth in each part of the held-out rows."""
 
     column: str = Field(min_length=1, description="a column of the data set, learned from or not")
-    bins: int = Field(default=4, ge=2, le=50, description="parts of equal size that a column of numbers is cut into")
+    bins: Whole = Field(default=4, ge=2, le=50, description="parts of equal size that a column of numbers is cut into")
     metric: Metric = Field(default="test_accuracy", description="the metric of each part")
     floor: float = Field(description="the least that it may be; the most, where less is better")
-    min_rows: int = Field(default=20, ge=1, description="a part with fewer rows is told, and decides nothing")
+    min_rows: Whole = Field(default=20, ge=1, le=MOST, description="a part with fewer rows is told and decides nothing")
 
 
 class BehaviourRule(Section):
@@ -52,8 +52,10 @@ class GateConfig(Section):
     )
     margin: float = Field(default=0.02, ge=0, description="how much worse than the champion is certainly too bad")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the bootstrap's intervals")
-    resamples: int = Field(default=1000, ge=200, le=10_000, description="how many resamples the bootstrap draws")
-    min_rows: int = Field(default=100, ge=1, description="held-out rows below which being unsure is forgiven")
+    resamples: Whole = Field(default=1000, ge=200, le=10_000, description="how many resamples the bootstrap draws")
+    min_rows: Whole = Field(
+        default=100, ge=1, le=MOST, description="held-out rows below which being unsure is forgiven"
+    )
     unsure: Literal["pass", "fail"] = Field(
         default="pass", description="what follows where the rows are too few to tell whether it is worse"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ml.digest import LENGTH, digest_of
 from ml.errors import UnreadableData
 from ml.values import Column
 
@@ -58,7 +59,7 @@ def again(store: Store, key: str, registered: Any, data_digest: str) -> Likeness
 
     config = configuration.parse_config(store.read_json(f"runs/{key}/config.json"))
     frame, columns, source = _data(store, key, config)
-    found = digest(frame, config.data.target)
+    found = digest_of(frame) if len(data_digest) == LENGTH else _mlflow_digest(frame, config.data.target)
     if data_digest and found != data_digest:
         raise UnreadableData(f"the data of {source} has digest {found}, and the version was trained on {data_digest}")
     roles = preprocess.decide_roles(frame, config, columns)
@@ -73,8 +74,8 @@ def again(store: Store, key: str, registered: Any, data_digest: str) -> Likeness
     return Likeness(same and ours.tobytes() == theirs.tobytes(), what, int(ours.size), largest, source)
 
 
-def digest(frame: pd.DataFrame, target: str) -> str:
-    """The digest that MLflow gives a table, as the first step recorded it."""
+def _mlflow_digest(frame: pd.DataFrame, target: str) -> str:
+    """The digest that MLflow gives a table, which is what runs recorded before there was one of the whole data set."""
     import warnings
 
     import mlflow.data

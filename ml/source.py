@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ml.address import is_web
 from ml.config import PipelineConfig
 from ml.dialect import Dialect
+from ml.errors import Misconfigured
 
 if TYPE_CHECKING:
     from ml.read import RawTable
@@ -27,6 +28,24 @@ def refuse(uri: str, store: Store, hosts: tuple[str, ...]) -> None:
         download.check(uri, hosts)
     else:
         store.locate(uri)
+
+
+def refuse_default(config: PipelineConfig) -> None:
+    """Refuses a configuration of other data than the generated data set, where it names no address.
+
+    Raises:
+        Misconfigured: Its target, its contract or its features name columns that the generated data set has not.
+    """
+    listed = config.data.features if config.data.features != "auto" else ()
+    named = dict.fromkeys((config.data.target, *config.contract, *listed))
+    # The default contract describes the generated data set, column by column.
+    foreign = [repr(column) for column in named if column not in PipelineConfig().contract]
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise Misconfigured(
+            f"no data set is named, and the generated one has no column {', '.join(foreign[:3])}{more}: name the data "
+            "with --data, in the form's field 'Data set', or in data.uri"
+        )
 
 
 def read(config: PipelineConfig, store: Store, hosts: tuple[str, ...]) -> tuple[RawTable, str]:

@@ -76,7 +76,7 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
     described_columns = columns.described(readings, settled, raw)
     context.store.write_json(described_columns, context.path("columns.json"))
     snapshot = context.store.write_parquet(frame, context.path("raw.parquet"))
-    about = tracking.TableNote(name, snapshot, "raw", settled.data.target)
+    about = tracking.TableNote(name, snapshot, "raw", settled.data.target, context.key)
     digest = tracking.log_table(context.tracker, mlflow_run_id, frame, about)
     described = profile.profile(frame)
     files = {
@@ -107,6 +107,8 @@ def _settle(context: Context, asked: PipelineConfig) -> PipelineConfig:
         return context.config
     if asked.data.uri:
         source.refuse(asked.data.uri, context.store, context.settings.data_hosts)
+    else:
+        source.refuse_default(asked)
     context.store.write_json(asked.as_dict(), key)
     return asked
 
@@ -190,7 +192,7 @@ def separate(context: Context) -> list[int]:
         where = context.store.write_parquet(features, context.path(f"X_{part}.parquet"))
         context.store.write_parquet(target.to_frame(), context.path(f"y_{part}.parquet"))
         whole = pd.concat([features, target], axis="columns")
-        about = tracking.TableNote(f"{part} part", where, context_name, roles.target)
+        about = tracking.TableNote(f"{part} part", where, context_name, roles.target, context.key)
         tracking.log_table(context.tracker, context.mlflow_run_id, whole, about)
     return plan(context)
 

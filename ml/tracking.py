@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml.digest import digest_of
 from ml.errors import Misconfigured, TrackerDown, UnreadableData
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUN_KEY = "run_key"
+_NAME = 400
+"""The characters of a data set's own name; MLflow takes 500 with what follows it."""
 _ERRORS = ("error.task", "error.type", "error.message", "outcome")
 
 
@@ -176,31 +179,43 @@ class TableNote:
         source: Its S3 address.
         context: What it was used for: `raw`, `training` or `test`.
         target: The column to predict.
+        run_key: The key of the run that used it.
     """
 
     name: str
     source: str
     context: str
     target: str
+    run_key: str
 
 
 def log_table(mlflow_client: MlflowClient, run_id: str, frame: pd.DataFrame, about: TableNote) -> str:
     """Writes a data set to a run: name, digest, schema, profile and where it is; returns the digest.
 
-    MLflow keeps one entry per digest and context, so writing it again adds nothing.
+    MLflow keeps one entry of each name and digest in an experiment, with the source that it was first written with: so
+    writing it again adds nothing, and the name says whose run it is, or later runs of the same data would show an
+    earlier one's address.
     """
     import mlflow.data
     from mlflow.data.dataset_source_registry import resolve_dataset_source
-    from mlflow.entities import DatasetInput, InputTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.validation import MAX_DATASET_SCHEMA_SIZE
 
     targets = about.target if about.target in frame.columns else None
     with warnings.catch_warnings():
         # MLflow warns of whole numbers that could be missing in a request; this is what was read, not what is asked.
         warnings.simplefilter("ignore", UserWarning)
         dataset = mlflow.data.from_pandas(  # type: ignore[attr-defined]
-            frame, source=resolve_dataset_source(about.source), targets=targets, name=about.name
+            frame,
+            source=resolve_dataset_source(about.source),
+            targets=targets,
+            name=f"{about.name[:_NAME]} of run {about.run_key[:8]}",
+            digest=digest_of(frame),
         )
         entity = dataset._to_mlflow_entity()
+    if len(entity.schema or "") > MAX_DATASET_SCHEMA_SIZE:
+        # Of some ten thousand columns MLflow takes no list; the run has them in its profile and its contract.
+        entity = Dataset(entity.name, entity.digest, entity.source_type, entity.source, profile=entity.profile)
     tag = InputTag("mlflow.data.context", about.context)
     mlflow_client.log_inputs(run_id, [DatasetInput(dataset=entity, tags=[tag])])
     return str(dataset.digest)

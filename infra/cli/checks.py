@@ -11,6 +11,7 @@ import typer
 
 from infra.cli.errors import CommandFailed, StackNotUp
 from infra.cli.output import local_time, say, show_json, show_table
+from infra.cli.running import local_source, upload
 from infra.cli.session import Session, session_of
 from infra.cli.stack import DAG_ID, Json
 from ml.errors import BadInput, UnreadableData
@@ -32,6 +33,9 @@ def init(
     target: Annotated[str, typer.Option("--target", help="The column to predict.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("pipeline.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    add: Annotated[
+        bool, typer.Option("--add", help="Also put the data into the bucket, and its address into the file.")
+    ] = False,
 ) -> None:
     """Write a commented pipeline.yaml for data of your own.
 
@@ -48,15 +52,17 @@ def init(
     if output.exists() and not force:
         raise BadInput(f"{output} exists: name another file with --output, or add --force to write over it")
     found = inspect_table(_read(data), target, data.name)
-    text = pipeline_yaml(found, model_name_of(data.resolve().name.split(".")[0]))
-    parse_config(yaml.safe_load(text), str(output))
+    name = model_name_of(data.resolve().name.split(".")[0])
+    config = parse_config(yaml.safe_load(pipeline_yaml(found, name)), str(output))
+    local = local_source(str(data), config.data.max_bytes) if add else None
+    text = pipeline_yaml(found, name, upload(session, session.running_stack(), local) if local else "")
     write_file(output, text)
     show_table(session.out, HEADINGS, findings(found))
     for line in remarks(found):
         say(session.out, line)
     features = sum(1 for column in found.columns if not column.drop_because) - 1
     say(session.out, f"{output}: {found.rows} rows, {features} features, target {target!r}, 1 is {found.positive!r}")
-    say(session.out, f"next: trackyard run --config {output} --data {data}")
+    say(session.out, f"next: trackyard run --config {output}" + ("" if add else f" --data {data}"))
 
 
 def _read(data: Path) -> RawTable:

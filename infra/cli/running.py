@@ -22,7 +22,7 @@ from infra.following import Patience, RunView, Time, follow, trigger_once
 from ml.errors import AirflowDown, BadInput
 from ml.folders import files_of, put_folder
 from ml.settings import allowed_sources
-from ml.source import refuse
+from ml.source import refuse, refuse_default
 
 if TYPE_CHECKING:
     from infra.cli.doors import AnyStack
@@ -65,12 +65,14 @@ def run(
     session = session_of(context)
     settled = settle_config(session, config, assignments or [], rows, data)
     local = local_source(data, settled.data.max_bytes)
+    if local is None and not settled.data.uri:
+        refuse_default(settled)
     info = session.running_stack()
     airflow = session.airflow(info)
     _make_dag_ready(session, airflow, quiet=as_json)
     uri = settled.data.uri
     if local is not None:
-        uri = _upload(session, info, local)
+        uri = upload(session, info, local)
     elif uri:
         refuse(uri, session.store(info), allowed_sources(info.client_environ()).hosts)
     run_id = new_run_id(session.now(), secrets.token_hex(2))
@@ -101,6 +103,8 @@ def settle_config(
     """
     from ml.config import load_config, parse_assignments, resolve
 
+    if data is not None and not data.strip():
+        raise BadInput("--data is empty: name a file, a folder or an address, or leave --data out")
     base = load_config(file) if file else session.pipeline_config()
     settled = resolve(base, parse_assignments(assignments), "--set")
     if rows is not None:
@@ -202,7 +206,8 @@ def _say_triggered(session: Session, info: AnyStack, run_id: str, *, as_json: bo
         say(session.out, run_result.airflow_link(info.urls["airflow"], run_id))
 
 
-def _upload(session: Session, info: AnyStack, path: Path) -> str:
+def upload(session: Session, info: AnyStack, path: Path) -> str:
+    """Puts a local file or folder into the bucket, once, and returns its address."""
     store = session.store(info)
     put = partial(put_folder, store, path) if path.is_dir() else partial(store.put_file, path)
     if not session.errors.is_terminal:
@@ -224,4 +229,4 @@ def data_add(
     """Put a local file or folder into the bucket, once, and print its s3:// address for the trigger form."""
     session = session_of(context)
     local = local_source(str(file)) or file
-    say(session.out, _upload(session, session.running_stack(), local))
+    say(session.out, upload(session, session.running_stack(), local))

@@ -48,20 +48,36 @@ for dag, module in DagContext.autoregistered_dags:
         "schedule": str(dag.schedule),
         "links": {{t.task_id: len(t.operator_extra_links) for t in dag.tasks}},
     }}
+import copy
+from types import SimpleNamespace
+from airflow.sdk.definitions.param import process_params
+(training,) = [dag for dag, _ in DagContext.autoregistered_dags if dag.dag_id == "Airflow_Lab2"]
+handed = [
+    process_params(
+        SimpleNamespace(params=copy.deepcopy(training.params)), SimpleNamespace(params=None), conf,
+        suppress_exception=False,
+    )
+    for conf in json.loads({sent!r})
+]
 heavy = sorted({{m.split(".")[0] for m in set(sys.modules) - before}} & set({heavy!r}))
-print("@@" + json.dumps({{"dags": found, "heavy": heavy}}, default=str))
+print("@@" + json.dumps({{"dags": found, "heavy": heavy, "handed": handed}}, default=str))
 """
+OWN = "s3://trackyard/datasets/own.csv"
+SENT: tuple[dict[str, Any], ...] = ({}, {"data": None}, {"data": ""}, {"rows": 60.0, "config": {"data": {"uri": None}}})
 
 
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Both DAG files, parsed in a fresh process as Airflow does."""
-    code = PARSE.format(plugins=str(ROOT / "dags" / "plugins"), dags=str(ROOT / "dags"), heavy=HEAVY)
+    """Both DAG files, parsed in a fresh process as Airflow does, for a pipeline file that names a data set."""
+    plugins, dags = str(ROOT / "dags" / "plugins"), str(ROOT / "dags")
+    code = PARSE.format(plugins=plugins, dags=dags, heavy=HEAVY, sent=json.dumps(SENT))
+    file = tmp_path_factory.mktemp("own") / "pipeline.yaml"
+    file.write_text((ROOT / "pipeline.yaml").read_text().replace('uri: ""', f"uri: {OWN}"))
     env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     env |= {
         "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-        "TRACKYARD_PIPELINE_FILE": str(ROOT / "pipeline.yaml"),
+        "TRACKYARD_PIPELINE_FILE": str(file),
         "TRACKYARD_S3_BUCKET": "trackyard",
     }
     done = subprocess.run(
@@ -69,7 +85,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.rpartition("@@")[2])
-    return found
+    return {**found, "base": config.load_config(file)}
 
 
 def test_parsing_imports_nothing_heavy(parsed: dict[str, Any]) -> None:
@@ -115,10 +131,20 @@ def test_addresses_are_refused_by_the_form_and_in_the_other_settings(parsed: dic
     params = parsed["dags"]["Airflow_Lab2"]["params"]
     pattern = params["data"]["schema"]["pattern"]
 
-    assert params["config"]["schema"]["properties"]["data"]["properties"]["uri"]["pattern"] == pattern
+    rules = params["config"]["schema"]["properties"]["data"]["properties"]["uri"]
+    assert (rules["pattern"], rules["maxLength"]) == (pattern, 1000) == (pattern, params["data"]["schema"]["maxLength"])
     assert re.search(pattern, "s3://trackyard/datasets/x.csv")
     for address in ("file:///etc/passwd", "/etc/passwd", "http://127.0.0.1/x", "s3://other/x.csv"):
         assert not re.search(pattern, address)
+
+
+def test_what_airflow_hands_to_the_first_task_is_what_the_form_says(parsed: dict[str, Any]) -> None:
+    untouched, emptied, empty, odd = (config.config_from_trigger(parsed["base"], each) for each in parsed["handed"])
+
+    assert untouched == parsed["base"]
+    assert untouched.data.uri == OWN
+    assert [each.data.uri for each in (emptied, empty, odd)] == ["", "", ""]
+    assert odd.data.generate.rows == 60
 
 
 def test_an_approval_that_is_skipped_skips_nothing_after_it(parsed: dict[str, Any]) -> None:
@@ -138,7 +164,8 @@ def test_the_form_has_typed_fields_with_defaults_and_descriptions(parsed: dict[s
 
     assert all(param["schema"].get("type") for param in params.values())
     assert all(param["description"] for param in params.values())
-    defaults = config.form_defaults(config.load_config(ROOT / "pipeline.yaml"))
+    defaults = config.form_defaults(parsed["base"])
+    assert params["data"]["default"] == OWN
     for name, value in defaults.items():
         if name in params:
             assert params[name]["default"] == (value or None)

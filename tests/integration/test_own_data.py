@@ -45,9 +45,9 @@ def own_run(running: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("own")
     file, config = folder / "customers.csv.gz", folder / "customers.yaml"
     customers().to_csv(file, sep=";", decimal=",", index=False, encoding="utf-8-sig")
-    made = running.cli("init", str(file), "--target", "churned", "--output", str(config))
+    made = running.cli("init", str(file), "--target", "churned", "--output", str(config), "--add")
     assert made.returncode == 0, made.stderr
-    printed = running.cli_json("run", "--data", str(file), "--config", str(config))
+    printed = running.cli_json("run", "--config", str(config))
     return {"init": made.stdout, "run": printed, "file": file, "config": config}
 
 
@@ -130,6 +130,10 @@ def test_runs_are_found_sorted_and_compared(running: RunningStack, own_run: dict
     measure = told["metrics"]["test_log_loss"][1]
     assert (measure["paired"], measure["verdict"]) == (True, "worse")
     assert told["data"]["data.digest"][0] == told["data"]["data.digest"][1]
+    for run in map(running.mlflow_run, (first, second)):
+        sources = [json.loads(used.dataset.source)["uri"] for used in run.inputs.dataset_inputs]
+        assert len(sources) == 3
+        assert {source.split("/")[4] for source in sources} == {run.data.tags["run_key"]}
     assert report.read_text().count("data:image/png;base64,") == 16
     assert "model.parameters.C" in shown.stdout
     assert running.cli("compare", first, "nothing").returncode == 2

@@ -25,7 +25,7 @@ def predictions(noise: float, rows: int = 400, seed: int = 0) -> pd.DataFrame:
 
 def subject(label: str, table: pd.DataFrame | None, **fields: Any) -> Subject:
     metrics = {} if table is None else evaluate.metrics(table["target"], table["probability"].to_numpy(), "test")
-    tags = {"data.digest": "d1", "git.commit": "abc", **fields.pop("tags", {})}
+    tags = {"data.digest": "d" * 32, "git.commit": "abc", **fields.pop("tags", {})}
     return Subject(label, f"run-{label}", "m 1", "finished", tags=tags, metrics=metrics, predictions=table, **fields)
 
 
@@ -39,7 +39,7 @@ def test_parameters_data_and_origin_that_differ_are_told() -> None:
     found = compare([one, two])
 
     assert found.params == [("C", ["1", "2"]), ("new", ["-", "y"])]
-    assert ("data.digest", ["d1", "d2"]) in found.data
+    assert ("data.digest", ["d" * 32, "d2"]) in found.data
     assert ("column City", ["string", "category"]) in found.data
     assert ("git.commit", ["abc", "abc"]) in found.origin
 
@@ -82,6 +82,23 @@ def test_other_rows_are_not_paired_and_their_interval_is_wider() -> None:
     assert paired.difference_interval
     assert loose.difference_interval
     assert np.ptp(loose.difference_interval) > np.ptp(paired.difference_interval)
+
+
+@pytest.mark.parametrize(
+    ("tags", "are_same"),
+    [
+        ({"data.digest": "1a2b3c4d", "data.rows": "9000"}, True),
+        ({"data.digest": "1a2b3c4d", "data.rows": "12000"}, False),
+        ({"data.digest": "1a2b3c4d"}, False),
+        ({"data.digest": ""}, False),
+    ],
+)
+def test_runs_of_an_old_digest_are_paired_only_where_it_tells_the_whole_data(
+    tags: dict[str, str], are_same: bool
+) -> None:
+    one, two = predictions(0.3), predictions(0.35)
+
+    assert are_same_rows(subject("A", one, tags=tags), subject("B", two, tags=tags)) is are_same
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:

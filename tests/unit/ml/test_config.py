@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from ml.config import (
     resolve,
 )
 from ml.errors import Misconfigured
+from ml.estimators import ALLOWED, DEFAULT
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -74,11 +77,20 @@ def test_plain_values_read_back_as_the_same_configuration() -> None:
         ("preprocessing.scalers=[minmax, robust]", "robust"),
         ("notification.to=[nobody]", "'nobody' is no mail address"),
         ('notification.to=["a@b.c\\nBcc: x@y.z"]', "is no mail address"),
+        ("data.target=5", "data.target is 5: should be text (a number goes in quotes)"),
+        ("data.positive=.nan", "--set: data.positive is NaN: should be text, a finite number, true or false"),
+        ("schema.list={type: x}", 'schema.list.type is "x"'),
+        ("data.max_bytes=1e300", "less than or equal to 1000000000000000"),
+        ("model.estimator=[RandomForestClassifier]", 'model.estimator is ["RandomForestClassifier"]: input should be'),
+        ("model.estimator=", "model.estimator is null: input should be 'LogisticRegression'"),
+        ("model.parameters=", "--set: model.parameters is null: should be a section of keys"),
+        ("model={estimator: RandomForestClassifier, parameters: {min_samples_leaf: 1e30}}", "less than or equal to"),
+        ("model={estimator: RandomForestClassifier, parameters: {max_leaf_nodes: 1e9}}", "less than or equal to"),
     ],
 )
 def test_what_is_not_allowed_is_named(assignment: str, told: str) -> None:
     with pytest.raises(Misconfigured) as caught:
-        resolve(PipelineConfig(), parse_assignments([assignment]))
+        resolve(PipelineConfig(), parse_assignments([assignment]), "--set")
 
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -140,6 +152,91 @@ def test_the_trigger_form_overrides_the_defaults_and_config_overrides_the_form()
 def test_a_wrong_trigger_field_is_refused(params: dict[str, object]) -> None:
     with pytest.raises(Misconfigured):
         config_from_trigger(PipelineConfig(), params)
+
+
+def _form(base: PipelineConfig, **changed: object) -> dict[str, object]:
+    """What Airflow hands to the first task: the form's defaults, and over them what somebody sent."""
+    fields = {name: value for name, value in form_defaults(base).items() if name != "mail_to"}
+    return {**fields, "data": fields["data"] or None, "config": {}, "note": None, **changed}
+
+
+OWN = resolve(PipelineConfig(), {"data": {"uri": "s3://bucket/own.csv"}})
+
+
+@pytest.mark.parametrize("emptied", [None, ""])
+def test_the_emptied_data_set_is_the_generated_one_whatever_the_file_names(emptied: str | None) -> None:
+    assert config_from_trigger(OWN, _form(OWN, data=emptied)).data.uri == ""
+
+
+def test_a_data_set_that_nobody_touched_is_that_of_the_file() -> None:
+    asked = {"config": {"data": {"max_rows": 100}}}
+
+    assert config_from_trigger(OWN, _form(OWN)) == OWN
+    assert config_from_trigger(OWN, _form(OWN, **asked)).data.uri == "s3://bucket/own.csv"
+    assert config_from_trigger(OWN, asked).data.uri == "s3://bucket/own.csv"
+    assert resolve(OWN, parse_assignments(["data.max_rows=100"])).data.uri == "s3://bucket/own.csv"
+
+
+def test_an_address_of_nothing_is_the_generated_data_set_by_every_way(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text("data:\n  uri:\n")
+
+    assert load_config(file) == PipelineConfig()
+    assert resolve(OWN, parse_assignments(["data.uri="])).data.uri == ""
+    assert config_from_trigger(OWN, _form(OWN, config={"data": {"uri": None}})).data.uri == ""
+
+
+@pytest.mark.parametrize("base", ["LogisticRegression", "RandomForestClassifier"])
+def test_the_estimator_of_the_form_takes_its_parameters_from_the_other_settings(base: str) -> None:
+    defaults = resolve(PipelineConfig(), {"model": {"estimator": base}})
+    forest = {"estimator": "RandomForestClassifier", "config": {"model": {"parameters": {"n_estimators": 7}}}}
+
+    config = config_from_trigger(defaults, _form(defaults, **forest))
+    turned = config_from_trigger(defaults, _form(defaults, config={"model": {"estimator": "LogisticRegression"}}))
+
+    assert (config.model.estimator, config.model.parameters.n_estimators) == ("RandomForestClassifier", 7)
+    assert (turned.model.estimator, turned.model.parameters.C) == ("LogisticRegression", 1.0)
+
+
+def _keys(schema: dict[str, Any], at: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The dotted keys of a JSON schema and what it says of each; the sections that they refer to are followed."""
+    at = schema["$defs"][at["$ref"].rpartition("/")[2]] if "$ref" in at else at
+    for name, found in at.get("properties", {}).items():
+        key = f"{prefix}.{name}" if prefix else name
+        yield key, found
+        yield from _keys(schema, found, key)
+    for option in at.get("anyOf", []):
+        yield from _keys(schema, option, prefix)
+
+
+def test_a_whole_float_is_a_whole_number_in_every_integer_key_by_every_way(tmp_path: Path) -> None:
+    schema, file = json_schema(), tmp_path / "pipeline.yaml"
+    found = dict(_keys(schema, schema))
+    kinds = {key: {each.get("type") for each in (at, *at.get("anyOf", []))} for key, at in found.items()}
+    whole = {key for key, kind in kinds.items() if "integer" in kind and "number" not in kind}
+    assert {"data.generate.rows", "split.random_state", "tune.folds", "promotion.gate.min_rows"} <= whole
+
+    for key in whole:
+        name, number = key.rpartition(".")[2], max(20, found[key].get("minimum", 20))
+        takes = next((each for each, kind in ALLOWED.items() if name in kind.model_fields), DEFAULT)
+        chosen = [f"model.estimator={takes}"] if key.startswith("model.parameters.") else []
+        expected = flatten(resolve(PipelineConfig(), parse_assignments([*chosen, f"{key}={number}"])))
+        for written in (f"{number}.0", f"{number / 10:g}e1"):
+            changes = parse_assignments([*chosen, f"{key}={written}"])
+            file.write_text(json.dumps(changes))
+            assert f": {number}.0" in file.read_text()
+            assert flatten(resolve(PipelineConfig(), changes)) == expected
+            assert flatten(load_config(file)) == expected
+            assert flatten(config_from_trigger(PipelineConfig(), {"config": changes})) == expected
+        with pytest.raises(Misconfigured, match="valid integer"):
+            resolve(PipelineConfig(), parse_assignments([*chosen, f"{key}={number}.5"]))
+
+
+def test_the_whole_floats_of_the_form_are_whole_numbers() -> None:
+    config = config_from_trigger(PipelineConfig(), _form(PipelineConfig(), rows=60.0, random_state=7.0, max_iter=50.0))
+
+    assert (flatten(config)["data.generate.rows"], flatten(config)["split.random_state"]) == ("60", "7")
+    assert flatten(config)["model.parameters.max_iter"] == "50"
 
 
 def test_an_empty_form_leaves_the_defaults() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from ml import decide, generate, lineage, model_log, preprocess, promotion, registry, reproduce, tracking
 from ml.config import PipelineConfig, resolve
+from ml.digest import digest_of
 from ml.errors import ApprovalTimedOut, GateFailed, Unavailable, UnreadableData
 from ml.history import History
 from tests.unit.ml.memory_store import MemoryStore
@@ -41,7 +42,7 @@ class Place:
         learned = preprocess.features_of((frame if taught is None else taught).iloc[train], roles)
         labels = preprocess.target_of((frame if taught is None else taught).iloc[train], roles)
         pipeline = preprocess.build_pipeline(config, roles).fit(learned, labels)
-        digest = reproduce.digest(frame, TARGET)
+        digest = digest_of(frame)
         tags = {"env.lock_sha256": "10cc", "data.rows": str(len(frame)), "data.digest": digest, "data.uri": "generated"}
         tracking.write(self.client, run_id, tags=tags)
         logged = model_log.log_once(self.client, self.client.get_run(run_id), pipeline, learned)
@@ -337,6 +338,18 @@ def test_other_data_or_another_model_is_not_the_same(place: Place, data: pd.Data
     assert found.largest > 0
     with pytest.raises(UnreadableData, match="digest"):
         reproduce.again(place.store, context.key, registered, "another")  # type: ignore[arg-type]
+
+
+def test_a_version_from_before_the_digest_of_the_whole_is_trained_again_too(place: Place, data: pd.DataFrame) -> None:
+    import mlflow.data
+
+    context = place.run(data)
+    old = mlflow.data.from_pandas(data, targets=TARGET).digest  # type: ignore[attr-defined]
+    registered = promotion.pull(context, "1").pipeline
+
+    assert reproduce.again(place.store, context.key, registered, old).identical  # type: ignore[arg-type]
+    with pytest.raises(UnreadableData, match="digest"):
+        reproduce.again(place.store, context.key, registered, "1a2b3c4d")  # type: ignore[arg-type]
 
 
 def test_lineage_leads_from_a_version_to_its_origin_and_back(place: Place, data: pd.DataFrame) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ml import source
-from ml.config import PipelineConfig
-from ml.errors import BadInput
+from ml import generate, source
+from ml.config import PipelineConfig, resolve
+from ml.errors import BadInput, Misconfigured
 from ml.storage import Store
 
 STORE = Store(None, "trackyard", ("trackyard",), "http://127.0.0.1:9")  # type: ignore[arg-type]
@@ -35,6 +35,30 @@ def test_a_host_that_is_this_machine_is_refused_though_it_is_allowed(host: str) 
 def test_files_and_folders_in_the_bucket_are_taken() -> None:
     source.refuse("s3://trackyard/datasets/a/x.csv", STORE, ())
     source.refuse("s3://trackyard/datasets/a/folder/", STORE, ())
+
+
+def test_other_data_without_an_address_is_asked_for_and_nothing_is_generated() -> None:
+    own = {
+        "data": {"target": "left", "features": ["age", "Age"]},
+        "schema": {"age": {"type": "integer"}, "plan": {"type": "category"}, "left": {"type": "category"}},
+    }
+
+    with pytest.raises(Misconfigured) as caught:
+        source.refuse_default(resolve(PipelineConfig(), own))
+
+    assert str(caught.value) == (
+        "no data set is named, and the generated one has no column 'left', 'age', 'plan': name the data with --data, "
+        "in the form's field 'Data set', or in data.uri"
+    )
+
+
+def test_less_of_the_generated_data_is_still_the_generated_data() -> None:
+    fewer = {"data": {"features": ["Age", "City"], "drop": []}, "schema": {"Age": {"type": "integer"}}}
+
+    source.refuse_default(PipelineConfig())
+    source.refuse_default(resolve(PipelineConfig(), fewer))
+    source.refuse_default(resolve(PipelineConfig(), {"schema": {}}))
+    assert list(PipelineConfig().contract) == list(generate.generate(20, 1).columns)
 
 
 def test_without_an_address_rows_are_generated() -> None:

@@ -33,6 +33,32 @@ def test_init_writes_a_file_that_a_run_takes(bare, tmp_path: Path) -> None:
     assert f"next: trackyard run --config {output}" in result.stdout
 
 
+def test_init_can_add_the_data_so_that_the_file_is_all_that_a_run_needs(registry, tmp_path: Path) -> None:
+    data, output = _data(tmp_path), tmp_path / "own.yaml"
+
+    made = registry("init", str(data), "--target", "left", "--output", str(output), "--add")
+    registry("run", "--config", str(output), "--no-wait")
+
+    assert made.exit_code == 0, made.stderr
+    assert registry.store.put == [data]
+    assert load_config(output).data.uri == "s3://trackyard/datasets/0af3/My Customers.csv"
+    assert made.stdout.endswith(f"next: trackyard run --config {output}\n")
+    assert registry.airflow.triggered[0]["conf"]["data"] == load_config(output).data.uri
+
+
+def test_init_adds_nothing_where_the_file_cannot_be_written_or_no_stack_is_up(registry, tmp_path: Path) -> None:
+    data, output = _data(tmp_path), tmp_path / "own.yaml"
+    arguments = ["init", str(data), "--target", "left", "--output", str(output), "--add"]
+    registry.stack.running = False
+
+    away = registry(*arguments)
+
+    assert (away.exit_code, output.exists(), registry.store.put) == (3, False, [])
+    output.write_text("mine")
+    assert registry(*arguments).exit_code == 2
+    assert registry.store.put == []
+
+
 def test_init_writes_over_a_file_only_if_told(bare, tmp_path: Path) -> None:
     output = tmp_path / "own.yaml"
     output.write_text("mine")

@@ -18,7 +18,7 @@ def runs(registry) -> list[str]:
     for name in ("ad-click", "other"):
         tracker.create_registered_model(name)
     for number in range(1, 4):
-        tags = {"airflow.dag_id": "Airflow_Lab2", "airflow.run_id": f"run_{number}", "data.digest": "d"}
+        tags = {"airflow.dag_id": "Airflow_Lab2", "airflow.run_id": f"run_{number}", "data.digest": "d" * 32}
         run_id = tracker.create_run("0", tags=tags).info.run_id
         tracker.log_metric(run_id, "test_f1", number / 10)
         tracker.log_param(run_id, "model.parameters.C", str(number))

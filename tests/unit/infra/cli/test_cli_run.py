@@ -181,6 +181,9 @@ def test_a_local_file_goes_into_the_bucket_first(registry, tmp_path) -> None:
         (["--set", "split.test_size=big"], "split.test_size"),
         (["--set", "split"], "is not KEY=VALUE"),
         (["--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
+        (["--config", "OWN"], "the generated one has no column 'left', 'age': name the data with --data"),
+        (["--set", "data.target=left"], "the generated one has no column 'left': name the data with --data"),
+        (["--data", ""], "--data is empty: name a file"),
         (["--rows", "3"], "data.generate.rows"),
         (["--rows", "100", "--data", "s3://trackyard/x.csv"], "leave one of the two out"),
     ],
@@ -191,8 +194,11 @@ def test_bad_input_is_refused_before_anything_is_triggered(
 ) -> None:
     empty = tmp_path / "empty.csv"
     empty.write_text("")
+    own = tmp_path / "own.yaml"
+    own.write_text("data: {target: left}\nschema: {age: {type: integer}, left: {type: category}}\n")
+    files = {"EMPTY": str(empty), "OWN": str(own)}
 
-    result = registry("run", *[str(empty) if word == "EMPTY" else word for word in arguments])
+    result = registry("run", *[files.get(word, word) for word in arguments])
 
     assert result.exit_code == 2
     assert message in result.stderr
