@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
 from ml.gate import Check, Evidence, Status, plain
-from ml.gate_metrics import Draw, Interval, metric_of, paired_gain, sign
+from ml.gate_metrics import Draw, Interval, can_tell, chance_of_luck, metric_of, one_side, paired_gain, sign
+from ml.leakage import LEAST_OF_A_CLASS
 from ml.promotion_schema import GateConfig, PromotionConfig
 
 
@@ -39,20 +40,28 @@ def dummy(evidence: Evidence, gate: GateConfig) -> Check:
 
     The ROC AUC and not the compared metric: class weights shift probabilities, and with them every loss, but no ranks.
     """
-    target, ours = evidence.target, evidence.probability
-    rows = len(target)
-    gain = paired_gain("roc_auc", target, ours, np.full(rows, 0.5), _draw(gate))
-    auc = 0.5 + gain.estimate
-    around = f"({gate.confidence:.0%} interval {0.5 + gain.low:.4f} to {0.5 + gain.high:.4f})"
-    status: Status = "passed"
-    words = f"ROC AUC {auc:.4f} {around} on {rows:,} held-out rows is better than the 0.5 of a dummy classifier"
-    # Written so that a ROC AUC that is not defined is no pass.
-    if not gain.low > 0:
-        status = "unsure" if gain.estimate > 0 and rows < gate.min_rows else "failed"
-        words = f"ROC AUC {auc:.4f} {around} is no better than the 0.5 of a dummy classifier"
-        if status == "unsure":
-            words += f" as far as {rows:,} held-out rows can tell: the sample is too small"
-    return Check("better than a dummy", status, words, _figures(gain, rows))
+    name, target = "better than a dummy", evidence.target
+    rows, positives = len(target), int(target.sum())
+    rarer = min(positives, rows - positives)
+    auc = metric_of("roc_auc", target, evidence.probability)
+    told = f"ROC AUC {auc:.4f} on {rows:,} held-out rows, {positives:,} of them positive,"
+    found: dict[str, Any] = {"auc": plain(auc), "rows": rows, "positives": positives}
+    if not can_tell(target, gate.confidence):
+        words = (
+            f"{told} tells nothing of the 0.5 of a dummy classifier: the sample is too small for {gate.confidence:.0%}"
+        )
+        return Check(name, "unsure", words, found)
+    chance = chance_of_luck(target, evidence.probability, _draw(gate))
+    most = one_side(gate.confidence)
+    found |= {"chance": chance, "most": most}
+    told = f"{told} has a chance of {chance:.2g} by luck"
+    if chance <= most:
+        return Check(name, "passed", f"{told}: better than the 0.5 of a dummy classifier", found)
+    words = f"{told}, and at most {most:.2g} is wanted: no better than the 0.5 of a dummy classifier"
+    # What few rows cannot show is no proof that there is nothing to see.
+    if auc > 0.5 and (rows < gate.min_rows or rarer < LEAST_OF_A_CLASS):
+        return Check(name, "unsure", f"{words} as far as they can tell: the sample is too small", found)
+    return Check(name, "failed", words, found)
 
 
 def shrink(evidence: Evidence, gate: GateConfig) -> list[Check]:
