@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from infra.following import ENDED_RUN
+from ml import learned_rows
 from ml.errors import BadInput
 from ml.tracking import RUN_KEY
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from infra.cli.doors import AirflowApi
     from ml.storage import Listed, Store
 
-KEPT = ("config.json", "verdict.json")
-"""What stays of an old run: small, and with the data set enough to train it again and to know why it was judged so."""
+KEPT = ("config.json", "verdict.json", learned_rows.FILE)
+"""What stays of an old run: small, and with the data set enough to train it again, to know why it was judged so, and to
+judge later versions by rows that it never saw."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.gate_metrics import Array
 
@@ -49,12 +50,14 @@ class Champion:
         probability: What it says of the held-out rows, shape (n_rows,); None where it cannot be compared.
         problem: Why it cannot.
         rows: How many rows its data set had; None where that was not recorded.
+        learned: Which of the held-out rows it was trained on and the candidate was not, shape (n_rows,); None for none.
     """
 
     version: str
     probability: Array | None = None
     problem: str = ""
     rows: int | None = None
+    learned: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,21 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml import gate, gate_report, registry, tracking
 from ml.context import Context
-from ml.errors import ContractViolation, PipelineError, Unavailable
+from ml.errors import ContractViolation, PipelineError, Unavailable, UnreadableData
 from ml.gate import Champion, Evidence, Verdict
+from ml.gate_checks import NOT_WORSE
 from ml.load import LoadedModel, load_verified
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +40,13 @@ def pull(context: Context, version: str) -> LoadedModel:
         return load_verified(context.tracker, context.config.model.name, version, Path(directory))
 
 
-def live(context: Context, features: pd.DataFrame, current: str) -> Champion:
-    """The champion, with what it says of the held-out rows or why it says nothing.
+def live(context: Context, evidence: Evidence, current: str) -> Champion:
+    """The champion, with what it says of the held-out rows or why it says nothing, and which of them it learned from.
+
+    Args:
+        context: The run.
+        evidence: What the run found, without a champion.
+        current: The champion's version.
 
     Raises:
         Unavailable: A server is away, which says nothing about the champion.
@@ -47,7 +56,8 @@ def live(context: Context, features: pd.DataFrame, current: str) -> Champion:
     rows = _rows_of(context, current)
     try:
         model = pull(context, current)
-        return Champion(current, score.probabilities(model.pipeline, features), rows=rows)
+        probability = score.probabilities(model.pipeline, evidence.features)
+        return Champion(current, probability, rows=rows, learned=_learned(context, model, evidence))
     except Unavailable:
         raise
     except PipelineError as error:
@@ -55,6 +65,37 @@ def live(context: Context, features: pd.DataFrame, current: str) -> Champion:
     except (KeyError, TypeError, ValueError) as error:
         problem = f"does not take this data ({' '.join(str(error).split())[:200]}): promote by hand if you mean it"
     return Champion(current, None, problem, rows)
+
+
+def _learned(context: Context, champion: LoadedModel, evidence: Evidence) -> NDArray[np.bool_]:
+    """Which held-out rows the champion was trained on and this version was not, by the columns that it takes."""
+    from ml.learned_rows import hashes, only_theirs
+
+    names, known = list(champion.inputs), evidence.known
+    held_out, ours = hashes(evidence.features[names], evidence.target), hashes(known[names], known.iloc[:, -1])
+    return only_theirs(held_out, _hashes_of(context, champion), ours)
+
+
+def _hashes_of(context: Context, model: LoadedModel) -> np.ndarray:
+    """The hashes of the rows that a version was trained on.
+
+    Raises:
+        UnreadableData: Neither they nor the rows themselves are there any more.
+    """
+    from ml import learned_rows
+
+    path, store = f"runs/{model.tags.get(tracking.RUN_KEY, '')}", context.store
+    try:
+        found: np.ndarray = store.read_parquet(f"{path}/{learned_rows.FILE}")["row"].to_numpy()
+        return found
+    except UnreadableData:
+        pass
+    try:
+        # A run from before hashes were kept.
+        features, target = (store.read_parquet(f"{path}/{name}_train.parquet") for name in "Xy")
+    except UnreadableData as error:
+        raise UnreadableData("nothing tells which rows it was trained on") from error
+    return learned_rows.hashes(features[list(model.inputs)], target.iloc[:, 0])
 
 
 def _rows_of(context: Context, version: str) -> int | None:
@@ -81,7 +122,7 @@ def gather(context: Context, version: str, current: str | None) -> Evidence:
     known = features_of(context.table("X_train"), context.roles)
     known["\0target"] = context.target("train").to_numpy()
     held_out = context.store.read_json(context.path("rows.json"))["test"]
-    return Evidence(
+    evidence = Evidence(
         features=features,
         target=target.to_numpy(dtype=float),
         probability=score.probabilities(model.pipeline, features),
@@ -90,8 +131,10 @@ def gather(context: Context, version: str, current: str | None) -> Evidence:
         rows=raw.iloc[held_out].reset_index(drop=True),
         total=len(raw),
         contract=_broken(context, raw),
-        champion=live(context, features, current) if current not in (None, version) else None,
     )
+    if current in (None, version):
+        return evidence
+    return replace(evidence, champion=live(context, evidence, str(current)))
 
 
 def _broken(context: Context, raw: pd.DataFrame) -> str:
@@ -162,7 +205,7 @@ def is_better(context: Context, version: str, verdict: Verdict) -> tuple[bool, s
         verdict = gate.judge(gather(context, version, current), context.config)
         if not verdict.passed:
             return False, "; ".join(verdict.reasons)
-    (check,) = [found for found in verdict.checks if found.name == "not worse than the champion"]
+    (check,) = [found for found in verdict.checks if found.name == NOT_WORSE]
     if verdict.gain is None:
         return False, check.words
     accepted = verdict.gain >= -wanted.tolerance
@@ -171,5 +214,5 @@ def is_better(context: Context, version: str, verdict: Verdict) -> tuple[bool, s
     doubt = "; the sample is too small to tell" if check.status == "unsure" else ""
     return accepted, (
         f"{wanted.metric} {check.found['candidate']:.6f} {verb} the {check.found['champion']:.6f} of champion version "
-        f"{current} on the same {verdict.rows} rows{allowed}{doubt}"
+        f"{current} on the same {check.found['rows']} rows{allowed}{doubt}"
     )

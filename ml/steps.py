@@ -181,14 +181,16 @@ def separate(context: Context) -> list[int]:
     """
     import pandas as pd
 
+    from ml import learned_rows, tracking
     from ml import preprocess as decide
-    from ml import tracking
 
     frame, roles = context.table("raw"), context.roles
     positions = context.store.read_json(context.split["rows"])
     for part, context_name in (("train", "training"), ("test", "test")):
         rows = frame.iloc[positions[part]]
         features, target = decide.features_of(rows, roles), decide.target_of(rows, roles)
+        if part == "train":
+            context.store.write_parquet(learned_rows.table(features, target), context.path(learned_rows.FILE))
         where = context.store.write_parquet(features, context.path(f"X_{part}.parquet"))
         context.store.write_parquet(target.to_frame(), context.path(f"y_{part}.parquet"))
         whole = pd.concat([features, target], axis="columns")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml import decide, generate, lineage, model_log, preprocess, promotion, registry, reproduce, tracking
+from ml import decide, generate, learned_rows, lineage, model_log, preprocess, promotion, registry, reproduce, tracking
 from ml.config import PipelineConfig, resolve
 from ml.digest import digest_of
 from ml.errors import ApprovalTimedOut, GateFailed, Unavailable, UnreadableData
@@ -52,6 +53,7 @@ class Place:
         self.store.write_json(config.as_dict(), f"{path}config.json")
         self.store.write_parquet(frame, f"{path}raw.parquet")
         self.store.write_parquet(frame.iloc[train][roles.features], f"{path}X_train.parquet")
+        self.store.write_parquet(learned_rows.table(learned, labels), f"{path}{learned_rows.FILE}")
         self.store.write_json({"train": train.tolist(), "test": test.tolist()}, f"{path}rows.json")
         features, target = (
             preprocess.features_of(frame.iloc[test], roles),
@@ -168,6 +170,81 @@ def test_not_better_is_not_failed(place: Place, data: pd.DataFrame) -> None:
     assert place.tags(worse)["validation"] == "passed"
     assert place.aliases["challenger"] == "2"
     assert promoted(better)["champion"] is True
+
+
+FOREST = {"estimator": "RandomForestClassifier", "parameters": {"n_estimators": 30, "random_state": 0}}
+
+
+def grown(place: Place, data: pd.DataFrame, before: int, **sections: Any) -> Any:
+    """A run on noisy data, beside a champion that learned from the beginning of the same; forests remember rows."""
+    noise = noisy(data, 0.3)
+    model = {"name": place.name, **FOREST}
+    promoted(place.run(noise.head(before), model=model))
+    return place.run(noise, model=model, **sections)
+
+
+def verdict_of(context: Any) -> dict[str, Any]:
+    found: dict[str, Any] = context.store.read_json(context.path("verdict.json"))
+    return found
+
+
+def test_a_champion_is_not_judged_by_rows_that_it_learned_from(place: Place, data: pd.DataFrame) -> None:
+    context = grown(place, data, 700)
+    taught = set(place.store.read_json(next(k for k in place.store.objects if k.endswith("rows.json")))["train"])
+    unseen = [row for row in context.store.read_json(context.path("rows.json"))["test"] if row not in taught]
+
+    done = promoted(context)
+    check = verdict_of(context)["checks"][-1]
+
+    assert 150 < len(unseen) < 250
+    assert (check["found"]["rows"], check["found"]["left_out"]) == (len(unseen), 300 - len(unseen))
+    assert f"on the same {len(unseen)} rows" in done["reason"]
+    assert f"({300 - len(unseen)} more are left out, which the champion was trained on)" in check["words"]
+    # On all of the rows the champion would win by what it remembers: by more than the margin, as a forest does.
+    assert check["found"]["gain"] > -0.05
+
+
+@pytest.mark.parametrize("unsure", ["pass", "fail"])
+def test_too_few_rows_that_the_champion_never_saw_are_told(place: Place, data: pd.DataFrame, unsure: str) -> None:
+    context = grown(place, data.head(110), 100, promotion={"gate": {"unsure": unsure}})
+    words = r"was trained on \d+ of the 33 held-out rows, and \d+ others, \d of the rarer class, are too few"
+
+    if unsure == "fail":
+        with pytest.raises(GateFailed, match=words):
+            promoted(context)
+    else:
+        done = promoted(context)
+        assert done["champion"] is False
+        assert re.search(words, done["reason"])
+
+    assert place.aliases["champion"] == "1"
+
+
+def test_rows_learned_before_hashes_were_kept_are_known_from_the_tables(place: Place, data: pd.DataFrame) -> None:
+    first, second = place.run(data.head(700)), place.run(data)
+    key = first.path(learned_rows.FILE)
+    found = place.store.read_parquet(key)["row"]
+    promoted(first)
+    place.store.delete(key)
+    place.store.write_parquet(first.target("train").to_frame(), first.path("y_train.parquet"))
+
+    promoted(second)
+
+    assert verdict_of(second)["checks"][-1]["found"]["left_out"] == len(
+        set(found) & set(learned_rows.hashes(second.test_part()[0], second.test_part()[1]))
+    )
+
+
+def test_a_champion_whose_rows_nobody_knows_is_not_compared(place: Place, data: pd.DataFrame) -> None:
+    first, second = place.run(data), place.run(data)
+    promoted(first)
+    for name in (learned_rows.FILE, "X_train.parquet"):
+        place.store.delete(first.path(name))
+
+    done = promoted(second)
+
+    assert done["champion"] is False
+    assert "nothing tells which rows it was trained on" in done["reason"]
 
 
 def test_a_task_that_runs_again_finds_its_verdict(place: Place, data: pd.DataFrame) -> None:
