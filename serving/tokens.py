@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ml.errors import BadInput, Misconfigured
 
@@ -88,6 +89,15 @@ class TokenFile:
             self._write({**self._current(), token_id: token})
         return f"{_PREFIX}_{token_id}_{secret}"
 
+    def add(self, found: Sequence[Token]) -> None:
+        """Adds tokens that were made before, as a backup has them; one that is revoked here or there is revoked."""
+        with self._changing():
+            known = self._current()
+            for token in found:
+                mine = known.get(token.token_id)
+                known[token.token_id] = mine if mine and mine.revoked_at else token
+            self._write(known)
+
     def revoke(self, token_id: str) -> Token:
         """Takes a token back; doing it twice changes nothing.
 
@@ -126,7 +136,7 @@ class TokenFile:
 
     def _read(self) -> dict[str, Token]:
         try:
-            found = [Token(**{**one, "scopes": tuple(one["scopes"])}) for one in json.loads(self._path.read_text())]
+            found = tokens_of(json.loads(self._path.read_text()))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise Misconfigured(f"{self._path} cannot be read ({error}): delete it and make new tokens") from error
         return {token.token_id: token for token in found}
@@ -145,6 +155,15 @@ class TokenFile:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
             handle.write(text)
         temporary.replace(self._path)
+
+
+def tokens_of(found: Sequence[dict[str, Any]]) -> list[Token]:
+    """Tokens from plain values.
+
+    Raises:
+        TypeError, KeyError: They are no tokens.
+    """
+    return [Token(**{**one, "scopes": tuple(one["scopes"])}) for one in found]
 
 
 def _hash(secret: str) -> str:

@@ -43,7 +43,7 @@ def test_a_backup_restored_elsewhere_serves_the_same(deployment: Deployment, els
     copy = ("-v", f"{deployment.name}_backups:/from:ro", "-v", f"{elsewhere.name}_backups:/to")
     images.docker("run", "--rm", "--network", "none", *copy, "--entrypoint", "cp", images.OURS,
                   "/from/all.tar.gz", "/to/all.tar.gz")  # fmt: skip
-    elsewhere.tool("backup", "restore", "/backups/all.tar.gz", "--force", "--yes")
+    elsewhere.tool("backup", "restore", "/backups/all.tar.gz", "--force", "--yes", "--trust")
     # Healthy: the service's own check is answered, though nobody is without a token.
     elsewhere.up()
 
