@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.gate import Check, Evidence, Status, plain
+from ml.gate import AGAINST_CHAMPION, Check, Evidence, Status, plain
 from ml.gate_metrics import Draw, Interval, metric_of, paired_gain, sign
 from ml.promotion_schema import GateConfig, PromotionConfig
 
@@ -78,7 +78,7 @@ def champion(evidence: Evidence, wanted: PromotionConfig) -> tuple[float | None,
     live = evidence.champion
     if live is None:
         return None, []
-    name = "not worse than the champion"
+    name = AGAINST_CHAMPION
     if live.probability is None:
         return None, [Check(name, "unsure", f"champion version {live.version} {live.problem}")]
     gate, metric, rows = wanted.gate, wanted.metric, len(evidence.target)
