@@ -11,6 +11,7 @@ from __future__ import annotations
 import getpass
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -202,13 +203,12 @@ class History:
 
     def _next(self, seen: _Seen, mine: str) -> Entry:
         """The change to the current champion: as an intent says it, or as one that somebody made by hand."""
+        # What this process did itself is its own, whatever others wrote down meanwhile.
+        own = [each for each in seen.intents if each.entry.id == mine and each.entry.after == seen.current]
         about = [each for each in seen.intents if each.is_about(seen.last, seen.current)]
         beside = seen.aliases.get(registry.PREVIOUS)
-        likely = [each for each in about if each.may_have_moved(seen.last, beside, self.now())]
-        if likely:
-            change = min(likely, key=lambda each: (each.entry.id != mine, each.entry.at)).entry
-        else:
-            change = self._by_hand(seen, about)
+        likely = own or [each for each in about if each.may_have_moved(seen.last, beside, self.now())]
+        change = min(likely, key=lambda each: each.entry.at).entry if likely else self._by_hand(seen, about)
         live = seen.live
         facts = (str(live.tags.get(SHA256_TAG, "")), registry.model_id(live)) if live else ("", "")
         return ledger.follow(seen.last, replace(change, sha256=facts[0], model_id=facts[1]))
@@ -223,6 +223,8 @@ class History:
 
     def _complete(self, seen: _Seen, entry: Entry | None) -> None:
         """What follows an entry: the version tells who made it champion, and what announced the move goes."""
+        from mlflow.exceptions import MlflowException
+
         if entry and seen.live and seen.live.tags.get("promoted.at") != entry.at:
             registry.tell(self.tracker, self.name, seen.live, intent.promoted_tags(entry))
         over = [each for each in seen.intents if each.is_old(self.now()) or (entry and each.entry.id == entry.id)]
@@ -231,7 +233,9 @@ class History:
         if seen.live and AFAR in seen.live.tags and intent.read(seen.live.tags[AFAR]) in (None, *over):
             afar.take_back(self.tracker, self.name, str(seen.live.version))
         if seen.has_old_intent:
-            self.tracker.delete_registered_model_tag(self.name, OLD_INTENT)
+            # Another who looks may have removed it just now.
+            with suppress(MlflowException):
+                self.tracker.delete_registered_model_tag(self.name, OLD_INTENT)
 
     def _refuse_careless_store(self) -> None:
         """Two would write the same number in a store that takes a conditional write for any other."""

@@ -358,7 +358,7 @@ def test_two_promotions_at_once_keep_their_own_names(told: History) -> None:
 
     told.move(Cause("the first", ME.way, ""), overtaken, "2")
 
-    assert [(entry.after, entry.who) for entry in told.entries()[1:2]] == [("3", "the second")]
+    assert [(entry.after, entry.who) for entry in told.entries()[1:]] == [("3", "the second"), ("2", "the first")]
     assert told.problems() == []
     store: Any = told.store
     assert not [key for key in store.objects if "intent-" in key]
