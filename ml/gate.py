@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ml.config import PipelineConfig
 
 Status = Literal["passed", "failed", "unsure"]
+AGAINST_CHAMPION = "not worse than the champion"
+"""The name of the check that compares a candidate with the champion."""
 _SHORT = 4000
 
 
@@ -118,6 +120,11 @@ class Verdict:
     def doubts(self) -> list[str]:
         """What the rows were too few to tell."""
         return [check.words for check in self.checks if check.status == "unsure"]
+
+    @property
+    def against_champion(self) -> Check | None:
+        """The check against the champion; None without one."""
+        return next((check for check in self.checks if check.name == AGAINST_CHAMPION), None)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; `Verdict.from_dict` reads them back."""

@@ -8,13 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ml.gate import Check, Evidence, Status, plain
+from ml.gate import AGAINST_CHAMPION, Check, Evidence, Status, plain
 from ml.gate_metrics import Array, Draw, Interval, can_tell, chance_of_luck, metric_of, one_side, paired_gain, sign
 from ml.leakage import LEAST_OF_A_CLASS
 from ml.promotion_schema import GateConfig, PromotionConfig
-
-NOT_WORSE = "not worse than the champion"
-"""The name of the check that compares with the champion."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ def champion(evidence: Evidence, wanted: PromotionConfig) -> tuple[float | None,
     if live is None:
         return None, []
     if live.probability is None:
-        return None, [Check(NOT_WORSE, "unsure", f"champion version {live.version} {live.problem}")]
+        return None, [Check(AGAINST_CHAMPION, "unsure", f"champion version {live.version} {live.problem}")]
     learned = np.zeros(len(evidence.target), dtype=bool) if live.learned is None else live.learned
     target, left_out = evidence.target[~learned], int(learned.sum())
     counts = {"rows": len(target), "left_out": left_out}
@@ -118,7 +115,7 @@ def champion(evidence: Evidence, wanted: PromotionConfig) -> tuple[float | None,
             f"{len(target):,} others, {rarer} of the rarer class, are too few to compare with it: bring more rows, or "
             "promote by hand if you mean it"
         )
-        return None, [Check(NOT_WORSE, "unsure", words, counts)]
+        return None, [Check(AGAINST_CHAMPION, "unsure", words, counts)]
     pair = Pair(wanted.metric, target, evidence.probability[~learned], live.probability[~learned])
     beside = f" ({left_out:,} more are left out, which the champion was trained on)" if left_out else ""
     return _compared(
@@ -143,7 +140,7 @@ def _compared(pair: Pair, gate: GateConfig, against: str, counts: Mapping[str, i
     found = {
         **_figures(gain), **counts, "margin": gate.margin, "candidate": plain(ours), "champion": plain(theirs)
     }  # fmt: skip
-    return gain.estimate, [Check(NOT_WORSE, status, words, found)]
+    return gain.estimate, [Check(AGAINST_CHAMPION, status, words, found)]
 
 
 def _draw(gate: GateConfig) -> Draw:

@@ -17,7 +17,6 @@ from ml import gate, gate_report, registry, tracking
 from ml.context import Context
 from ml.errors import ContractViolation, PipelineError, Unavailable, UnreadableData
 from ml.gate import Champion, Evidence, Verdict
-from ml.gate_checks import NOT_WORSE
 from ml.load import LoadedModel, load_verified
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE = "verdict.json"
+VERDICT_TAG = "gate.verdict"
+"""The tag of run and version with the verdict in short; the version's is written last of all that tells of it."""
 
 
 def pull(context: Context, version: str) -> LoadedModel:
@@ -147,20 +148,31 @@ def _broken(context: Context, raw: pd.DataFrame) -> str:
     return ""
 
 
-def verdict_of(context: Context, version: str) -> Verdict:
-    """The gate's verdict of a version: made once, kept with the run, and written to the run and the version.
+def judge_once(context: Context, version: str) -> Verdict:
+    """The gate's verdict of a version: made once, kept with the run, and written to the run and the version once.
 
     A task that is cleared later finds it: what a version was worth does not change with the champions after it.
     """
-    key = context.path(FILE)
-    if context.store.exists(key):
-        verdict = Verdict.from_dict(context.store.read_json(key))
+    if context.store.exists(context.path(FILE)):
+        verdict = read_verdict(context)
     else:
         current = registry.aliases(context.tracker, context.config.model.name).get(registry.CHAMPION)
         verdict = gate.judge(gather(context, version, current), context.config)
-        context.store.write_json(verdict.as_dict(), key)
-    _write(context, version, verdict)
+        context.store.write_json(verdict.as_dict(), context.path(FILE))
+    # What was judged by a try that died before it told everybody is told now.
+    tags = registry.find_version(context.tracker, context.config.model.name, version).tags
+    if tags.get(VERDICT_TAG) != verdict.short():
+        _write(context, version, verdict)
     return verdict
+
+
+def read_verdict(context: Context) -> Verdict:
+    """The verdict that `judge_once` made.
+
+    Raises:
+        UnreadableData: There is none.
+    """
+    return Verdict.from_dict(context.store.read_json(context.path(FILE)))
 
 
 def _write(context: Context, version: str, verdict: Verdict) -> None:
@@ -171,7 +183,7 @@ def _write(context: Context, version: str, verdict: Verdict) -> None:
         "verdict.html": gate_report.html(verdict, about).encode(),
     }
     tracking.log_files(context.tracker, context.mlflow_run_id, files, "gate")
-    tags = {"validation": "passed" if verdict.passed else "failed", "gate.verdict": verdict.short()}
+    tags = {"validation": "passed" if verdict.passed else "failed", VERDICT_TAG: verdict.short()}
     tracking.write(context.tracker, context.mlflow_run_id, tags=tags)
     registry.write_version_tags(context.tracker, name, version, tags)
     log.info("version=%s %s %s", version, gate_report.headline(verdict), " | ".join(verdict.reasons))
@@ -205,9 +217,9 @@ def is_better(context: Context, version: str, verdict: Verdict) -> tuple[bool, s
         verdict = gate.judge(gather(context, version, current), context.config)
         if not verdict.passed:
             return False, "; ".join(verdict.reasons)
-    (check,) = [found for found in verdict.checks if found.name == NOT_WORSE]
-    if verdict.gain is None:
-        return False, check.words
+    check = verdict.against_champion
+    if check is None or verdict.gain is None:
+        return False, check.words if check else f"it was not compared with champion version {current}"
     accepted = verdict.gain >= -wanted.tolerance
     verb = "is not worse than" if accepted else "is worse than"
     allowed = f" with a tolerance of {wanted.tolerance:g}" if wanted.tolerance else ""

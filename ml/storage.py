@@ -249,6 +249,11 @@ class Store:
                 found += [Listed(each["Key"], each["Size"], each["LastModified"]) for each in page.get("Contents", [])]
         return sorted(found, key=lambda each: each.key)
 
+    def copy(self, key: str, to: str) -> None:
+        """Copies one of the bucket's objects to another key, within the store."""
+        with self._errors(key):
+            self._client.copy({"Bucket": self.bucket, "Key": key}, self.bucket, to)
+
     def delete(self, key: str) -> None:
         """Removes an object; one that is gone already is no error."""
         with self._errors(key):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import pytest
 from ml import decide, generate, learned_rows, lineage, model_log, preprocess, promotion, registry, reproduce, tracking
 from ml.config import PipelineConfig, resolve
 from ml.digest import digest_of
-from ml.errors import ApprovalTimedOut, GateFailed, Unavailable, UnreadableData
+from ml.errors import ApprovalTimedOut, GateFailed, RunClosed, Unavailable, UnreadableData
 from ml.history import History
 from tests.unit.ml.memory_store import MemoryStore
 
@@ -312,6 +313,65 @@ def test_an_approval_is_asked_for_with_the_verdict(place: Place, data: pd.DataFr
     assert form["hours"] == 1.5
 
 
+def test_the_form_of_an_approval_reads_the_verdict_and_writes_nothing(place: Place, data: pd.DataFrame) -> None:
+    context = asked(place, data)
+    place.client.delete_model_version_tag(place.name, "1", "validation")
+    before = dict(place.store.objects), dict(context.run.data.tags)
+
+    unwrapped(decide.approval, context)
+
+    assert (dict(place.store.objects), dict(context.run.data.tags)) == before
+    assert "validation" not in place.tags(context)
+
+
+def test_a_verdict_whose_judge_died_before_telling_is_told_by_the_next_try(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data)
+    promoted(context)
+    for tag in ("validation", "gate.verdict"):
+        place.client.delete_model_version_tag(place.name, "1", tag)
+
+    promoted(context)
+
+    assert place.tags(context)["validation"] == "passed"
+    assert json.loads(place.tags(context)["gate.verdict"])["passed"] is True
+
+
+def test_the_outcome_is_written_once_and_stays_through_the_approvals_task(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data)
+    promoted(context)
+
+    tracking.begin_step(place.client, context.run, reopens=False)
+    unwrapped(decide.approval, context)
+    assert context.run.data.tags["outcome"] == "success"
+
+    tracking.begin_step(place.client, context.run)
+    assert "outcome" not in context.run.data.tags
+
+
+def test_an_approval_that_timed_out_is_asked_for_again_when_its_task_is_cleared(
+    place: Place, data: pd.DataFrame
+) -> None:
+    context = asked(place, data)
+    with pytest.raises(ApprovalTimedOut):
+        unwrapped(decide.unanswered, context)
+
+    form = unwrapped(decide.approval, context)
+
+    assert form["subject"] == f"May {place.name} version 1 go live?"
+    assert context.run.data.tags["promotion.approval"] == "waiting"
+    assert unwrapped(decide.answer, context, True, "Ada")["champion"] is True
+
+
+def test_a_run_that_was_stopped_puts_nothing_live(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data)
+    place.client.set_terminated(context.mlflow_run_id, "KILLED")
+
+    with pytest.raises(RunClosed, match="closed as KILLED"):
+        promoted(context)
+
+    assert "champion" not in place.aliases
+
+
 def test_nobody_is_asked_where_nothing_is_to_be_decided(place: Place, data: pd.DataFrame) -> None:
     context = place.run(data)
     promoted(context)
@@ -328,6 +388,9 @@ def test_an_approved_version_goes_live_with_the_persons_name(place: Place, data:
     assert found == {"version": "1", "champion": True, "reason": "approved by Ada: looks fine"}
     assert place.aliases["champion"] == "1"
     assert place.history() == [(None, "1", "approval", "Ada")]
+    tags = place.tags(context)
+    assert (tags["promoted.by"], tags["promoted.reason"]) == ("Ada", "approved by Ada: looks fine")
+    assert datetime.fromisoformat(tags["promoted.at"]).tzinfo
     assert context.run.data.tags["outcome"] == "success"
     assert unwrapped(decide.approval, context) == {}
 
