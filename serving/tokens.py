@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ml.errors import BadInput, Misconfigured
 
@@ -119,6 +120,8 @@ class TokenFile:
             except FileNotFoundError:
                 self._seen, self._known = None, {}
                 return {}
+            except OSError as error:
+                raise Misconfigured(f"{self._path} cannot be read: {error.strerror}") from error
             mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if mark != self._seen:
                 self._known, self._seen = self._read(), mark
@@ -126,9 +129,10 @@ class TokenFile:
 
     def _read(self) -> dict[str, Token]:
         try:
-            found = [Token(**{**one, "scopes": tuple(one["scopes"])}) for one in json.loads(self._path.read_text())]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise Misconfigured(f"{self._path} cannot be read ({error}): delete it and make new tokens") from error
+            found = [_token_of(one) for one in json.loads(self._path.read_text())]
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            why = error.strerror if isinstance(error, OSError) else f"it is damaged ({error})"
+            raise Misconfigured(f"{self._path} cannot be read: {why}; delete it and make new tokens") from error
         return {token.token_id: token for token in found}
 
     @contextmanager
@@ -145,6 +149,19 @@ class TokenFile:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
             handle.write(text)
         temporary.replace(self._path)
+
+
+def _token_of(kept: dict[str, Any]) -> Token:
+    """A token of the file's values.
+
+    Raises:
+        TypeError, KeyError, ValueError: They are not what `asdict` made of one.
+    """
+    token = Token(**{**kept, "scopes": tuple(kept["scopes"])})
+    texts = (token.token_id, token.note, token.sha256, token.created_at, token.revoked_at or "", *token.scopes)
+    if not all(isinstance(text, str) for text in texts) or isinstance(kept["scopes"], str):
+        raise ValueError("a token has something else than texts in it")
+    return token
 
 
 def _hash(secret: str) -> str:
