@@ -93,17 +93,19 @@ class Telemetry:
     def count(self, answers: Iterable[tuple[Answer, float]]) -> None:
         """Counts answers, each with the seconds that it took."""
         seconds: dict[str, list[float]] = {}
-        statuses: Tally[tuple[str, int]] = Tally()
-        rows: Tally[tuple[str, str]] = Tally()
+        statuses: dict[tuple[str, int], int] = {}
+        rows: dict[tuple[str, str], int] = {}
         unseen: Tally[tuple[str, str]] = Tally()
         for answer, took in answers:
             seconds.setdefault(answer.route, []).append(took)
-            statuses[answer.route, answer.status] += 1
+            which = (answer.route, answer.status)
+            statuses[which] = statuses.get(which, 0) + 1
             facts = answer.facts
             if "rows" in facts:
-                rows[facts["model"], facts["version"]] += facts["rows"]
-            for column, number in facts.get("unseen", {}).items():
-                unseen[facts["model"], column] += number
+                version = (facts["model"], facts["version"])
+                rows[version] = rows.get(version, 0) + facts["rows"]
+            if "unseen" in facts:
+                unseen.update({(facts["model"], column): number for column, number in facts["unseen"].items()})
         for route, all_of_it in seconds.items():
             self._observe(route, all_of_it)
         for (route, status), number in statuses.items():
