@@ -129,6 +129,8 @@ class TokenFile:
             except FileNotFoundError:
                 self._seen, self._known = None, {}
                 return {}
+            except OSError as error:
+                raise Misconfigured(f"{self._path} cannot be read: {error.strerror}") from error
             mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if mark != self._seen:
                 self._known, self._seen = self._read(), mark
@@ -137,8 +139,9 @@ class TokenFile:
     def _read(self) -> dict[str, Token]:
         try:
             found = tokens_of(json.loads(self._path.read_text()))
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise Misconfigured(f"{self._path} cannot be read ({error}): delete it and make new tokens") from error
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            why = error.strerror if isinstance(error, OSError) else f"it is damaged ({error})"
+            raise Misconfigured(f"{self._path} cannot be read: {why}; delete it and make new tokens") from error
         return {token.token_id: token for token in found}
 
     @contextmanager
@@ -157,13 +160,21 @@ class TokenFile:
         temporary.replace(self._path)
 
 
-def tokens_of(found: Sequence[dict[str, Any]]) -> list[Token]:
-    """Tokens from plain values.
+def tokens_of(kept: Sequence[dict[str, Any]]) -> list[Token]:
+    """Tokens of a file's values.
 
     Raises:
-        TypeError, KeyError: They are no tokens.
+        TypeError, KeyError, ValueError: They are not what `asdict` made of tokens.
     """
-    return [Token(**{**one, "scopes": tuple(one["scopes"])}) for one in found]
+    return [_token_of(one) for one in kept]
+
+
+def _token_of(kept: dict[str, Any]) -> Token:
+    token = Token(**{**kept, "scopes": tuple(kept["scopes"])})
+    texts = (token.token_id, token.note, token.sha256, token.created_at, token.revoked_at or "", *token.scopes)
+    if not all(isinstance(text, str) for text in texts) or isinstance(kept["scopes"], str):
+        raise ValueError("a token has something else than texts in it")
+    return token
 
 
 def _hash(secret: str) -> str:
