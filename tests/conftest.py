@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import mlflow
 import pytest
 
@@ -14,6 +15,11 @@ from infra.settings import Settings
 from tests.support import RunningStack, Silent, clean_environ, port_settings, real_data
 
 _LOG_LINES = 20
+
+# What pytest runs by itself; `--hypothesis-profile thorough` looks far longer.
+hypothesis.settings.register_profile("default", max_examples=40, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
