@@ -30,6 +30,13 @@ BEFORE_SILO = "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z"
 """The S3 image of deployments that were made before the default was Silo: MinIO's last official one."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test waits for all images and for two deployments, longer than any other test may take."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(1800))
+
+
 def _engine() -> str:
     """Why there is no engine to use; empty where there is one."""
     if shutil.which("docker") is None:
