@@ -103,6 +103,14 @@ class PreprocessingConfig(_Section):
     scalers: Annotated[tuple[Literal["minmax", "standard"], ...], BeforeValidator(_as_tuple)] = Field(
         default=("minmax", "standard"), description="scalers, side by side"
     )
+
+    @field_validator("scalers")
+    @classmethod
+    def _each_once(cls, found: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(found)) < len(found):
+            raise ValueError("names a scaler twice: each stands beside the others, so name it once")
+        return found
+
     impute: Literal["median", "mean", "most_frequent"] = Field(
         default="median", description="what fills a missing number"
     )

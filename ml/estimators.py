@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ml.config_base import MOST, Section, Whole
+from ml.errors import BadInput
 
 DEFAULT = "LogisticRegression"
 _SEED = Field(default=42, ge=0, le=2**32 - 1)
@@ -82,6 +83,21 @@ ALLOWED: dict[str, type[LogisticParameters] | type[BoostingParameters] | type[Fo
     "RandomForestClassifier": ForestParameters,
 }
 """The allow-list: the estimator's name in scikit-learn, and what its parameters may be."""
+
+
+def fit(pipeline: Any, features: Any, target: Any) -> Any:
+    """The Pipeline, fitted.
+
+    Raises:
+        BadInput: scikit-learn refuses its parameters for these rows, which another try would not change.
+    """
+    try:
+        return pipeline.fit(features, target)
+    except ValueError as error:
+        raise BadInput(
+            f"scikit-learn cannot fit {type(pipeline[-1]).__name__} to these {len(features)} rows "
+            f"({' '.join(str(error).split())[:300]}): correct model.parameters, or bring more rows"
+        ) from error
 
 
 def build(name: str, parameters: Parameters) -> Any:

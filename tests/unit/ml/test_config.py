@@ -77,6 +77,7 @@ def test_plain_values_read_back_as_the_same_configuration() -> None:
         ("preprocessing.scalers=[minmax, robust]", "robust"),
         ("notification.to=[nobody]", "'nobody' is no mail address"),
         ('notification.to=["a@b.c\\nBcc: x@y.z"]', "is no mail address"),
+        ("preprocessing.scalers=[minmax, minmax]", "names a scaler twice"),
         ("data.target=5", "data.target is 5: should be text (a number goes in quotes)"),
         ("data.positive=.nan", "--set: data.positive is NaN: should be text, a finite number, true or false"),
         ("schema.list={type: x}", 'schema.list.type is "x"'),
