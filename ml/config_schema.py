@@ -104,17 +104,17 @@ class PreprocessingConfig(_Section):
         default=("minmax", "standard"), description="scalers, side by side"
     )
 
+    impute: Literal["median", "mean", "most_frequent"] = Field(
+        default="median", description="what fills a missing number"
+    )
+    min_frequency: Whole = Field(default=1, ge=1, le=MOST, description="categories with fewer rows are taken together")
+
     @field_validator("scalers")
     @classmethod
     def _each_once(cls, found: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(found)) < len(found):
             raise ValueError("names a scaler twice: each stands beside the others, so name it once")
         return found
-
-    impute: Literal["median", "mean", "most_frequent"] = Field(
-        default="median", description="what fills a missing number"
-    )
-    min_frequency: Whole = Field(default=1, ge=1, le=MOST, description="categories with fewer rows are taken together")
 
 
 class ModelConfig(_Section):
