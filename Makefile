@@ -33,11 +33,12 @@ test: setup-dev ## Run every test (unit, contracts, integration, faults, e2e)
 unit: setup-dev ## Run the tests that need no servers
 	@$(BIN)/python -m pytest tests/unit tests/contracts
 
-lint: setup-dev ## Check style, types and the direction of imports
+lint: setup-dev ## Check style, types, the direction of imports and that what is imported is declared
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy ml serving infra
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
 
 format: setup-dev ## Put the code in shape
 	$(BIN)/ruff check --fix .

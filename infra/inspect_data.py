@@ -12,20 +12,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from infra.suspicions import why_not
+from ml.columns import columns_of, converted
+from ml.config import parse_config
+from ml.doubts import Doubt, blanks_around, doubts_of, repeated_rows
 from ml.errors import BadInput
+from ml.labels import order, positive_of
+from ml.preprocess import IMBALANCED, RARE_ROWS
+from ml.suspicions import why_not
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ml.dialect import Dialect
-
-MAX_CATEGORIES = 50
-"""A text column with more different values than this identifies rows rather than describing them."""
-RARE_ROWS = 5
-"""A category with fewer rows than this says more of chance than of the target."""
-IMBALANCED = 0.2
-"""Where the rarer label has a smaller share of the rows than this, it is said."""
+    from ml.read import RawTable
+    from ml.values import Column as Reading
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Column:
         distinct: How many different values there are.
         drop_because: Why the model should not learn from it; empty if it should.
         rare: How many of its categories have fewer than `RARE_ROWS` rows.
+        doubts: What looks wrong in it and was left as it is.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Column:
     distinct: int = 0
     drop_because: str = ""
     rare: int = 0
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Inspection:
     columns: tuple[Column, ...]
     positives: int = 0
     dialect: Dialect | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def has_rare(self) -> bool:
@@ -75,101 +78,104 @@ class Inspection:
         return min(self.positives, self.rows - self.positives) / self.rows
 
 
-def inspect_table(frame: pd.DataFrame, target: str, source: str, dialect: Dialect | None = None) -> Inspection:
-    """Looks at every column of a table.
+def inspect_table(raw: RawTable, target: str, source: str) -> Inspection:
+    """Looks at every column of a table, by the rules of a run without a contract.
 
     Args:
-        frame: Raw rows.
+        raw: The table as its file has it.
         target: The column to predict.
         source: What to call the table.
-        dialect: How its CSV file is written, None for Parquet.
 
     Raises:
         BadInput: The target is not there, has missing values, or has other than two values.
     """
-    labels = _labels(frame, target, source)
-    positive = _positive(labels)
-    is_positive = frame[target] == positive
-    columns = tuple(
-        _target_column(frame[name]) if name == target else _column(frame[name], is_positive) for name in frame.columns
-    )
-    return Inspection(source, len(frame), target, positive, labels, columns, int(is_positive.sum()), dialect)
-
-
-def _labels(frame: pd.DataFrame, target: str, source: str) -> tuple[Any, Any]:
+    frame = raw.frame
     if target not in frame.columns:
         near = difflib.get_close_matches(target, map(str, frame.columns), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(str, frame.columns))}"
         raise BadInput(f"{source} has no column {target!r}: {hint}")
-    missing = int(frame[target].isna().sum())
+    config = parse_config({"data": {"target": target, "drop": []}, "schema": {}})
+    readings = columns_of(frame, config, raw.commas)
+    typed = {name: converted(frame[name], reading, raw.commas)[0] for name, reading in readings.items()}
+    counts = _labels(typed[target], target, source)
+    positive = positive_of(counts)
+    is_positive = typed[target] == positive
+    columns = tuple(
+        _target_column(frame[name], reading, sorted(counts, key=order))
+        if name == target
+        else _column(frame[name], reading, typed[name], is_positive, raw.commas)
+        for name, reading in readings.items()
+    )
+    repeated = repeated_rows(frame)
+    notes = list(raw.notes)
+    if repeated:
+        notes.append(
+            f"{repeated:,} of {len(frame):,} rows stand there more than once: a row in both parts flatters every "
+            "metric, so remove repeated rows unless each is an observation of its own"
+        )
+    labels = sorted(counts, key=order)
+    dialect = _written(raw.dialect, readings, frame)
+    return Inspection(
+        source, len(frame), target, positive, (labels[0], labels[1]), columns, counts[positive], dialect, tuple(notes)
+    )
+
+
+def _labels(values: pd.Series[Any], target: str, source: str) -> dict[Any, int]:
+    missing = int(values.isna().sum())
     if missing:
         raise BadInput(f"{source}: the target {target!r} is missing in {missing} rows: fill or remove them")
-    values = sorted((_plain(value) for value in frame[target].unique()), key=str)
-    if len(values) != 2:
-        shown = ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
-        raise BadInput(f"{source}: the target {target!r} has {len(values)} values ({shown}): it must have two")
-    return values[0], values[1]
-
-
-def _positive(labels: tuple[Any, Any]) -> Any:
-    for label in labels:
-        if str(label).strip().lower() in ("1", "1.0", "true", "yes", "y"):
-            return label
-    return labels[1]
+    found = values.value_counts()
+    counts = {_plain(label): int(count) for label, count in found.items()}
+    if len(counts) != 2:
+        shown = ", ".join(map(str, sorted(counts, key=order)[:5])) + (", ..." if len(counts) > 5 else "")
+        raise BadInput(f"{source}: the target {target!r} has {len(counts)} values ({shown}): it must have two")
+    return counts
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _target_column(values: pd.Series[Any]) -> Column:
-    allowed = sorted((_plain(value) for value in values.unique()), key=str)
-    return Column(str(values.name), {"type": _kind(values), "allowed": allowed}, "the target", 0, len(allowed))
+def _written(dialect: Dialect | None, readings: dict[str, Reading], frame: pd.DataFrame) -> Dialect | None:
+    """How the file is written, its decimal mark as its numbers show it."""
+    from dataclasses import replace
+
+    if dialect is None:
+        return None
+    numbers = (frame[name] for name, reading in readings.items() if reading.type == "number")
+    commas = dialect.commas and any(cells.astype(str).str.contains(",", regex=False).any() for cells in numbers)
+    return replace(dialect, decimal="," if commas else ".")
 
 
-def _column(values: pd.Series[Any], is_positive: pd.Series[bool]) -> Column:
-    kind = _kind(values)
+def _target_column(values: pd.Series[Any], reading: Reading, labels: list[Any]) -> Column:
+    blanks = blanks_around(values)
+    doubts = (Doubt(f"{blanks} labels have blanks around them, which do not count"),) if blanks else ()
+    rule = {"type": reading.type, "allowed": labels}
+    return Column(reading.name, rule, "the target", 0, len(labels), doubts=doubts)
+
+
+def _column(
+    values: pd.Series[Any], reading: Reading, typed: pd.Series[Any], is_positive: pd.Series[bool], commas: bool
+) -> Column:
+    kind = reading.type
     rule: dict[str, Any] = {"type": kind}
-    present = values.dropna()
-    distinct, missing, rare = present.nunique(), int(values.isna().sum()), 0
+    present = typed.dropna()
+    distinct, missing, rare = present.nunique(), int(typed.isna().sum()), 0
     comment = f"{distinct} different values"
     if kind in ("number", "integer") and len(present):
         comment = f"{_plain(present.min()):g} to {_plain(present.max()):g}, mean {float(present.mean()):g}"
         if present.min() >= 0:
             rule["minimum"] = 0
     elif kind in ("category", "boolean") and len(present):
-        counts = present.astype(str).value_counts()
+        texts = present.map({1.0: "true", 0.0: "false"}) if kind == "boolean" else present
+        counts = texts.value_counts()
         rare = int((counts < RARE_ROWS).sum()) if kind == "category" else 0
         shown = ", ".join(scalar(value[:30]) for value in counts.index[:3])
         comment = f"{shown}{', ...' if distinct > 3 else ''}" + (f"; {rare} rare" if rare else "")
     rule["nullable"] = bool(missing)
-    return Column(str(values.name), rule, comment, missing, distinct, why_not(values, kind, is_positive), rare)
-
-
-def _kind(values: pd.Series[Any]) -> str:
-    import pandas as pd
-
-    present = values.dropna()
-    if pd.api.types.is_bool_dtype(present.infer_objects()):
-        return "boolean"
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return "datetime"
-    if pd.api.types.is_numeric_dtype(values):
-        # A whole-number column with a gap is read as floats.
-        whole = len(present) > 0 and bool((present == present.round()).all())
-        return "integer" if pd.api.types.is_integer_dtype(values) or whole else "number"
-    if _are_dates(present):
-        return "datetime"
-    return "category" if present.nunique() <= MAX_CATEGORIES else "string"
-
-
-def _are_dates(present: pd.Series[Any]) -> bool:
-    import pandas as pd
-
-    sample = present.astype(str).head(200)
-    if not len(sample) or not sample.str.contains(r"^\d{4}-\d{2}-\d{2}|^\d{1,2}[./]\d{1,2}[./]\d{2,4}").all():
-        return False
-    return bool(pd.to_datetime(sample, errors="coerce", format="mixed").notna().all())
+    doubts = tuple(doubts_of(values, reading, typed, commas))
+    return Column(reading.name, rule, comment, missing, distinct, why_not(typed, kind, is_positive), rare, doubts)
 
 
 def balance_text(found: Inspection) -> str:
@@ -211,7 +217,13 @@ def remarks(found: Inspection) -> list[str]:
         )
     if found.has_rare:
         lines.append(f"rare categories (fewer than {RARE_ROWS} rows) are taken together: preprocessing.min_frequency")
-    return lines
+    return [*lines, *found.notes, *(doubt_text(column, doubt) for column in found.columns for doubt in column.doubts)]
+
+
+def doubt_text(column: Column, doubt: Doubt) -> str:
+    """A doubt as one line, with what to write in the yaml."""
+    written = f"{scalar(column.name)}: {doubt.words}"
+    return f"{written}: write {{{doubt.rule}}}" if doubt.rule else written
 
 
 def scalar(value: Any) -> str:

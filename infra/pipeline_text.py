@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from infra.inspect_data import RARE_ROWS, Column, Inspection, balance_text, scalar
+from infra.inspect_data import Column, Inspection, balance_text, doubt_text, scalar
 from ml.config_schema import PromotionConfig
 
 if TYPE_CHECKING:
@@ -35,19 +35,26 @@ def pipeline_yaml(found: Inspection, model_name: str, uri: str = "") -> str:
         *(f"    - {scalar(column.name)}  # {column.drop_because}" for column in dropped),
         "  max_bytes: 209715200           # the largest file, in bytes, also when unpacked",
         "  max_rows: 2000000",
+        "  missing: null                  # what means missing besides NA, null and the like: [\"?\", \"-999\"]",
         *_csv_lines(found.dialect),
         "",
         "# The data contract: a run stops before training when the data breaks it.",
-        "# type: number, integer, boolean, category, string or datetime; also minimum, maximum, allowed, unique.",
+        "# type: number, integer, boolean, category, string or datetime; also minimum, maximum, allowed, unique,",
+        "# missing (texts), unit and thousands (of numbers).",
         "schema:",
-        *(f"  {scalar(column.name)}: {_flow(column.rule)}  # {_told(column)}" for column in found.columns),
+        *(line for column in found.columns for line in _column_lines(column)),
         "",
         *_TAIL.format(
-            model=scalar(model_name), metric=PromotionConfig().metric, rare=RARE_ROWS if found.has_rare else 1,
-            balance=balance_text(found),
+            model=scalar(model_name), metric=PromotionConfig().metric, balance=balance_text(found)
         ).splitlines(),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _column_lines(column: Column) -> list[str]:
+    """A column's rule, and below it what looks wrong, with the rule to write instead if it is so."""
+    doubts = [f"  #   {doubt_text(column, doubt)}" for doubt in column.doubts]
+    return [f"  {scalar(column.name)}: {_flow(column.rule)}  # {_told(column)}", *doubts]
 
 
 def _uri_line(uri: str) -> str:
@@ -71,19 +78,19 @@ _TAIL = """\
 split:
   test_size: 0.3                 # the fraction of rows that training never sees
   random_state: 42               # the same seed and data give the same split
-  stratify: true                 # keep the class balance the same in both parts
+  stratify: auto                 # keep the class balance in both parts: true, false, or auto (if one class is rare)
 
 preprocessing:
   scalers: [minmax, standard]    # side by side; one of them is enough for most data
   impute: median                 # what fills a missing number: median, mean or most_frequent
-  min_frequency: {rare}               # categories with fewer rows are taken together; unknown ones are answered too
+  min_frequency: auto            # categories with fewer rows are taken together; auto: 5 if there are any, else 1
 
 model:
   name: {model}  # the experiment and the registered model
   estimator: LogisticRegression  # or HistGradientBoostingClassifier, RandomForestClassifier
   parameters:                    # by scikit-learn's names
     C: 1.0
-    max_iter: 1000
+    max_iter: 100
     class_weight: null           # balanced makes the rarer label count more; found: {balance}
 
 promotion:

@@ -64,7 +64,7 @@ def _path(found: Sequence[Any]) -> tuple[list[str], bool]:
 def suggest(name: str, known: Iterable[str]) -> str:
     """A hint, in brackets, at what a wrong name may have meant."""
     options = sorted(known)
-    near = difflib.get_close_matches(name, options, n=1)
+    near = [option for option in options if option.startswith(name)] or difflib.get_close_matches(name, options, n=1)
     if near:
         return f" (did you mean {near[0]}?)"
     return f" (known: {', '.join(options)})" if options else ""

@@ -22,14 +22,21 @@ from ml.config_base import Section as _Section
 from ml.config_base import as_tuple as _as_tuple
 from ml.estimators import ALLOWED, DEFAULT, LogisticParameters, Parameters
 from ml.promotion_schema import PromotionConfig as PromotionConfig
-
-ColumnType = Literal["number", "integer", "boolean", "category", "string", "datetime"]
+from ml.values import ColumnType
 
 
 def _is_auto(value: Any) -> str:
     return "auto" if value == "auto" else "listed"
 
 
+def _as_words(value: Any) -> Any:
+    """A list of texts and numbers as texts, as they would stand in a file."""
+    if not isinstance(value, (list, tuple)) or any(isinstance(word, (bool, list, dict)) for word in value):
+        return value
+    return tuple(str(word) for word in value)
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_as_words)]
 Values = Annotated[tuple[str | int | float | bool, ...], BeforeValidator(_as_tuple)]
 Address = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
@@ -63,6 +70,9 @@ class DataConfig(_Section):
     drop: Texts = Field(
         default=("Ad Topic Line", "City", "Country", "Timestamp"), description="columns never to learn from"
     )
+    missing: Words | None = Field(
+        default=None, description="texts that stand for a missing value besides the usual ones; [] for none at all"
+    )
     max_bytes: Whole = Field(
         default=200 * 2**20, ge=1, le=10**15, description="the largest file, in bytes, also when unpacked"
     )
@@ -80,6 +90,11 @@ class ColumnRule(_Section):
     allowed: Values | None = None
     nullable: bool = False
     unique: bool = False
+    missing: Words | None = Field(
+        default=None, description="texts that stand for a missing value here; [] for none at all"
+    )
+    unit: str = Field(default="", max_length=20, description="what stands before or after its numbers, such as $ or %")
+    thousands: Literal["", ",", ".", " ", "'"] = Field(default="", description="what separates its thousands")
 
     @model_validator(mode="after")
     def _range_is_a_range(self) -> ColumnRule:
@@ -93,7 +108,10 @@ class SplitConfig(_Section):
 
     test_size: float = Field(default=0.3, gt=0, lt=1, description="the fraction of rows that training never sees")
     random_state: Whole = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the split")
-    stratify: bool = Field(default=False, description="keep the class balance the same in both parts")
+    stratify: bool | Literal["auto"] = Field(
+        default="auto",
+        description="keep the class balance the same in both parts; auto: where the rarer label has less than a fifth",
+    )
     folds: Whole = Field(default=5, ge=0, le=20, description="of the cross-validation on the training part; 0 for none")
 
 
@@ -107,7 +125,10 @@ class PreprocessingConfig(_Section):
     impute: Literal["median", "mean", "most_frequent"] = Field(
         default="median", description="what fills a missing number"
     )
-    min_frequency: Whole = Field(default=1, ge=1, le=MOST, description="categories with fewer rows are taken together")
+    min_frequency: Annotated[Whole, Field(ge=1, le=MOST)] | Literal["auto"] = Field(
+        default="auto",
+        description="categories with fewer rows are taken together; auto: 5 where there are such, else 1",
+    )
 
     @field_validator("scalers")
     @classmethod

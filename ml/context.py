@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ml.preprocess import Roles
     from ml.storage import Store
     from ml.usage import Meter
+    from ml.values import Column
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,24 @@ class Context:
         from ml.preprocess import Roles
 
         return Roles.from_dict(self.split["roles"])
+
+    @cached_property
+    def columns(self) -> dict[str, Column] | None:
+        """How the first step read each column; None of a run from before that was kept."""
+        from ml.values import Column
+
+        told = self._described_columns.get("columns")
+        return {name: Column.of(name, each) for name, each in told.items()} if told else None
+
+    @property
+    def commas(self) -> bool:
+        """Whether the data has decimal commas."""
+        return bool(self._described_columns.get("commas"))
+
+    @cached_property
+    def _described_columns(self) -> dict[str, Any]:
+        key = self.path("columns.json")
+        return dict(self.store.read_json(key)) if self.store.exists(key) else {}
 
     def forget(self) -> None:
         """Lets the run and its configuration be read again, after they were changed."""

@@ -1,7 +1,7 @@
-"""How a CSV file is written: what separates its cells, and what its decimal mark is. Pure; light until it reads.
+"""How a CSV file is written, and its rows: one reader for training, `trackyard init`, scoring and requests.
 
-Nothing about the file's own claims (`sep=` lines, Excel's locale) is trusted; the header and the first rows decide, by
-the same rule for training, for `trackyard init` and for `trackyard predict`.
+Pure and light. The header and the first rows decide what separates the cells; of the file's own claims only Excel's
+`sep=` line is heard. What is not a proper table is told with its line.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import IO
 
-from ml.errors import UnreadableData
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ml.errors import ContractViolation, UnreadableData
 
 DELIMITERS = (",", ";", "\t", "|")
 """What may separate cells; the first wins where two would do equally well."""
 SAMPLE_ROWS = 50
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?(\d+|\d+,\d+|,\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+MAX_CELL = 16 * 2**20
+"""A cell with more characters is a quotation mark that was not closed."""
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -30,37 +30,48 @@ class Dialect:
     """How a CSV file is written.
 
     Attributes:
-        delimiter: One of `DELIMITERS`.
-        decimal: `.` or `,`; `auto` takes the comma for a text column of nothing but such numbers, where the cells are
-            not themselves separated by commas.
+        delimiter: One of `DELIMITERS`, or `auto` to find it.
+        decimal: `.` or `,`; `auto` takes a decimal comma for what it is where cells are not separated by commas.
     """
 
-    delimiter: str = ","
+    delimiter: str = "auto"
     decimal: str = "auto"
+
+    @property
+    def commas(self) -> bool:
+        """Whether a number may have a decimal comma."""
+        return self.decimal == "," or (self.decimal == "auto" and self.delimiter not in (",", "auto"))
 
     def __str__(self) -> str:
         """What people call it, such as `semicolon`."""
         return _NAMES[self.delimiter]
 
 
-def find_dialect(text: str, name: str, delimiter: str = "auto", decimal: str = "auto") -> Dialect:
+AUTO = Dialect()
+"""Find out what separates the cells."""
+
+
+def find_dialect(text: str, name: str, wanted: Dialect = AUTO) -> Dialect:
     """Finds how a text is written.
 
     Args:
         text: The file's text, or its beginning.
         name: What to call it in messages.
-        delimiter: One of `DELIMITERS`, or `auto` to find it.
-        decimal: `.`, `,` or `auto`.
+        wanted: What is known; its delimiter may be `auto`.
 
     Raises:
         UnreadableData: A delimiter was named, and another one separates the cells of the header.
     """
-    found = _delimiter(text)
-    if delimiter not in ("auto", found) and len(_sample(text, delimiter)[0]) < 2 and len(_sample(text, found)[0]) > 1:
+    said = _SEP_LINE.match(text)
+    if said:
+        text = text[said.end() :]
+    best = said[1] if said and said[1] in DELIMITERS else _delimiter(text)
+    delimiter = wanted.delimiter
+    if delimiter not in ("auto", best) and len(_sample(text, delimiter)[0]) < 2 and len(_sample(text, best)[0]) > 1:
         raise UnreadableData(
-            f"{name} is separated by {_NAMES[found]}, and data.csv.delimiter says {_NAMES[delimiter]}: correct one"
+            f"{name} is separated by {_NAMES[best]}, and data.csv.delimiter says {_NAMES[delimiter]}: correct one"
         )
-    return Dialect(found if delimiter == "auto" else delimiter, decimal)
+    return Dialect(best if delimiter == "auto" else delimiter, wanted.decimal)
 
 
 def _delimiter(text: str) -> str:
@@ -72,63 +83,109 @@ def _delimiter(text: str) -> str:
         if len(header) > 1:
             kept = even if all(len(row) == len(header) for row in rows) else uneven
             kept.append((len(header), delimiter))
-    for found in (even, uneven):
-        if found:
-            return max(found, key=lambda pair: pair[0])[1]
+    for candidates in (even, uneven):
+        if candidates:
+            return max(candidates, key=lambda pair: pair[0])[1]
     return DELIMITERS[0]
 
 
 def _sample(text: str, delimiter: str) -> list[list[str]]:
+    # A sample is enough, and a file of a gigabyte need not be copied for it.
+    lines = io.StringIO(text[: 2**20], newline="")
     try:
-        rows = list(islice((row for row in csv.reader(_lines(text), delimiter=delimiter) if row), SAMPLE_ROWS))
+        rows = list(islice((row for row in csv.reader(lines, delimiter=delimiter) if row), SAMPLE_ROWS))
     except csv.Error:
         rows = []
     return rows or [[]]
 
 
-def _lines(text: str) -> io.StringIO:
-    # A sample is enough, and a file of a gigabyte need not be copied for it.
-    return io.StringIO(text[: 2**20], newline="")
+class CsvRows:
+    """The rows of a CSV text, each with as many cells as the header; cells are as they stand.
 
-
-def with_decimal_commas(frame: pd.DataFrame, dialect: Dialect) -> pd.DataFrame:
-    """Turns text columns of numbers with decimal commas (`1,5`) into numbers; all others stay as they are.
+    A comma at the end of the header, or of every row, with nothing under it is passed over. Columns without a name are
+    there and are not in `named`.
 
     Args:
-        frame: What was read, numbers with a decimal point as numbers already.
-        dialect: How the file is written.
+        lines: The text, opened with `newline=""`.
+        dialect: How it is written.
+        name: What to call it in messages.
+
+    Raises:
+        UnreadableData: There is no header, or (in the course of reading) a row is none of this table.
+        ContractViolation: A name is in the header twice.
     """
-    if dialect.decimal == "." or (dialect.decimal == "auto" and dialect.delimiter == ","):
-        return frame
-    changed = {}
-    for name in frame.columns:
-        cells = frame[name].dropna()
-        if not _is_text(cells) or not cells.astype(str).str.contains(",", regex=False).any():
-            continue
-        if cells.astype(str).map(is_decimal_comma).all():
-            changed[name] = frame[name].map(to_number, na_action="ignore").astype("float64")
-    return frame.assign(**changed)
+
+    def __init__(self, lines: IO[str], dialect: Dialect, name: str) -> None:
+        self._name = name
+        csv.field_size_limit(MAX_CELL)
+        # The mark of UTF-8 and Excel's line say how to read the file and are no part of it.
+        self._reader = csv.reader(_without_claims(lines), delimiter=dialect.delimiter, strict=True)
+        rows = self._rows()
+        self.header = next(rows, [])
+        first = next(rows, None)
+        if not self.header:
+            raise UnreadableData(f"{name} is empty: it needs a header and rows")
+        self.notes = self._settle_width(first)
+        self.named = [at for at, column in enumerate(self.header) if column.strip()]
+        refuse_twice([self.header[at] for at in self.named], name)
+        self.notes += tuple(
+            f"column {at + 1} has no name and is left out: name it in the header to use it"
+            for at, column in enumerate(self.header)
+            if not column.strip()
+        )
+        self._body = chain([first] if first is not None else [], rows)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Row after row."""
+        width, full = len(self.header), len(self.header) + self._extra
+        for row in self._body:
+            if len(row) != full or (self._extra and row[-1].strip()):
+                raise UnreadableData(
+                    f"{self._name} is not a proper CSV file: line {self._reader.line_num} has {len(row)} fields and "
+                    f"the header {width}"
+                )
+            yield row[:width] if self._extra else row
+
+    def chunks(self, size: int) -> Iterator[list[list[str]]]:
+        """The rows, some at a time."""
+        rows = iter(self)
+        while chunk := list(islice(rows, size)):
+            yield chunk
+
+    def _settle_width(self, first: list[str] | None) -> tuple[str, ...]:
+        """Decides by the first row what a comma at the end means."""
+        self._extra = 0
+        if first is None:
+            return ()
+        width, note = len(self.header), "ends with a comma that has nothing under it, which is passed over"
+        if not self.header[-1].strip() and len(first) == width - 1:
+            self.header = self.header[:-1]
+            return (f"the header {note}",)
+        if len(first) == width + 1 and not first[-1].strip():
+            self._extra = 1
+            return (f"every row {note}",)
+        return ()
+
+    def _rows(self) -> Iterator[list[str]]:
+        try:
+            yield from filter(None, self._reader)
+        except csv.Error as error:
+            raise UnreadableData(
+                f"{self._name} is not a proper CSV file: line {self._reader.line_num}: {error}"
+            ) from error
 
 
-def _is_text(cells: pd.Series) -> bool:
-    import pandas as pd
+def _without_claims(lines: IO[str]) -> Iterable[str]:
+    first = lines.readline().removeprefix("\ufeff")
+    return lines if _SEP_LINE.fullmatch(first) else chain([first], lines)
 
-    return len(cells) > 0 and not pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells)
 
+def refuse_twice(columns: list[str], name: str) -> None:
+    """Refuses a table in which a column is there twice.
 
-def is_decimal_comma(cell: str) -> bool:
-    """Whether a cell is a number that has, or could have, a decimal comma.
-
-    >>> is_decimal_comma("-1,5"), is_decimal_comma("12"), is_decimal_comma("1.5"), is_decimal_comma("1,2,3")
-    (True, True, False, False)
+    Raises:
+        ContractViolation: It is.
     """
-    return _DECIMAL_COMMA.fullmatch(cell) is not None
-
-
-def to_number(cell: object) -> float:
-    """The number that a cell with a decimal comma stands for.
-
-    >>> to_number("-1,5")
-    -1.5
-    """
-    return float(str(cell).strip().replace(",", "."))
+    if len(set(columns)) < len(columns):
+        twice = sorted({column for column in columns if columns.count(column) > 1})
+        raise ContractViolation(f"{name}: column {', '.join(map(repr, twice))} is there twice: rename or remove one")

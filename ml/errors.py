@@ -4,6 +4,7 @@ PipelineError
 ├── BadInput             the data or the request is wrong: never retried
 │   ├── ContractViolation
 │   └── UnreadableData
+│       └── TooManyRows
 ├── Rejected             a decision, not a crash: never retried
 │   ├── GateFailed
 │   ├── ApprovalTimedOut
@@ -36,6 +37,10 @@ class ContractViolation(BadInput):
 
 class UnreadableData(BadInput):
     """The data cannot be found, decoded or parsed."""
+
+
+class TooManyRows(UnreadableData):
+    """The data has more rows than may be read at once."""
 
 
 class Rejected(PipelineError):

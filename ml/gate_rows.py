@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml import leakage
 from ml.evaluate import probabilities
 from ml.gate import Check, Evidence, Status, plain
 from ml.gate_checks import reaches
@@ -16,7 +17,6 @@ from ml.promotion_schema import BehaviourRule, GateConfig, SliceRule
 if TYPE_CHECKING:
     import pandas as pd
 
-_LEAST_OF_A_CLASS = 10
 _FEW_VALUES = 10
 
 
@@ -26,7 +26,7 @@ def leaks(evidence: Evidence, gate: GateConfig) -> list[Check]:
         return []
     name = "no leaked target"
     least = int(min(evidence.target.sum(), (1 - evidence.target).sum()))
-    if least < _LEAST_OF_A_CLASS:
+    if least < leakage.LEAST_OF_A_CLASS:
         return [Check(name, "unsure", f"one class has {least} held-out rows, too few to tell a leak from luck")]
     told = {column: _alone(evidence, column) for column in evidence.features.columns}
     worst = max(told, key=lambda column: told[column])
@@ -43,17 +43,8 @@ def leaks(evidence: Evidence, gate: GateConfig) -> list[Check]:
 
 
 def _alone(evidence: Evidence, column: str) -> float:
-    """The ROC AUC of one feature by itself, in whichever direction; of a category by its share in the training rows."""
-    values = evidence.features[column]
-    missing: Any = values.isna().to_numpy(dtype=float)
-    if values.dtype.kind == "f":
-        score: Any = values.fillna(values.median() if missing.min() == 0 else 0.0).to_numpy(dtype=float)
-    else:
-        target = evidence.known.iloc[:, -1]
-        shares = target.groupby(evidence.known[column].astype(object).fillna("\0missing")).mean()
-        score = values.astype(object).fillna("\0missing").map(shares).fillna(target.mean()).to_numpy(dtype=float)
-    found = [metric_of("roc_auc", evidence.target, each) for each in (score, missing)]
-    return max(max(auc, 1 - auc) for auc in found)
+    known = evidence.known
+    return leakage.alone(evidence.features[column], evidence.target, known[column], known.iloc[:, -1])
 
 
 def slices(evidence: Evidence, rule: SliceRule) -> Iterator[Check]:

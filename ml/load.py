@@ -15,11 +15,13 @@ import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml import trees
 from ml.errors import ForbiddenType, HashMismatch, Untrusted
+from ml.values import Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +37,8 @@ TRUSTED_TYPES = (
 """The types beyond skops's own list that our Pipelines hold. The first says how numbers are laid out; the others are
 trees as tables of numbers, which `ml.trees` looks through before anything is predicted with them. None runs code."""
 MODEL_FILE = "model.skops"
+READINGS = "trackyard.columns"
+"""The key, in the metadata of the MLmodel file, of how the columns are read, as JSON."""
 MAX_FILES = 40
 MAX_BYTES = 200 * 2**20
 MAX_RATIO = 200
@@ -57,6 +61,8 @@ class LoadedModel:
         sha256: Of the model's file.
         model_id: The logged model's id in MLflow.
         tags: The version's tags.
+        columns: How their values are read, as far as the version says it.
+        commas: Whether the data that it learned from had decimal commas.
     """
 
     name: str
@@ -68,6 +74,19 @@ class LoadedModel:
     sha256: str
     model_id: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    commas: bool = False
+
+    @cached_property
+    def readings(self) -> list[Column]:
+        """How the value of each of `inputs` is read; a version that does not say takes numbers and categories."""
+        kinds = {name: "category" if kind == "string" else "number" for name, kind in self.inputs.items()}
+        return [self.columns.get(name) or Column(name, kind) for name, kind in kinds.items()]
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether every plain number is a value of every column, as it is."""
+        return all(column.is_plain for column in self.readings)
 
 
 class Deferred:
@@ -200,6 +219,7 @@ def check_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Ma
         sha256=sha256,
         model_id=str(described.get("model_id") or ""),
         tags=tags,
+        **_readings(described, what),
     )
 
 
@@ -259,6 +279,17 @@ def _inputs(described: Mapping[str, Any]) -> dict[str, str]:
     return {column["name"]: column["type"] for column in json.loads(signature.get("inputs") or "[]")}
 
 
+def _readings(described: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """How the columns are read, as `model_log` wrote it into the MLmodel file's metadata."""
+    told = (described.get("metadata") or {}).get(READINGS)
+    try:
+        found = json.loads(told) if told else {}
+        columns = {name: Column.of(name, each) for name, each in found.get("columns", {}).items()}
+        return {"columns": columns, "commas": bool(found.get("commas"))}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Untrusted(f"{what} does not say how its columns are read ({error})") from error
+
+
 def _example(folder: Path) -> list[dict[str, Any]]:
     path = folder / "input_example.json"
     if not path.exists():
@@ -269,11 +300,6 @@ def _example(folder: Path) -> list[dict[str, Any]]:
 
 def frame_of(model: LoadedModel, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows as the table that the model takes: its columns in order, numbers as float64, text as objects."""
-    import pandas as pd
+    from ml.columns import model_frame
 
-    from ml.contract import as_text
-
-    frame = pd.DataFrame(rows, columns=list(model.inputs))
-    for column, kind in model.inputs.items():
-        frame[column] = as_text(frame[column]) if kind == "string" else frame[column].astype("float64")
-    return frame
+    return model_frame({name: [row.get(name) for row in rows] for name in model.inputs}, model.readings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as installed
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.errors import HashMismatch, Untrusted
-from ml.load import MODEL_FILE, SHA256_TAG, TRUSTED_TYPES, download, load_folder, sha256_of
+from ml.load import MODEL_FILE, READINGS, SHA256_TAG, TRUSTED_TYPES, download, load_folder, sha256_of
+from ml.values import Column
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.models import ModelSignature
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +42,9 @@ class LoggedFile:
     example: str
 
 
-def log_once(client: MlflowClient, run: Run, pipeline: Any, features: pd.DataFrame) -> LoggedFile:
+def log_once(
+    client: MlflowClient, run: Run, pipeline: Any, features: pd.DataFrame, readings: Mapping[str, Any] | None = None
+) -> LoggedFile:
     """Logs a fitted Pipeline to a run, unless an earlier try did so and what it logged reads back.
 
     Args:
@@ -47,6 +52,7 @@ def log_once(client: MlflowClient, run: Run, pipeline: Any, features: pd.DataFra
         run: The MLflow run.
         pipeline: The fitted Pipeline.
         features: What it was fitted on, of shape (n_rows, n_features); its first rows become the input example.
+        readings: How the columns' values are read, as `readings_of` tells it.
 
     Raises:
         HashMismatch: What was read back does not predict what was logged.
@@ -59,7 +65,7 @@ def log_once(client: MlflowClient, run: Run, pipeline: Any, features: pd.DataFra
                 return _read_back(client, left.model_id, pipeline, example)
         log.info("model_id=%s status=%s is what a broken try left, and is removed", left.model_id, left.status)
         client.delete_logged_model(left.model_id)
-    return _read_back(client, _log(client, run, pipeline, example), pipeline, example)
+    return _read_back(client, _log(client, run, pipeline, example, readings), pipeline, example)
 
 
 def _read_back(client: MlflowClient, model_id: str, pipeline: Any, example: pd.DataFrame) -> LoggedFile:
@@ -77,7 +83,9 @@ def _read_back(client: MlflowClient, model_id: str, pipeline: Any, example: pd.D
     return LoggedFile(model_id, sha256, json.dumps(found.predict_proba(example)[:, 1].tolist()))
 
 
-def _log(client: MlflowClient, run: Run, pipeline: Any, example: pd.DataFrame) -> str:
+def _log(
+    client: MlflowClient, run: Run, pipeline: Any, example: pd.DataFrame, readings: Mapping[str, Any] | None
+) -> str:
     import mlflow.sklearn
     from mlflow.models import Model
 
@@ -95,28 +103,45 @@ def _log(client: MlflowClient, run: Run, pipeline: Any, example: pd.DataFrame) -
         flavor=mlflow.sklearn,
         run_id=run.info.run_id,
         model_id=made.model_id,
-        **saving_options(pipeline, example),
+        **saving_options(pipeline, example, readings),
     )
     return str(info.model_id)
 
 
-def saving_options(pipeline: Any, example: pd.DataFrame) -> dict[str, Any]:
+def readings_of(columns: Iterable[Column], commas: bool) -> dict[str, Any]:
+    """How the model's columns are read, as plain values that its MLmodel file keeps (`ml.load.READINGS`)."""
+    return {"columns": {column.name: column.as_dict() for column in columns}, "commas": commas}
+
+
+def saving_options(pipeline: Any, example: pd.DataFrame, readings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """How a Pipeline is saved, as the arguments of `mlflow.sklearn.save_model`.
 
     Args:
         pipeline: The fitted Pipeline.
         example: A few rows of its features; they become the input example.
+        readings: How the columns' values are read.
     """
-    from mlflow.models import infer_signature
-
     return {
         "sk_model": pipeline,
         "serialization_format": "skops",
         "skops_trusted_types": list(TRUSTED_TYPES),
         # The probabilities, shape (n_rows, 2): what any other server of this model answers too.
         "pyfunc_predict_fn": "predict_proba",
-        "signature": infer_signature(example, pipeline.predict_proba(example)),
+        "signature": _signature(example, pipeline),
         "input_example": example,
+        "metadata": {READINGS: json.dumps(readings)} if readings else None,
         # Named from what is installed, which is the lock file: MLflow's own search starts a second Python, 13 s.
         "pip_requirements": [f"{package}=={installed(package)}" for package in _NEEDED],
     }
+
+
+def _signature(example: pd.DataFrame, pipeline: Any) -> ModelSignature:
+    """The columns by what they are to the model: a guess from rows takes a text that is missing there for a number."""
+    from mlflow.models import ModelSignature, infer_signature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    inputs = [
+        ColSpec(DataType.double if values.dtype.kind == "f" else DataType.string, str(name), required=False)
+        for name, values in example.items()
+    ]
+    return ModelSignature(Schema(inputs), infer_signature(example, pipeline.predict_proba(example)).outputs)

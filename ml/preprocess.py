@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ml import estimators
+from ml.columns import columns_of, converted, model_frame
 from ml.config import PipelineConfig
-from ml.contract import as_text, target_labels
+from ml.contract import target_labels
 from ml.errors import ContractViolation
+from ml.suspicions import why_not
+from ml.values import Column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +21,13 @@ if TYPE_CHECKING:
 
 # One-hot encoding a column with more values than this is a mistake more often than a feature.
 MAX_CATEGORIES = 1000
+RARE_ROWS = 5
+"""A category with fewer rows than this says more of chance than of the target."""
+IMBALANCED = 0.2
+"""Where the rarer label has a smaller share of the rows than this, the parts keep it."""
+NO_CATEGORY = "\ue000missing"
+"""Stands for a missing category inside the Pipeline; a text with a character of Unicode's private area, which no data
+set has."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,9 @@ class Roles:
         target: The column to predict.
         negative: The label that counts as 0.
         positive: The label that counts as 1.
+        readings: How the features' values are read, by name.
+        left_out: Why a column is not learned from, by name.
+        min_frequency: Categories with fewer rows in the training part are taken together.
     """
 
     numeric: tuple[str, ...]
@@ -36,65 +50,109 @@ class Roles:
     target: str
     negative: Any
     positive: Any
+    readings: Mapping[str, Column] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    min_frequency: int = 1
 
     @property
     def features(self) -> list[str]:
         """Every feature, numeric ones first."""
         return [*self.numeric, *self.categorical]
 
+    @property
+    def columns(self) -> list[Column]:
+        """How each feature is read, in the order of `features`."""
+        kinds = dict.fromkeys(self.numeric, "number") | dict.fromkeys(self.categorical, "category")
+        return [self.readings.get(name) or Column(name, kinds[name]) for name in self.features]
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values; `Roles.from_dict` reads them back."""
-        return asdict(self)
+        readings = {name: column.as_dict() for name, column in self.readings.items()}
+        return {**vars(self), "readings": readings, "left_out": dict(self.left_out)}
 
     @classmethod
-    def from_dict(cls, found: dict[str, Any]) -> Roles:
+    def from_dict(cls, told: Mapping[str, Any]) -> Roles:
         """Reads what `as_dict` wrote."""
-        return cls(**{**found, "numeric": tuple(found["numeric"]), "categorical": tuple(found["categorical"])})
+        readings = {name: Column.of(name, each) for name, each in told.get("readings", {}).items()}
+        names = {key: tuple(told[key]) for key in ("numeric", "categorical")}
+        return cls(**{**told, **names, "readings": readings})
 
 
-def decide_roles(frame: pd.DataFrame, config: PipelineConfig) -> Roles:
+def decide_roles(frame: pd.DataFrame, config: PipelineConfig, columns: Mapping[str, Column] | None = None) -> Roles:
     """Decides what each column is to the model.
 
     Args:
         frame: A table that keeps the contract.
-        config: Its `data.features` lists the features; `auto` takes the contract's columns (the table's where there is
-            no contract) less the target and what is dropped, and less text and dates.
+        config: Its `data.features` lists the features; `auto` takes the contract's columns, less the target, what is
+            dropped, and less text and dates; where there is no contract every column of the table, less also what
+            `ml.suspicions` finds useless or dangerous.
+        columns: How each column is read; decided from the table when None.
 
     Raises:
         ContractViolation: No feature is left, or a text column has too many different values to be a category.
     """
-    listed = config.data.features
-    names = [name for name in frame.columns if name in listed] if listed != "auto" else _auto(frame, config)
-    numeric = tuple(name for name in names if _is_numeric(frame[name], config, name))
+    columns = columns or columns_of(frame, config)
+    left_out = {} if config.data.features != "auto" else _left_out(frame, config, columns)
+    names = [name for name in frame.columns if _is_feature(name, config) and name not in left_out]
+    numeric = tuple(name for name in names if columns[name].is_numeric)
     categorical = tuple(name for name in names if name not in numeric)
     for name in categorical:
-        distinct = frame[name].nunique()
-        if distinct > MAX_CATEGORIES:
-            raise ContractViolation(
-                f"column {name!r} has {distinct:,} different values, which is no category: add it to data.drop"
-            )
+        _refuse_many(frame[name])
     if not names:
-        raise ContractViolation("no feature is left: list some in data.features, or drop fewer columns")
+        told = "; ".join(f"{name!r}: {why}" for name, why in left_out.items())[:500]
+        raise ContractViolation(
+            f"no feature is left{f' ({told})' if told else ''}: list some in data.features, or drop fewer columns"
+        )
     negative, positive = target_labels(frame, config)
-    return Roles(numeric, categorical, config.data.target, negative, positive)
+    frequency = config.preprocessing.min_frequency
+    return Roles(
+        numeric,
+        categorical,
+        config.data.target,
+        negative,
+        positive,
+        {name: columns[name] for name in [*numeric, *categorical]},
+        left_out,
+        frequency if frequency != "auto" else RARE_ROWS if any(_has_rare(frame[name]) for name in categorical) else 1,
+    )
 
 
-def _auto(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:
-    away = {config.data.target, *config.data.drop}
-    contract = config.contract
-    if not contract:
-        return [name for name in frame.columns if name not in away and not frame[name].isna().all()]
-    kept = {name for name, rule in contract.items() if rule.type not in ("string", "datetime")}
-    return [name for name in frame.columns if name in kept and name not in away]
+def _is_feature(name: str, config: PipelineConfig) -> bool:
+    data = config.data
+    if data.features != "auto":
+        return name in data.features
+    return name != data.target and name not in data.drop
 
 
-def _is_numeric(column: pd.Series, config: PipelineConfig, name: str) -> bool:
-    import pandas as pd
+def _left_out(frame: pd.DataFrame, config: PipelineConfig, columns: Mapping[str, Column]) -> dict[str, str]:
+    """Why columns are not learned from, where nobody listed the features; what was dropped by name is not told."""
+    is_positive = frame[config.data.target] == target_labels(frame, config)[1]
+    found = {}
+    for name in frame.columns:
+        if not _is_feature(name, config):
+            continue
+        kind = columns[name].type
+        if not config.contract:
+            why = why_not(converted(frame[name], columns[name])[0], kind, is_positive)
+        elif name not in config.contract:
+            why = "not in the schema"
+        else:
+            why = {"string": "text, as the schema says", "datetime": "a moment, not a property"}.get(kind, "")
+        if why:
+            found[name] = why
+    return found
 
-    rule = config.contract.get(name)
-    if rule is not None:
-        return rule.type in ("number", "integer", "boolean")
-    return bool(pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
+
+def _refuse_many(values: pd.Series) -> None:
+    different = values.nunique()
+    if different > MAX_CATEGORIES:
+        raise ContractViolation(
+            f"column {values.name!r} has {different:,} different values, which is no category: add it to data.drop"
+        )
+
+
+def _has_rare(values: pd.Series) -> bool:
+    return bool((values.value_counts() < RARE_ROWS).any())
 
 
 def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +172,7 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[np.ndarray,
         np.arange(len(frame)),
         test_size=config.split.test_size,
         random_state=config.split.random_state,
-        stratify=target if config.split.stratify else None,
+        stratify=target if _is_stratified(target, config) else None,
     )
     for name, rows in (("training", train), ("test", test)):
         if target.iloc[rows].nunique() < 2:
@@ -124,17 +182,18 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[np.ndarray,
     return train, test
 
 
+def _is_stratified(target: pd.Series, config: PipelineConfig) -> bool:
+    wanted = config.split.stratify
+    return bool(target.value_counts(normalize=True).min() < IMBALANCED) if wanted == "auto" else wanted
+
+
 def features_of(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     """The features as the model takes them: numbers as float64, categories as text, missing ones as NaN.
 
     Returns:
         A new table of shape (n_rows, n_features), columns as in `roles.features`.
     """
-    import pandas as pd
-
-    columns = {name: frame[name].astype("float64") for name in roles.numeric}
-    columns |= {name: as_text(frame[name]) for name in roles.categorical}
-    return pd.DataFrame(columns, index=frame.index).reset_index(drop=True)
+    return model_frame(frame, roles.columns)
 
 
 def target_of(frame: pd.DataFrame, roles: Roles) -> pd.Series:
@@ -144,12 +203,25 @@ def target_of(frame: pd.DataFrame, roles: Roles) -> pd.Series:
     return found
 
 
+def known_categories(pipeline: Any) -> dict[str, frozenset[str]]:
+    """The categories that a fitted Pipeline of ours saw in training, by column."""
+    found: dict[str, frozenset[str]] = {}
+    for step in getattr(pipeline, "steps", [])[:1]:
+        for _, one, columns in getattr(step[1], "transformers_", []):
+            encoder = one.steps[-1][1] if hasattr(one, "steps") else one
+            for column, categories in zip(columns, getattr(encoder, "categories_", []), strict=False):
+                texts = (each for each in categories if isinstance(each, str) and each != NO_CATEGORY)
+                found[column] = frozenset(texts)
+    return found
+
+
 def build_pipeline(config: PipelineConfig, roles: Roles) -> Pipeline:
     """The model, not yet fitted: one Pipeline from raw columns to a probability.
 
     Numbers are imputed and then scaled by each scaler side by side; categories are one-hot encoded, where a missing
     value is a category of its own and one that training never saw is all zeros.
     """
+    import numpy as np
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import FeatureUnion, Pipeline
@@ -164,8 +236,15 @@ def build_pipeline(config: PipelineConfig, roles: Roles) -> Pipeline:
         branches.append(("numeric", Pipeline(steps), list(roles.numeric)))
     if roles.categorical:
         encoder = OneHotEncoder(
-            handle_unknown="infrequent_if_exist", min_frequency=config.preprocessing.min_frequency, sparse_output=False
+            handle_unknown="infrequent_if_exist", min_frequency=roles.min_frequency, sparse_output=False
         )
-        branches.append(("categorical", encoder, list(roles.categorical)))
+        fill: dict[str, Any] = {"strategy": "constant", "fill_value": NO_CATEGORY, "keep_empty_features": True}
+        # Servers of other makes hand over a missing text as None or as NaN, which are two categories to the encoder.
+        steps = [
+            ("missing", SimpleImputer(missing_values=np.nan, **fill)),
+            ("none", SimpleImputer(missing_values=None, **fill)),
+            ("encode", encoder),
+        ]
+        branches.append(("categorical", Pipeline(steps), list(roles.categorical)))
     estimator = estimators.build(config.model.estimator, config.model.parameters)
     return Pipeline([("preprocess", ColumnTransformer(branches)), ("classify", estimator)])

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ml.config_base import MOST, Metric, Section, Whole, as_tuple
+from ml.leakage import LEAK_AUC
 
 
 class SliceRule(Section):
@@ -44,7 +45,7 @@ class GateConfig(Section):
     thresholds: dict[Metric, float] = Field(default={}, description="the least of a metric; the most of a loss")
     dummy: bool = Field(default=True, description="whether it must rank rows better than a model that knows nothing")
     leak: float | None = Field(
-        default=0.995, gt=0.5, le=1, description="the ROC AUC that one feature alone may have; null: any"
+        default=LEAK_AUC, gt=0.5, le=1, description="the ROC AUC that one feature alone may have; null: any"
     )
     shrink: float | None = Field(
         default=0.5, gt=0, le=1, description="the least part of the champion's rows that a data set has; null: any"

@@ -1,41 +1,52 @@
-"""From the bytes of a CSV or Parquet file to a table, or one clear line about why not. Pure."""
+"""From the bytes of a CSV or Parquet file to a table as it stands there, or one clear line about why not. Pure.
+
+A CSV's cells are texts, and a Parquet file's columns have its types; `ml.columns` says what they mean.
+"""
 
 from __future__ import annotations
 
-import csv
 import io
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ml.dialect import Dialect, find_dialect, with_decimal_commas
-from ml.errors import ContractViolation, UnreadableData
+from ml.dialect import AUTO, CsvRows, Dialect, find_dialect
+from ml.errors import ContractViolation, TooManyRows, UnreadableData
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetFile
 
-_GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
+_GZIP, PARQUET_MARK = b"\x1f\x8b", b"PAR1"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_BATCH_ROWS = 8192
+_CHUNK_ROWS = 50_000
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
-AUTO = Dialect("auto")
-"""Find out what separates the cells."""
+@dataclass(frozen=True)
+class RawTable:
+    """A table as a file has it.
+
+    Attributes:
+        frame: One row per record, columns as in the header, the index counting from 0.
+        dialect: How a CSV is written; None for Parquet.
+        notes: What was left out of it, and why, a line each.
+    """
+
+    frame: pd.DataFrame
+    dialect: Dialect | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def commas(self) -> bool:
+        """Whether a number in a text may have a decimal comma."""
+        return self.dialect is not None and self.dialect.commas
 
 
-def read_table(content: bytes, name: str, max_bytes: int, max_rows: int, dialect: Dialect = AUTO) -> pd.DataFrame:
-    """Reads a table from the content of a file; `read_described` says more."""
-    return read_described(content, name, max_bytes, max_rows, dialect)[0]
-
-
-def read_described(
-    content: bytes, name: str, max_bytes: int, max_rows: int, dialect: Dialect = AUTO
-) -> tuple[pd.DataFrame, Dialect | None]:
-    """Reads a table from the content of a file, and tells how the file is written.
+def read_table(content: bytes, name: str, max_bytes: int, max_rows: int, dialect: Dialect = AUTO) -> RawTable:
+    """Reads a table from the content of a file.
 
     Args:
         content: The whole file: UTF-8 CSV with a header (a byte order mark and gzip are fine), or Parquet.
@@ -43,9 +54,6 @@ def read_described(
         max_bytes: The most bytes, also when unpacked.
         max_rows: The most rows.
         dialect: How a CSV is written; its delimiter may be `auto`.
-
-    Returns:
-        One row per record, columns as in the header, the index counting from 0; and the dialect, None for Parquet.
 
     Raises:
         UnreadableData: The content is empty, too large, or not such a file.
@@ -58,23 +66,24 @@ def read_described(
         raise UnreadableData(f"{name} has {len(content):,} bytes, and data.max_bytes allows {max_bytes:,}")
     if not content.strip():
         raise UnreadableData(f"{name} is empty: it needs a header and rows")
-    found: Dialect | None = None
-    if content.startswith(_PARQUET):
-        frame = _parquet(content, name, max_bytes, max_rows)
+    if content.startswith(PARQUET_MARK):
+        from ml import parquet
+
+        table = parquet.read(content, name, max_bytes, max_rows)
+        raw = RawTable(parquet.frame_of(table.data), None, table.notes)
     else:
-        frame, found = _csv(content, name, dialect)
-    if frame.empty:
+        raw = _csv(content, name, max_rows, dialect)
+    if raw.frame.empty:
         raise ContractViolation(f"{name} has a header and no rows: it needs at least 20")
-    if len(frame) > max_rows:
-        raise UnreadableData(f"{name} has {len(frame):,} rows, and data.max_rows allows {max_rows:,}")
-    return frame, found
+    return raw
 
 
-def read_parts(parts: Mapping[str, bytes], name: str, max_bytes: int, max_rows: int) -> pd.DataFrame:
+def read_parts(parts: Mapping[str, bytes], name: str, max_bytes: int, max_rows: int) -> RawTable:
     """Reads a folder of Parquet files as one table, in the order of their names.
 
     Args:
-        parts: The files' content by their path below the folder; `key=value` folders on the way become columns.
+        parts: The files' content by their path below the folder; `key=value` folders on the way become columns of
+            text, whose type the whole column decides like any other's.
         name: What to call the folder in messages.
         max_bytes: The most bytes of all together, also when unpacked.
         max_rows: The most rows of all together.
@@ -83,131 +92,95 @@ def read_parts(parts: Mapping[str, bytes], name: str, max_bytes: int, max_rows: 
         UnreadableData: A file cannot be read, or all together are too large.
         ContractViolation: Two files have different columns, or there are no rows.
     """
-    import pandas as pd
+    import pyarrow as pa
 
-    frames: list[pd.DataFrame] = []
+    from ml import parquet
+
+    tables: list[pa.Table] = []
+    notes: dict[str, None] = {}
+    rows, size = 0, 0
     for path in sorted(parts):
-        content = parts[path]
-        if not content.startswith(_PARQUET):
+        if not parts[path].startswith(PARQUET_MARK):
             raise UnreadableData(f"{name}: {path} is not Parquet: a folder may hold Parquet files only")
-        left = max_rows - sum(map(len, frames))
-        frame = _parquet(content, f"{name}/{path}", max_bytes, left).assign(**_partition(path))
-        if frames and set(frame.columns) != set(frames[0].columns):
-            odd = sorted(set(frame.columns) ^ set(frames[0].columns))
+        read = parquet.read(parts[path], f"{name}/{path}", max_bytes - size, max_rows - rows)
+        table = read.data
+        for key, value in partition_of(path).items():
+            table = table.append_column(key, pa.array([value] * len(table), pa.string()))
+        if tables and set(table.column_names) != set(tables[0].column_names):
+            odd = sorted(set(table.column_names) ^ set(tables[0].column_names))
             raise ContractViolation(f"{name}: {path} differs from the first file in {', '.join(map(repr, odd[:5]))}")
-        frames.append(frame)
-        if sum(int(each.memory_usage().sum()) for each in frames) > max_bytes:
+        tables.append(table)
+        notes |= dict.fromkeys(read.notes)
+        rows, size = rows + len(table), size + table.nbytes
+        if size > max_bytes:
             raise UnreadableData(f"{name} unpacks to more than the {max_bytes:,} bytes that data.max_bytes allows")
-    if not frames or not sum(map(len, frames)):
+    if not rows:
         raise ContractViolation(f"{name} has no rows: it needs at least 20 in its .parquet files")
-    return pd.concat(frames, ignore_index=True)
+    return RawTable(parquet.frame_of(parquet.joined(tables, name)), None, tuple(notes))
 
 
-def _partition(path: str) -> dict[str, str | int]:
+def partition_of(path: str) -> dict[str, str | None]:
     """The columns that Hive-style folders stand for: `country=CH/part-0.parquet` is `{"country": "CH"}`."""
     pairs = [folder.partition("=") for folder in path.split("/")[:-1] if "=" in folder]
-    values = {key: unquote(value) for key, _, value in pairs}
-    return {key: int(value) if value.isascii() and value.isdecimal() else value for key, value in values.items()}
+    return {key: None if value == _HIVE_NULL else unquote(value) for key, _, value in pairs}
 
 
 def _unpack(content: bytes, name: str, max_bytes: int) -> bytes:
-    found = bytearray()
+    unpacked = bytearray()
     # A gzip file may have several members, one after the other; all of them are the file.
     while content:
         unpacker = zlib.decompressobj(wbits=31)
         try:
-            found += unpacker.decompress(content, max_bytes + 1 - len(found))
+            unpacked += unpacker.decompress(content, max_bytes + 1 - len(unpacked))
         except zlib.error as error:
             raise UnreadableData(f"{name} looks like gzip and cannot be unpacked ({error})") from error
-        if len(found) > max_bytes:
+        if len(unpacked) > max_bytes:
             raise UnreadableData(f"{name} unpacks to more than the {max_bytes:,} bytes that data.max_bytes allows")
         if not unpacker.eof:
             raise UnreadableData(f"{name} ends in the middle of its gzip data: send it again")
         content = unpacker.unused_data
-    return bytes(found)
+    return bytes(unpacked)
 
 
-def _parquet(content: bytes, name: str, max_bytes: int, max_rows: int) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def decoded(content: bytes, name: str) -> str:
+    """The text of a CSV file.
 
-    try:
-        file = pq.ParquetFile(io.BytesIO(content))
-        if file.metadata.num_rows > max_rows:
-            raise UnreadableData(f"{name} has {file.metadata.num_rows:,} rows, and data.max_rows allows {max_rows:,}")
-        _refuse_twice(file.schema_arrow.names, name)
-        nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
-        if nested:
-            raise UnreadableData(f"{name}: column {nested[0]!r} holds lists or records: give each value its own column")
-        frame: pd.DataFrame = _read_within(file, name, max_bytes).to_pandas()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UnreadableData(f"{name} looks like Parquet and cannot be read ({_one_line(error)})") from error
-    # What pandas wrote as a named index is a column to us; an index without a name is a row number.
-    frame = frame.reset_index(drop=frame.index.names == [None])
-    frame.columns = frame.columns.astype(str)
-    return frame
-
-
-def _read_within(file: ParquetFile, name: str, max_bytes: int) -> pa.Table:
-    """Reads piece by piece, since what is stored once may be meant for a million rows."""
-    import pyarrow as pa
-
-    batches, size = [], 0
-    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-        size += batch.nbytes
-        if size > max_bytes:
-            raise UnreadableData(f"{name} unpacks to more than the {max_bytes:,} bytes that data.max_bytes allows")
-        batches.append(batch)
-    return pa.Table.from_batches(batches, schema=file.schema_arrow)
-
-
-def _csv(content: bytes, name: str, dialect: Dialect) -> tuple[pd.DataFrame, Dialect]:
-    import pandas as pd
-
+    Raises:
+        UnreadableData: It is no text in UTF-8.
+    """
     if content.startswith(_WIDE_MARKS):
         raise UnreadableData(f"{name} is UTF-16: save it as UTF-8")
     if b"\0" in content:
         at = content[: content.index(b"\0")].count(b"\n") + 1
         raise UnreadableData(f"{name} has a NUL byte in line {at}: it is no UTF-8 text")
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        found = f"byte {content[error.start]:#04x} in line {line}"
-        raise UnreadableData(f"{name} is not UTF-8: {found}: save it as UTF-8") from error
-    written = find_dialect(text, name, dialect.delimiter, dialect.decimal)
-    try:
-        header = next(
-            (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=written.delimiter) if row), []
-        )
-        _refuse_twice(header, name)
-        frame = pd.read_csv(io.StringIO(text), sep=written.delimiter, on_bad_lines="error")
-    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise UnreadableData(f"{name} is not a proper CSV file: {_one_line(error)}") from error
-    # pandas takes the first columns for an index where every row is longer than the header.
-    longer = not isinstance(frame.index, pd.RangeIndex)
-    # A row that is too short has nothing in the last column; only then is it worth to look at each row again.
-    if longer or (len(frame) and frame.iloc[:, -1].isna().any()):
-        _refuse_ragged(text, len(header), name, written.delimiter)
-    plain = with_decimal_commas(frame, written)
-    return plain, Dialect(written.delimiter, "." if plain is frame or plain.dtypes.equals(frame.dtypes) else ",")
+        where = f"byte {content[error.start]:#04x} in line {line}"
+        raise UnreadableData(f"{name} is not UTF-8: {where}: save it as UTF-8") from error
 
 
-def _refuse_ragged(text: str, width: int, name: str, delimiter: str) -> None:
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    for row in rows:
-        if row and len(row) != width:
-            raise UnreadableData(
-                f"{name} is not a proper CSV file: line {rows.line_num} has {len(row)} fields and the header {width}"
-            )
+def _csv(content: bytes, name: str, max_rows: int, wanted: Dialect) -> RawTable:
+    import pandas as pd
+    import pyarrow as pa
 
-
-def _refuse_twice(columns: list[str], name: str) -> None:
-    twice = sorted({column for column in columns if columns.count(column) > 1})
-    if twice:
-        raise ContractViolation(f"{name}: column {', '.join(map(repr, twice))} is there twice: rename or remove one")
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text.removeprefix("Error tokenizing data. C error: ")[:200]
+    text = decoded(content, name)
+    dialect = find_dialect(text, name, wanted)
+    rows = CsvRows(io.StringIO(text, newline=""), dialect, name)
+    names = [rows.header[at] for at in rows.named]
+    pieces: list[list[pa.Array]] = [[] for _ in names]
+    count = 0
+    # Piece by piece into Arrow, which holds a text in a fifth of the memory that Python's own takes.
+    for chunk in rows.chunks(_CHUNK_ROWS):
+        count += len(chunk)
+        if count > max_rows:
+            raise TooManyRows(f"{name} has more than the {max_rows:,} rows that data.max_rows allows")
+        cells = list(zip(*chunk, strict=True))
+        for piece, at in zip(pieces, rows.named, strict=True):
+            piece.append(pa.array(cells[at], pa.large_string()))
+    columns = {
+        column: pd.Series(pa.chunked_array(piece, pa.large_string()).to_pandas())
+        for column, piece in zip(names, pieces, strict=True)
+    }
+    return RawTable(pd.DataFrame(columns), dialect, rows.notes)

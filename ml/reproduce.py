@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml.digest import LENGTH, digest_of
 from ml.errors import UnreadableData
+from ml.values import Column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,11 +58,11 @@ def again(store: Store, key: str, registered: Any, data_digest: str) -> Likeness
     from ml import preprocess
 
     config = configuration.parse_config(store.read_json(f"runs/{key}/config.json"))
-    frame, source = _data(store, key, config)
+    frame, columns, source = _data(store, key, config)
     found = digest_of(frame) if len(data_digest) == LENGTH else _mlflow_digest(frame, config.data.target)
     if data_digest and found != data_digest:
         raise UnreadableData(f"the data of {source} has digest {found}, and the version was trained on {data_digest}")
-    roles = preprocess.decide_roles(frame, config)
+    roles = preprocess.decide_roles(frame, config, columns)
     train, _ = preprocess.split_rows(frame, config)
     features = preprocess.features_of(frame.iloc[train], roles)
     target = preprocess.target_of(frame.iloc[train], roles)
@@ -87,15 +88,19 @@ def _mlflow_digest(frame: pd.DataFrame, target: str) -> str:
     return str(dataset.digest)
 
 
-def _data(store: Store, key: str, config: PipelineConfig) -> tuple[pd.DataFrame, str]:
+def _data(store: Store, key: str, config: PipelineConfig) -> tuple[pd.DataFrame, dict[str, Column] | None, str]:
     """The rows that the run kept; once those are cleared away, its source read again."""
     from ml import contract, steps
+    from ml.columns import columns_of
 
-    snapshot = f"runs/{key}/raw.parquet"
+    snapshot, kept = f"runs/{key}/raw.parquet", f"runs/{key}/columns.json"
     if store.exists(snapshot):
-        return store.read_parquet(snapshot), "the run's snapshot"
+        told = store.read_json(kept)["columns"] if store.exists(kept) else {}
+        columns = {name: Column.of(name, each) for name, each in told.items()}
+        return store.read_parquet(snapshot), columns or None, "the run's snapshot"
     raw, source = steps.read_source(store, config)
-    return contract.check(raw, config, source), source
+    columns = columns_of(raw.frame, config, raw.commas)
+    return contract.check(raw.frame, config, source, raw.commas), columns, source
 
 
 def _numbers(fitted: Any, registered: Any, features: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, str]:

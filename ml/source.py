@@ -10,8 +10,7 @@ from ml.dialect import Dialect
 from ml.errors import Misconfigured
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from ml.read import RawTable
     from ml.storage import Store
 
 
@@ -49,8 +48,8 @@ def refuse_default(config: PipelineConfig) -> None:
         )
 
 
-def read(config: PipelineConfig, store: Store, hosts: tuple[str, ...]) -> tuple[pd.DataFrame, str]:
-    """The rows that a configuration names, and what to call them.
+def read(config: PipelineConfig, store: Store, hosts: tuple[str, ...]) -> tuple[RawTable, str]:
+    """The table that a configuration names, and what to call it.
 
     Args:
         config: Its `data.uri` is the address; empty for the generated data set.
@@ -67,7 +66,7 @@ def read(config: PipelineConfig, store: Store, hosts: tuple[str, ...]) -> tuple[
     data = config.data
     if not data.uri:
         rows, seed = data.generate.rows, data.generate.seed
-        return generate.generate(rows, seed), f"generated-{rows}-rows-seed-{seed}"
+        return reading.RawTable(generate.generate(rows, seed)), f"generated-{rows}-rows-seed-{seed}"
     name = data.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1] or data.uri
     if not is_web(data.uri) and data.uri.endswith("/"):
         from ml import folders

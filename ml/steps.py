@@ -24,8 +24,7 @@ from ml.settings import allowed_sources
 from ml.tracking import run_key
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from ml.read import RawTable
     from ml.storage import Store
 
 log = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
         BadInput: The data cannot be read, or breaks the contract.
         Unavailable: MLflow or S3 does not answer.
     """
-    from ml import contract, profile, tracking
+    from ml import columns, contract, profile, tracking
 
     base = base_config(context.settings.pipeline_file)
     note = " ".join(str(params.get("note") or "").split())[:1000]
@@ -72,12 +71,18 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
         raise problem
     settled = _settle(context, asked)
     raw, name = read_source(context.store, settled)
-    frame = contract.check(raw, settled, name)
+    frame = contract.check(raw.frame, settled, name, raw.commas)
+    readings = columns.columns_of(raw.frame, settled, raw.commas)
+    described_columns = columns.described(readings, settled, raw)
+    context.store.write_json(described_columns, context.path("columns.json"))
     snapshot = context.store.write_parquet(frame, context.path("raw.parquet"))
     about = tracking.TableNote(name, snapshot, "raw", settled.data.target, context.key)
     digest = tracking.log_table(context.tracker, mlflow_run_id, frame, about)
-    described = profile.profile(raw)
-    files = {"data_profile.json": json.dumps(described, indent=1).encode()}
+    described = profile.profile(frame)
+    files = {
+        "data_profile.json": json.dumps(described, indent=1).encode(),
+        "columns.json": json.dumps(described_columns, indent=1).encode(),
+    }
     tracking.log_files(context.tracker, mlflow_run_id, files)
     context.store.write_json(described, context.path("profile.json"))
     tags = {
@@ -108,7 +113,7 @@ def _settle(context: Context, asked: PipelineConfig) -> PipelineConfig:
     return asked
 
 
-def read_source(store: Store, settled: PipelineConfig) -> tuple[pd.DataFrame, str]:
+def read_source(store: Store, settled: PipelineConfig) -> tuple[RawTable, str]:
     """The table that a configuration names, and what to call it; `load` says what is raised."""
     from ml import source
 
@@ -147,7 +152,9 @@ def preprocess(context: Context) -> str:
     from ml import tracking
 
     frame = context.table("raw")
-    roles = decide.decide_roles(frame, context.config)
+    roles = decide.decide_roles(frame, context.config, context.columns)
+    for name, why in roles.left_out.items():
+        log.info("column=%r is left out: %s", name, why)
     train, test = decide.split_rows(frame, context.config)
     context.store.write_json({"train": train.tolist(), "test": test.tolist()}, context.path("rows.json"))
     decided = {"roles": roles.as_dict(), "rows": f"{context.path('rows.json')}"}
@@ -155,6 +162,8 @@ def preprocess(context: Context) -> str:
     params = {
         "features.numeric": ", ".join(roles.numeric),
         "features.categorical": ", ".join(roles.categorical) or "none",
+        "features.left_out": "; ".join(f"{name}: {why}" for name, why in roles.left_out.items()) or "none",
+        "preprocessing.min_frequency.used": str(roles.min_frequency),
         "target.positive": str(roles.positive),
         "split.train_rows": str(len(train)),
         "split.test_rows": str(len(test)),
@@ -209,7 +218,8 @@ def train(context: Context) -> str:
     choose(context)
     features, target = decide.features_of(context.table("X_train"), context.roles), context.target("train")
     pipeline = estimators.fit(decide.build_pipeline(context.config, context.roles), features, target)
-    logged = model_log.log_once(context.tracker, context.run, pipeline, features)
+    readings = model_log.readings_of(context.roles.columns, context.commas)
+    logged = model_log.log_once(context.tracker, context.run, pipeline, features, readings)
     found = evaluate.metrics(target, evaluate.probabilities(pipeline, features), "train")
     found |= curves.validation(pipeline, features, target, context.config.split.folds, seed)
     tracking.write_metrics(context.tracker, context.run, found, logged.model_id)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections import Counter
+from itertools import islice
 from typing import Any
 
 import orjson
 
-from serving.table import MAX_PROBLEMS, CsvText, RequestRefused, Table
+from ml.dialect import CsvRows, find_dialect
+from ml.errors import ContractViolation, TooManyRows, UnreadableData
+from ml.read import decoded
+from serving.table import MAX_PROBLEMS, RequestRefused, Table
 
 JSON, CSV = "application/json", "text/csv"
 PARQUET = ("application/vnd.apache.parquet", "application/x-parquet", "application/parquet")
 KINDS = (JSON, CSV, *PARQUET)
 _SHAPES = "rows, columns, dataframe_split or dataframe_records"
-_MOST_PARQUET_BYTES = 64 * 2**20
+_MOST_PARQUET_BYTES = 16 * 2**20
 
 
 def parse(body: bytes, content_type: str, max_rows: int) -> Table:
@@ -49,13 +51,13 @@ def parse(body: bytes, content_type: str, max_rows: int) -> Table:
             [{"row": None, "field": "rows", "rule": "at least one row"}],
         )  # fmt: skip
     if table.size > max_rows:
-        raise _too_many(table.size, max_rows)
+        raise _too_many(max_rows)
     return table
 
 
-def _too_many(size: int, max_rows: int) -> RequestRefused:
+def _too_many(max_rows: int) -> RequestRefused:
     problems = [{"row": None, "field": "rows", "rule": f"at most {max_rows} rows"}]
-    message = f"there are {size:,} rows: send at most {max_rows:,} at a time"
+    message = f"there are more than {max_rows:,} rows: send at most {max_rows:,} at a time"
     return RequestRefused(413, "too_many_rows", message, problems)
 
 
@@ -148,56 +150,27 @@ def _from_split(split: Any) -> Table:
 
 def _csv_table(body: bytes, max_rows: int) -> Table:
     try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _unreadable("bad_csv", "CSV in UTF-8", "is not UTF-8") from error
-    try:
-        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = next(lines, [])
-        _check_header(header)
-        rows: list[dict[str, Any]] = []
-        for values in filter(None, lines):
-            if len(values) != len(header):
-                problems = [{"row": len(rows), "field": None, "rule": f"{len(header)} values, as in the header"}]
-                raise RequestRefused(400, "bad_csv", f"row {len(rows)} has {len(values)} values", problems)
-            rows.append({key: CsvText(value) for key, value in zip(header, values, strict=True)})
-            if len(rows) > max_rows:
-                break
-    except csv.Error as error:
-        raise _unreadable("bad_csv", "CSV with a header", f"is not CSV: {error}") from error
-    return Table(len(rows), rows)
-
-
-def _check_header(header: list[str]) -> None:
-    twice = [name for name, count in Counter(header).items() if count > 1][:MAX_PROBLEMS]
-    if twice:
-        problems = [{"row": None, "field": name, "rule": "once in the header"} for name in twice]
-        raise RequestRefused(400, "bad_csv", f"the header has {twice[0][:40]!r} more than once", problems)
+        text = decoded(body, "the body")
+        dialect = find_dialect(text, "the body")
+        reader = CsvRows(io.StringIO(text, newline=""), dialect, "the body")
+        rows = list(islice(reader, max_rows + 1))
+    except (UnreadableData, ContractViolation) as error:
+        problems = [{"row": None, "field": "body", "rule": "CSV in UTF-8 with a header, each name once"}]
+        raise RequestRefused(400, "bad_csv", str(error)[:300], problems) from error
+    cells = list(zip(*rows, strict=True)) if rows else [()] * len(reader.header)
+    columns = {reader.header[at]: cells[at] for at in reader.named}
+    return Table(len(rows), columns=columns, commas=dialect.commas)
 
 
 def _parquet_table(body: bytes, max_rows: int) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from ml import parquet
 
     try:
-        file = pq.ParquetFile(pa.BufferReader(body))
-        groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
-        if file.metadata.num_rows > max_rows:
-            raise _too_many(file.metadata.num_rows, max_rows)
-        unpacked = sum(group.total_byte_size for group in groups)
-        if unpacked > _MOST_PARQUET_BYTES or unpacked < 0:
-            raise _unreadable("bad_parquet", f"at most {_MOST_PARQUET_BYTES} bytes unpacked", "unpacks to too much")
-        table = file.read()
-        names = table.column_names
-        if len(set(names)) != len(names):
-            raise _unreadable("bad_parquet", "each column once", "names a column more than once")
-        columns = {name: table.column(at).to_pylist() for at, name in enumerate(names)}
-    except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise _unreadable("bad_parquet", "a Parquet file", f"is no Parquet file that can be read: {why}") from error
-    return Table(table.num_rows, columns={name: _plain(values) for name, values in columns.items()})
-
-
-def _plain(values: list[Any]) -> list[Any]:
-    """A column's values as JSON has them: a truth is 0 or 1, and NaN is null."""
-    return [int(one) if isinstance(one, bool) else None if one != one else one for one in values]
+        table = parquet.read(body, "the body", _MOST_PARQUET_BYTES, max_rows).data
+    except TooManyRows as error:
+        raise _too_many(max_rows) from error
+    except (UnreadableData, ContractViolation) as error:
+        rule = f"a flat Parquet file of at most {_MOST_PARQUET_BYTES} bytes unpacked"
+        raise _unreadable("bad_parquet", rule, str(error).removeprefix("the body ")[:300]) from error
+    columns = {name: table.column(at).to_pylist() for at, name in enumerate(table.column_names)}
+    return Table(len(table), columns=columns)

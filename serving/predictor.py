@@ -47,6 +47,12 @@ class Predictor:
         return cls(loaded, form, _nullable(loaded, form))
 
     @cached_property
+    def categories(self) -> Mapping[str, frozenset[str]]:
+        """The categories that training saw, by column."""
+        texts = self.form.texts if self.form else {}
+        return {name: frozenset(one for one in known if isinstance(one, str)) for name, known in texts.items()}
+
+    @cached_property
     def head(self) -> tuple[tuple[str, str], ...]:
         """The headers that tell which version answered."""
         return (("X-Model-Name", self.loaded.name), ("X-Model-Version", self.loaded.version))
@@ -59,6 +65,8 @@ class Predictor:
     @cached_property
     def _one_row_form(self) -> tuple[LinearForm, Any, bytes] | None:
         if self.form is None or self.form.plan is None or set(self.form.numbers) != set(self.loaded.inputs):
+            return None
+        if not self.loaded.is_plain:
             return None
         model = orjson.dumps({"name": self.loaded.name, "version": self.loaded.version}).replace(b"%", b"%%")
         threshold = orjson.dumps(DEFAULT_THRESHOLD)

@@ -11,6 +11,8 @@ import orjson
 from serving.predictor import DEFAULT_THRESHOLD, Predictor
 from serving.table import RequestRefused, Table, checked
 
+MAX_SHOWN = 5
+"""The most unseen categories of a column that an answer lists."""
 _OPTIONS = frozenset(("threshold", "explain"))
 
 
@@ -54,7 +56,8 @@ def score(
     Returns:
         `{"model": {"name", "version"}, "predictions": [0 or 1, ...], "probabilities": [...], "threshold"}`, in the
         order of the rows; `explanation` on demand: `{"base": log-odds, "contributions": [{column: log-odds}, ...]}`,
-        whose sums are each row's log-odds; and `ignored_fields` where fields came that the model does not know.
+        whose sums are each row's log-odds; `ignored_fields` where fields came that the model does not know; and
+        `warnings`, `[{"field", "rule", "values", "rows"}]`, for categories that training never saw.
 
     Raises:
         RequestRefused: 422 with each wrong row, its field and the rule.
@@ -68,6 +71,9 @@ def score(
     answer = _told(
         predictor, table, (probability > threshold).astype(np.int64).tolist(), probability.tolist(), threshold
     )
+    warnings = _unseen(predictor, columns)
+    if warnings:
+        answer["warnings"] = warnings
     if explain:
         answer["explanation"] = _explanation(predictor, columns)
     return answer
@@ -77,7 +83,7 @@ def _one_row(predictor: Predictor, table: Table) -> float | None:
     """The probability of a request's one row where it is plain numbers of a linear model, None otherwise."""
     if predictor.form is None or not table.rows or predictor.form.plan is None:
         return None
-    if len(predictor.form.numbers) != len(predictor.loaded.inputs):
+    if len(predictor.form.numbers) != len(predictor.loaded.inputs) or not predictor.loaded.is_plain:
         return None
     return predictor.form.probability_of_one(table.rows[0])
 
@@ -94,6 +100,17 @@ def _told(
     }
     ignored = set(table.names()) - set(loaded.inputs)
     return {**answer, "ignored_fields": sorted(map(str, ignored))} if ignored else answer
+
+
+def _unseen(predictor: Predictor, columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The categories of a request that training never saw, which the model takes for none, and in how many rows."""
+    warnings = []
+    for name, known in predictor.categories.items():
+        unseen = [one for one in columns[name] if one is not None and one not in known]
+        if unseen:
+            shown = list(dict.fromkeys(unseen))[:MAX_SHOWN]
+            warnings.append({"field": name, "rule": "unseen in training", "values": shown, "rows": len(unseen)})
+    return warnings
 
 
 def answer_of(predictor: Predictor, table: Table, query: Mapping[str, str]) -> dict[str, Any]:

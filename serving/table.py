@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -11,23 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.missing import MISSING_WORDS
+from ml.values import LARGEST_NUMBER, LONGEST_TEXT, WRONG, Column
 
 if TYPE_CHECKING:
     from serving.predictor import Predictor
 
 MAX_PROBLEMS = 20
-# What is larger could leave the range of a float while the model scales and adds it up.
-_LARGEST_NUMBER = 1e100
-_LONGEST_TEXT = 1000
-_CSV_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _NUMBER_RULE = "a finite number from -1e100 to 1e100"
-_TEXT_RULE = f"text of at most {_LONGEST_TEXT} characters, or null"
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_TRUTH_RULE = "true or false, or 1 or 0"
+_TEXT_RULE = f"text of at most {LONGEST_TEXT} characters, or null"
 _NUMBERS = frozenset({int, float, type(None)})
 ABSENT = object()
 """Stands where a row does not have a field."""
-_WRONG = object()
 
 
 class RequestRefused(Exception):
@@ -48,10 +42,6 @@ class RequestRefused(Exception):
         self.problems = problems or []
 
 
-class CsvText(str):
-    """A value of a CSV file: text, which may stand for a number, or for nothing."""
-
-
 @dataclass
 class Table:
     """The rows of a request.
@@ -61,12 +51,14 @@ class Table:
         rows: The rows as objects, where they came so.
         columns: The columns by name, where they came so; each has `size` values.
         options: `threshold` and `explain`, as far as the request gave them.
+        commas: Whether a number in a text may have a decimal comma.
     """
 
     size: int
     rows: Sequence[Mapping[str, Any]] | None = None
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    commas: bool = False
 
     def column(self, name: str) -> Sequence[Any]:
         """The values of a field, ABSENT where a row does not have it."""
@@ -90,10 +82,10 @@ def checked(predictor: Predictor, table: Table) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     problems: list[dict[str, Any]] = []
-    for name, kind in predictor.loaded.inputs.items():
-        values = table.column(name)
-        nullable = name in predictor.nullable
-        found[name] = _texts(values, name, problems) if kind == "string" else _numbers(values, name, nullable, problems)
+    commas = table.commas or predictor.loaded.commas
+    for column in predictor.loaded.readings:
+        cells = _Cells(column, column.name in predictor.nullable or not column.is_numeric, commas)
+        found[column.name] = cells.read(table.column(column.name), problems)
     if problems:
         problems.sort(key=lambda problem: problem["row"])
         first = problems[0]
@@ -102,14 +94,46 @@ def checked(predictor: Predictor, table: Table) -> dict[str, Any]:
     return found
 
 
-def _numbers(values: Sequence[Any], name: str, nullable: bool, problems: list[dict[str, Any]]) -> Any:
-    kinds = set(map(type, values))
-    if kinds <= _NUMBERS and (nullable or type(None) not in kinds):
-        fast = _all_numbers(values, has_null=type(None) in kinds)
-        if fast is not None:
-            return fast
-    rule = _NUMBER_RULE + (", or null" if nullable else "")
-    return np.array(_each(values, name, rule, problems, lambda value: _number(value, nullable)), dtype=np.float64)
+@dataclass(frozen=True)
+class _Cells:
+    """How the cells of one field are read, and whether they may be missing."""
+
+    column: Column
+    nullable: bool
+    commas: bool
+
+    def read(self, values: Sequence[Any], problems: list[dict[str, Any]]) -> Any:
+        """The values, numbers as an array and texts as a list; what is wrong is added to the problems."""
+        if not self.column.is_numeric:
+            return self._each(values, problems)
+        if self.column.is_plain:
+            kinds = set(map(type, values))
+            if kinds <= _NUMBERS and (self.nullable or type(None) not in kinds):
+                fast = _all_numbers(values, has_null=type(None) in kinds)
+                if fast is not None:
+                    return fast
+        return np.array([math.nan if one is None else one for one in self._each(values, problems)], dtype=np.float64)
+
+    def _each(self, values: Sequence[Any], problems: list[dict[str, Any]]) -> list[Any]:
+        read, commas, found = self.column.read, self.commas, []
+        wrong = 0
+        for row, value in enumerate(values):
+            made = read(value, commas) if value is not ABSENT else WRONG
+            if made is WRONG or (made is None and not self.nullable):
+                told = "required" if value is ABSENT else f"{self._rule}, not {_shown(value)}"
+                problems.append({"row": row, "field": self.column.name, "rule": told})
+                wrong += 1
+                if wrong >= MAX_PROBLEMS:
+                    break
+                made = None
+            found.append(made)
+        return found
+
+    @property
+    def _rule(self) -> str:
+        if not self.column.is_numeric:
+            return _TEXT_RULE
+        return (_TRUTH_RULE if self.column.type == "boolean" else _NUMBER_RULE) + (", or null" if self.nullable else "")
 
 
 def _all_numbers(values: Sequence[Any], *, has_null: bool) -> Any:
@@ -118,55 +142,11 @@ def _all_numbers(values: Sequence[Any], *, has_null: bool) -> Any:
         array = np.array([math.nan if value is None else value for value in values] if has_null else values, np.float64)
     except OverflowError:
         return None
-    is_fine = np.abs(array) <= _LARGEST_NUMBER
+    is_fine = np.abs(array) <= LARGEST_NUMBER
     if is_fine.all():
         return array
     nulls = sum(value is None for value in values)
     return array if nulls and len(array) - int(is_fine.sum()) == nulls else None
-
-
-def _texts(values: Sequence[Any], name: str, problems: list[dict[str, Any]]) -> list[str | None]:
-    return _each(values, name, _TEXT_RULE, problems, _text)
-
-
-def _each(values: Sequence[Any], name: str, rule: str, problems: list[dict[str, Any]], clean: Any) -> list[Any]:
-    found: list[Any] = []
-    wrong = 0
-    for row, value in enumerate(values):
-        made = clean(value) if value is not ABSENT else _WRONG
-        if made is _WRONG:
-            told = "required" if value is ABSENT else f"{rule}, not {_shown(value)}"
-            problems.append({"row": row, "field": name, "rule": told})
-            wrong += 1
-            if wrong >= MAX_PROBLEMS:
-                break
-            made = None
-        found.append(made)
-    return found
-
-
-def _number(value: Any, nullable: bool) -> Any:
-    if value is None or (isinstance(value, CsvText) and value.strip() in MISSING_WORDS):
-        return math.nan if nullable else _WRONG
-    if isinstance(value, bool) or not isinstance(value, (int, float, CsvText)):
-        return _WRONG
-    if isinstance(value, str) and not _CSV_NUMBER.fullmatch(value):
-        return _WRONG
-    try:
-        found = float(value)
-    except OverflowError:
-        return _WRONG
-    return found if abs(found) <= _LARGEST_NUMBER else _WRONG
-
-
-def _text(value: Any) -> Any:
-    if value is None or (isinstance(value, CsvText) and value.strip() in MISSING_WORDS):
-        return None
-    if isinstance(value, str):
-        # Half a surrogate pair is text for JSON and for nothing else.
-        is_text = len(value) <= _LONGEST_TEXT and (value.isascii() or not _HALF_PAIR.search(value))
-        return str(value) if is_text else _WRONG
-    return _WRONG
 
 
 def _shown(value: Any) -> str:

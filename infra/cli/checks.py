@@ -17,12 +17,10 @@ from infra.cli.stack import DAG_ID, Json
 from ml.errors import BadInput, UnreadableData
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from infra.doctor import Check
     from infra.mailbox import Mail
     from infra.remote import RemoteStack
-    from ml.dialect import Dialect
+    from ml.read import RawTable
 
 MAX_INIT_BYTES = 2 * 2**30
 
@@ -53,8 +51,7 @@ def init(
     session = session_of(context)
     if output.exists() and not force:
         raise BadInput(f"{output} exists: name another file with --output, or add --force to write over it")
-    frame, dialect = _read(data)
-    found = inspect_table(frame, target, data.name, dialect)
+    found = inspect_table(_read(data), target, data.name)
     name = model_name_of(data.resolve().name.split(".")[0])
     config = parse_config(yaml.safe_load(pipeline_yaml(found, name)), str(output))
     local = local_source(str(data), config.data.max_bytes) if add else None
@@ -68,15 +65,15 @@ def init(
     say(session.out, f"next: trackyard run --config {output}" + ("" if add else f" --data {data}"))
 
 
-def _read(data: Path) -> tuple[pd.DataFrame, Dialect | None]:
+def _read(data: Path) -> RawTable:
     from ml.folders import files_of
-    from ml.read import read_described, read_parts
+    from ml.read import read_parts, read_table
 
     try:
         if data.is_dir():
             parts = {name: path.read_bytes() for name, path in files_of(data).items()}
-            return read_parts(parts, data.name, MAX_INIT_BYTES, 10**9), None
-        return read_described(data.read_bytes(), data.name, MAX_INIT_BYTES, 10**9)
+            return read_parts(parts, data.name, MAX_INIT_BYTES, 10**9)
+        return read_table(data.read_bytes(), data.name, MAX_INIT_BYTES, 10**9)
     except OSError as error:
         raise UnreadableData(f"{data} cannot be read ({error.strerror}): name a CSV or Parquet file") from error
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def predict(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file with the model's columns.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Where to write (.csv, .parquet); stdout by default.", show_default=False),
@@ -32,12 +34,12 @@ def predict(
     Rows and columns keep their order; the file is read in pieces, so that its size does not matter.
     """
     session = session_of(context)
-    if not file.is_file():
+    if not file.exists():
         raise BadInput(f"{file} does not exist: name a CSV or Parquet file")
     name = model or session.pipeline_config().model.name
     info = session.running_stack()
     champion = load_champion(session, info, name)
-    from infra.score_file import score_file
+    from infra.score_file import ADDED, score_file
 
     # Only a terminal shows it; in a pipe stderr stays empty.
     with session.errors.status("scoring") as shown:
@@ -45,10 +47,15 @@ def predict(
         def told(rows: int) -> None:
             shown.update(f"{rows:,} rows scored")
 
-        rows = score_file(champion, file, output or session.out.file, told=told)
+        scored = score_file(champion, file, output or session.out.file, told=told)
+    for column, count in scored.unseen.items():
+        if count:
+            say(session.errors, f"{count} of {scored.rows} rows have a {column!r} that training never saw")
     if output is None:
         return
-    say(session.out, f"{rows} rows scored with {name} version {champion.version}: {output}")
+    if scored.added != ADDED:
+        say(session.out, f"the added columns are {', '.join(scored.added)}, since a name was taken")
+    say(session.out, f"{scored.rows} rows scored with {name} version {champion.version}: {output}")
 
 
 def load_champion(session: Session, info: AnyStack, name: str) -> LoadedModel:

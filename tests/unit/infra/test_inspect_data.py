@@ -11,6 +11,7 @@ from infra.pipeline_text import pipeline_yaml
 from ml.config import PipelineConfig, parse_config
 from ml.contract import check
 from ml.errors import BadInput
+from ml.read import RawTable
 
 
 def _customers(rows: int = 60) -> pd.DataFrame:
@@ -31,7 +32,7 @@ def _customers(rows: int = 60) -> pd.DataFrame:
 
 
 def _inspected() -> Inspection:
-    return inspect_table(_customers(), "churned: yes?", "customers.csv")
+    return inspect_table(RawTable(_customers()), "churned: yes?", "customers.csv")
 
 
 def _config() -> PipelineConfig:
@@ -93,17 +94,17 @@ def test_a_target_that_is_not_binary_is_refused(values: list[object], message: s
     frame = _customers().assign(target=values)
 
     with pytest.raises(BadInput, match=message):
-        inspect_table(frame, "target", "customers.csv")
+        inspect_table(RawTable(frame), "target", "customers.csv")
 
 
 def test_a_target_that_is_not_there_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(BadInput, match="did you mean 'plan'"):
-        inspect_table(_customers(), "plans", "customers.csv")
+        inspect_table(RawTable(_customers()), "plans", "customers.csv")
 
 
 def test_labels_that_are_numbers_or_truths_stay_so() -> None:
-    for values, positive in (([0, 1] * 30, 1), ([False, True] * 30, True), ([1, 2] * 30, 1)):
+    for values, positive in (([0, 1] * 30, 1), ([False, True] * 30, "true"), ([1, 2] * 30, 1)):
         frame = _customers().assign(target=values)
-        config = parse_config(yaml.safe_load(pipeline_yaml(inspect_table(frame, "target", "x"), "x")))
+        config = parse_config(yaml.safe_load(pipeline_yaml(inspect_table(RawTable(frame), "target", "x"), "x")))
         assert config.data.positive == positive
         check(frame, config, "x")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -45,7 +47,7 @@ def test_cells_of_a_csv_stay_as_they_were(model: LoadedModel, tmp_path: Path) ->
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text('id,plan,age,note\n007,a,20.50,"x, y"\n008,b,50.0,NA\n')
 
-    rows = score(model, source, target)
+    rows = score(model, source, target).rows
 
     lines = target.read_text().splitlines()
     assert rows == 2
@@ -99,8 +101,9 @@ def test_parquet_keeps_its_types_and_csv_can_come_of_it(model: LoadedModel, tmp_
 
 def test_missing_cells_are_left_to_the_model(model: LoadedModel) -> None:
     chunk = pd.DataFrame({"age": ["", " 5", "nan"], "plan": ["", "NA", "x"]})
+    piece = score_file.Piece(pa.Table.from_pandas(chunk), chunk)
 
-    features = score_file.features_of(chunk, model, Path("x.csv"), 1)
+    features = score_file.features_of(piece, model, Path("x.csv"), 1)
 
     assert features["age"].tolist()[1] == 5.0
     assert features.isna().sum().tolist() == [2, 2]
@@ -113,11 +116,10 @@ def test_missing_cells_are_left_to_the_model(model: LoadedModel) -> None:
         ("age,plan\n20,a\nold,b\n", BadInput, r"'age' has 'old', which is no number \(row 2\)"),
         ("age,plan\ninf,a\n", BadInput, "no number"),
         ("age\n20\n", BadInput, "no column 'plan'"),
-        ("age,plan,prediction\n20,a,1\n", BadInput, "'prediction' already"),
         ("age,plan,age\n20,a,1\n", BadInput, "'age' is there twice"),
         ("age,plan\n", UnreadableData, "no rows"),
         ("", UnreadableData, "is empty"),
-        ("age,plan\n20,a\n20,a,b,c\n", UnreadableData, "row 2 has 4 cells, the header 2"),
+        ("age,plan\n20,a\n20,a,b,c\n", UnreadableData, "line 3 has 4 fields and the header 2"),
         (b"\xff\xfea\0g\0e\0", UnreadableData, "not UTF-8"),
         (b"PAR1nonsense", UnreadableData, "looks like Parquet"),
     ],
@@ -140,7 +142,44 @@ def test_a_packed_csv_is_read_too(model: LoadedModel, tmp_path: Path) -> None:
     source, written = tmp_path / "in.csv.gz", io.StringIO()
     source.write_bytes(gzip.compress(b"age,plan\n20,a\n"))
 
-    assert score(model, source, written) == 1
+    assert score(model, source, written).rows == 1
+
+
+def test_the_users_own_columns_keep_their_names(model: LoadedModel, tmp_path: Path) -> None:
+    source, written = tmp_path / "in.csv", io.StringIO()
+    source.write_text("probability,age,plan,\n0.1,20,a,1\n")
+
+    scored = score(model, source, written)
+
+    assert scored.added == ("probability_2", "prediction", "model_version")
+    assert written.getvalue().startswith("probability,age,plan,,probability_2,prediction,model_version\n0.1,20,a,1,")
+
+
+def test_a_line_end_in_a_cell_stays_in_it(model: LoadedModel, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_bytes(b'age,plan,note\n20,a,"x\ry"\n30,b,"x\ny"\n')
+
+    score(model, source, target)
+
+    with target.open(newline="") as handle:
+        assert [row[2] for row in csv.reader(handle)] == ["note", "x\ry", "x\ny"]
+
+
+def test_categories_that_training_never_saw_are_counted(model: LoadedModel, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("age,plan\n20,a\n20,z\n20,\n20,y\n")
+
+    assert score(model, source, io.StringIO(), chunk_rows=2).unseen == {"plan": 2}
+
+
+def test_a_folder_is_scored_with_what_its_folders_stand_for(model: LoadedModel, tmp_path: Path) -> None:
+    for plan in ("a", "b"):
+        (tmp_path / "data" / f"plan={plan}").mkdir(parents=True)
+        pd.DataFrame({"age": [20, 50]}).to_parquet(tmp_path / "data" / f"plan={plan}" / "0.parquet")
+    written = io.StringIO()
+
+    assert score(model, tmp_path / "data", written).rows == 4
+    assert written.getvalue().splitlines()[3].startswith("20,b,")
 
 
 def test_a_file_can_be_scored_in_place(model: LoadedModel, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from infra.suspicions import why_not
+from ml.suspicions import why_not
 
 ROWS = 200
 RNG = np.random.default_rng(3)

@@ -7,38 +7,44 @@ import gzip
 import pandas as pd
 import pytest
 
-from ml.dialect import Dialect, find_dialect
+from ml.columns import columns_of, converted
+from ml.config import PipelineConfig
+from ml.dialect import AUTO, Dialect, find_dialect
 from ml.errors import UnreadableData
-from ml.read import read_described
+from ml.read import read_table
 
-EXPECTED = pd.DataFrame({"size": [1.5, -2.25], "name": ["a,b", "c"], "count": [1, 2]})
+EXPECTED = {"size": [1.5, -2.25], "name": ["a,b", "c"], "count": [1.0, 2.0]}
 
 
-def read(content: bytes, dialect: Dialect | None = None) -> tuple[pd.DataFrame, Dialect | None]:
-    return read_described(content, "file.csv", 10**6, 1000, *([dialect] if dialect else []))
+def read(content: bytes, dialect: Dialect = AUTO) -> tuple[pd.DataFrame, Dialect | None]:
+    """A file's values, as a run without a contract reads them, and how it is written."""
+    raw = read_table(content, "file.csv", 10**6, 1000, dialect)
+    columns = columns_of(raw.frame, PipelineConfig(), raw.commas)
+    frame = {name: converted(raw.frame[name], column, raw.commas)[0] for name, column in columns.items()}
+    return pd.DataFrame(frame), raw.dialect
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
 @pytest.mark.parametrize("packed", [False, True], ids=["text", "gzip"])
 @pytest.mark.parametrize(
-    ("content", "dialect"),
+    ("content", "delimiter"),
     [
-        (b'size,name,count\n1.5,"a,b",1\n-2.25,c,2\n', Dialect(",", ".")),
-        (b"size;name;count\n1,5;a,b;1\n-2,25;c;2\n", Dialect(";", ",")),
-        (b"size;name;count\n1.5;a,b;1\n-2.25;c;2\n", Dialect(";", ".")),
-        (b"size\tname\tcount\r\n1,5\ta,b\t1\r\n-2,25\tc\t2\r\n", Dialect("\t", ",")),
-        (b"size|name|count\n1.5|a,b|1\n-2.25|c|2\n", Dialect("|", ".")),
+        (b'size,name,count\n1.5,"a,b",1\n-2.25,c,2\n', ","),
+        (b"size;name;count\n1,5;a,b;1\n-2,25;c;2\n", ";"),
+        (b"size;name;count\n1.5;a,b;1\n-2.25;c;2\n", ";"),
+        (b"size\tname\tcount\r\n1,5\ta,b\t1\r\n-2,25\tc\t2\r\n", "\t"),
+        (b"size|name|count\n1.5|a,b|1\n-2.25|c|2\n", "|"),
     ],
     ids=["comma", "semicolon and decimal comma", "semicolon", "tab and decimal comma", "bar"],
 )
-def test_the_same_table_comes_out_of_every_dialect(content: bytes, dialect: Dialect, packed: bool, mark: bytes) -> None:
+def test_the_same_table_comes_out_of_every_dialect(content: bytes, delimiter: str, packed: bool, mark: bytes) -> None:
     written = gzip.compress(mark + content) if packed else mark + content
 
     frame, found = read(written)
 
-    pd.testing.assert_frame_equal(frame, EXPECTED, check_dtype=False)
-    assert frame["size"].dtype == "float64"
-    assert found == dialect
+    assert frame.to_dict("list") == EXPECTED
+    assert found is not None
+    assert found.delimiter == delimiter
 
 
 def test_a_missing_number_with_a_decimal_comma_is_missing() -> None:
@@ -49,10 +55,9 @@ def test_a_missing_number_with_a_decimal_comma_is_missing() -> None:
 
 
 def test_text_that_only_looks_like_numbers_now_and_then_stays_text() -> None:
-    frame, found = read(b"a;b\n1,5;x\n1.234,5;y\n")
+    frame, _ = read(b"a;b\n1,5;x\n1.234,5;y\n")
 
     assert frame["a"].tolist() == ["1,5", "1.234,5"]
-    assert found == Dialect(";", ".")
 
 
 def test_a_decimal_comma_between_commas_is_read_where_it_is_named() -> None:

@@ -54,7 +54,7 @@ def test_a_folder_comes_back_as_one_table_with_its_partitions(folder: Path) -> N
 
     address = folders.put_folder(store, folder)  # type: ignore[arg-type]
     again = folders.put_folder(store, folder)  # type: ignore[arg-type]
-    frame = read_parts(folders.read_folder(store, address, 10**6), "my-data", 10**6, 10)  # type: ignore[arg-type]
+    frame = read_parts(folders.read_folder(store, address, 10**6), "my-data", 10**6, 10).frame  # type: ignore[arg-type]
 
     assert address == again
     assert address.endswith("/my-data/")

@@ -60,14 +60,18 @@ def test_roles_follow_the_contract() -> None:
 
     roles = preprocess.decide_roles(mixed(), config(rules, data={"drop": []}))
 
-    assert roles == preprocess.Roles(("amount", "flag"), ("code",), "bought", "no", "yes")
+    assert (roles.numeric, roles.categorical) == (("amount", "flag"), ("code",))
+    assert (roles.target, roles.negative, roles.positive) == ("bought", "no", "yes")
+    assert roles.left_out == {"when": "a moment, not a property", "city": "not in the schema"}
+    assert [column.type for column in roles.columns] == ["number", "boolean", "category"]
 
 
 def test_roles_follow_the_columns_where_there_is_no_contract() -> None:
     roles = preprocess.decide_roles(mixed(), config())
 
-    assert roles.numeric == ("amount", "code", "flag")
+    assert roles.numeric == ("amount", "code")
     assert roles.categorical == ("city",)
+    assert roles.left_out == {"flag": "suspected leak: it tells the target alone (ROC AUC 1.000)"}
     assert preprocess.Roles.from_dict(roles.as_dict()) == roles
 
 
@@ -75,8 +79,10 @@ def test_no_feature_and_too_many_categories_are_refused() -> None:
     with pytest.raises(ContractViolation, match="no feature is left"):
         preprocess.decide_roles(mixed(), config(data={"drop": ["amount", "city", "code", "flag", "when"]}))
     many = pd.DataFrame({"name": [f"n{i}" for i in range(1200)], "bought": ["no", "yes"] * 600})
-    with pytest.raises(ContractViolation, match="1,200 different values"):
+    with pytest.raises(ContractViolation, match="'name': suspected id: every row has its own"):
         preprocess.decide_roles(many, config())
+    with pytest.raises(ContractViolation, match="1,200 different values"):
+        preprocess.decide_roles(many, config(data={"features": ["name"]}))
 
 
 def test_the_split_follows_the_seed_and_the_fraction() -> None:

@@ -64,4 +64,4 @@ def test_less_of_the_generated_data_is_still_the_generated_data() -> None:
 def test_without_an_address_rows_are_generated() -> None:
     frame, name = source.read(PipelineConfig(), STORE, ())
 
-    assert (len(frame), name) == (1000, "generated-1000-rows-seed-42")
+    assert (len(frame.frame), name) == (1000, "generated-1000-rows-seed-42")

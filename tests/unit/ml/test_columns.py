@@ -1,0 +1,150 @@
+"""Whole columns: their type from all of their cells, and every cell read by the rule for one."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ml.columns import columns_of, converted, model_frame, type_of
+from ml.config import parse_config
+from ml.values import MISSING_WORDS, TYPES, WRONG, Column
+
+DECIMALS = pd.Series([Decimal("1.10"), None], dtype=pd.ArrowDtype(pa.decimal128(5, 2)))
+MOMENTS = pd.Series([datetime.date(2024, 1, 1)], dtype=pd.ArrowDtype(pa.date32()))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["1", "2", ""], "integer"),
+        (["1.0", "2"], "number"),
+        (["1", "02"], "category"),
+        (["1", "+7"], "category"),
+        (["1", "1e5"], "category"),
+        (["0.001", "1e-05"], "number"),
+        (["9007199254740993", "1"], "category"),
+        (["true", "FALSE", "NA"], "boolean"),
+        (["yes", "no"], "category"),
+        (["2024-05-01", "2024-06-01T10:00:00Z"], "datetime"),
+        (["18.07.2024"], "datetime"),
+        (["2024-13-45"], "category"),
+        (["", "NA", None], "category"),
+        ([f"text {i}" for i in range(60)], "string"),
+        (["x" * 1001, "y"], "string"),
+        ([1, 2], "integer"),
+        ([1.0, math.nan], "integer"),
+        ([1.5, math.nan], "number"),
+        ([True, False], "boolean"),
+        (pd.array([True, None], dtype="boolean"), "boolean"),
+        (pd.array([1, None], dtype="Int64"), "integer"),
+        (np.array([2**63, 1], dtype="uint64"), "category"),
+        (pd.to_datetime(["2024-01-01"]), "datetime"),
+        (DECIMALS, "number"),
+        (MOMENTS, "datetime"),
+        (pd.Series([1, "a"], dtype=object), "category"),
+        (pd.Series([True, None], dtype=object), "boolean"),
+        (pd.Series([1, 2.5], dtype=object), "number"),
+    ],
+)
+def test_the_whole_column_says_what_it_is(values: Any, expected: str) -> None:
+    assert type_of(pd.Series(values), MISSING_WORDS) == expected
+
+
+def test_one_cell_at_the_end_of_a_long_column_counts_as_much_as_the_first() -> None:
+    assert type_of(pd.Series([*map(str, range(1, 40)), *["1"] * 100_000, "007"]), MISSING_WORDS) == "category"
+
+
+def test_more_rows_let_more_values_be_a_category() -> None:
+    texts = [f"town {number}" for number in range(100)]
+
+    assert type_of(pd.Series(texts * 2), MISSING_WORDS) == "string"
+    assert type_of(pd.Series(texts * 20), MISSING_WORDS) == "category"
+
+
+def test_decimal_commas_are_numbers_where_the_file_has_them() -> None:
+    cells = pd.Series(["1,5", "-2", "3,25"])
+
+    assert type_of(cells, MISSING_WORDS, commas=True) == "number"
+    assert type_of(cells, MISSING_WORDS) == "category"
+    assert type_of(pd.Series(["1,5", "1.5"]), MISSING_WORDS, commas=True) == "category"
+
+
+def test_the_contract_decides_before_the_cells_do() -> None:
+    frame = pd.DataFrame({"zip": ["01234", "1234"], "n": ["7", "?"], "grade": ["A", "NA"]})
+    config = parse_config(
+        {
+            "data": {"target": "grade", "drop": [], "missing": ["?"]},
+            "schema": {"zip": {"type": "category"}, "n": {"type": "number", "missing": ["-1"]}},
+        }
+    )
+
+    columns = columns_of(frame, config)
+
+    assert {name: column.type for name, column in columns.items()} == {
+        "zip": "category", "n": "number", "grade": "category",
+    }  # fmt: skip
+    assert columns["n"].missing == MISSING_WORDS | {"?", "-1"}
+    assert columns["grade"].missing == {"?"}, "a label may be called NA"
+    assert converted(frame["zip"], columns["zip"])[0].tolist() == ["01234", "1234"]
+
+
+def test_what_is_not_of_its_type_is_named() -> None:
+    values, wrong = converted(pd.Series(["1", "x", "", "2"]), Column("a", "number"))
+
+    assert wrong.tolist() == [False, True, False, False]
+    assert values.isna().tolist() == [False, True, True, False]
+    assert values.dtype == "float64"
+
+
+CELLS = st.one_of(
+    st.none(), st.text(max_size=8), st.sampled_from(["NA", " 1", "1,5", "-999", "$5", "true", "01"]),
+    st.floats().map(repr), st.integers().map(str),
+)  # fmt: skip
+COLUMNS = st.builds(
+    Column, st.just("x"), st.sampled_from(TYPES), st.sampled_from([MISSING_WORDS, frozenset({"-999", "?"})]),
+    st.sampled_from(["", "$"]), st.sampled_from(["", ","]),
+)  # fmt: skip
+
+
+def same(value: Any, expected: Any) -> bool:
+    return value == expected or (value != value and (expected is None or expected is WRONG))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(CELLS, max_size=12), COLUMNS, st.booleans())
+def test_a_column_of_texts_is_read_as_its_cells_are(cells: list[Any], column: Column, commas: bool) -> None:
+    found, wrong = converted(pd.Series(cells, dtype="str"), column, commas)
+
+    expected = [column.read(cell, commas) for cell in cells]
+    assert all(map(same, found.tolist(), expected))
+    assert wrong.tolist() == [value is WRONG for value in expected]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(st.floats(), st.integers(-1000, 1000).map(float)), max_size=12), COLUMNS)
+def test_a_column_of_numbers_is_read_as_its_cells_are(cells: list[float], column: Column) -> None:
+    found, wrong = converted(pd.Series(cells, dtype="float64"), column)
+
+    expected = [column.read(cell) for cell in cells]
+    assert all(map(same, found.tolist(), expected))
+    assert wrong.tolist() == [value is WRONG for value in expected]
+
+
+def test_the_models_table_is_floats_and_objects() -> None:
+    frame = model_frame({"a": ["1", None], "c": [2, True], "d": ["x", ""]}, [
+        Column("a", "number"), Column("c", "category"), Column("d", "category"),
+    ])  # fmt: skip
+
+    assert frame["a"].dtype == "float64"
+    assert frame["c"].tolist() == ["2", "true"]
+    assert frame["d"].isna().tolist() == [False, True]
+    assert frame["d"].dtype == object
