@@ -85,6 +85,7 @@ FORM = {
         "retry_policy": GIVE_UP,
     },
     tags=["trackyard"],
+    user_defined_macros={"rollout_id": steps.rollout_id},
     doc_md=__doc__,
 )
 def training() -> None:
@@ -92,7 +93,7 @@ def training() -> None:
 
     @task(task_id="load_data_task")
     def load_data(dag_run: Any = None, params: Any = None) -> str:
-        return steps.load(dag_run.dag_id, dag_run.run_id, dict(params))
+        return steps.load(dag_run.dag_id, dag_run.run_id, dict(params), dag_run.run_after.isoformat())
 
     @task(task_id="data_preprocessing_task")
     def preprocess(dag_run: Any = None) -> str:
@@ -153,7 +154,7 @@ def training() -> None:
         task_id="my_trigger_task",
         trigger_rule="none_failed",
         trigger_dag_id="Airflow_Lab2_Flask",
-        trigger_run_id="rollout__{{ run_id }}",
+        trigger_run_id="{{ rollout_id(run_id) }}",
         conf={"trained_by": "{{ run_id }}"},
         # Clearing this task asks for the rollout again, so an earlier one of the same name starts over.
         reset_dag_run=True,

@@ -1,7 +1,7 @@
 """The bucket job where the store has no administration of its own to ask: makes the buckets, tries every key.
 
-`infra.container` runs it for SeaweedFS and for a store of somebody else's; MinIO's job is `infra/compose/minio.sh`.
-Effects: S3.
+`infra.container` runs it for SeaweedFS and for a store of somebody else's; the job of Silo and MinIO is
+`infra/compose/minio.sh`. Effects: S3.
 """
 
 from __future__ import annotations

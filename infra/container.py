@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from infra import airflow_server, object_store, parts, tracking_server
@@ -58,6 +59,33 @@ _SIGNING = ("AIRFLOW__API_AUTH__JWT_SECRET",)
 _CLIENT = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 
+def refuse_open_service(environ: Mapping[str, str]) -> None:
+    """Refuses to start what leaves the service to whoever comes by.
+
+    Args:
+        environ: `TRACKYARD_BIND_ADDRESSES` has the addresses that the ports are published at, by blanks; without it
+            nothing is known to be.
+
+    Raises:
+        Misconfigured: Others than this machine reach the service, and nobody needs a token.
+    """
+    if environ.get("TRACKYARD_SERVING_TOKENS") != "none":
+        return
+    for address in environ.get("TRACKYARD_BIND_ADDRESSES", "").split():
+        if not _is_loopback(address):
+            raise Misconfigured(
+                f"SERVING_TOKENS is none, and {address}, where .env publishes the service, is not this machine alone: "
+                "set SERVING_TOKENS=all, or BIND_ADDRESS and TLS_BIND_ADDRESS to 127.0.0.1"
+            )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
 def _write_auth_file(environ: Mapping[str, str]) -> None:
     tracking_server.write_auth_file(Path("/tmp/mlflow-auth.ini"), environ["MLFLOW_AUTH_DATABASE_URI"])  # noqa: S108
 
@@ -101,12 +129,12 @@ def _serving() -> Role:
         "TRACKYARD_SERVING_STATE": "/var/lib/trackyard/serving",
     }
     command = [sys.executable, *parts.serving_arguments(ANY, PORTS["serving"])]
-    return Role(command, env, (*_CLIENT, "TRACKYARD_AIRFLOW_PASSWORD"))
+    return Role(command, env, (*_CLIENT, "TRACKYARD_AIRFLOW_PASSWORD", "TRACKYARD_SERVING_TOKEN"), refuse_open_service)
 
 
-def _job(module: str) -> Role:
+def _job(module: str, before: Callable[[Mapping[str, str]], None] | None = None) -> Role:
     env = {**airflow_server.fixed_env(), **tracking_server.fixed_env(), "AIRFLOW_HOME": "/tmp/airflow"}  # noqa: S108
-    return Role([sys.executable, "-m", module], env)
+    return Role([sys.executable, "-m", module], env, before=before)
 
 
 ROLES: Mapping[str, Callable[[], Role]] = {
@@ -116,13 +144,14 @@ ROLES: Mapping[str, Callable[[], Role]] = {
         needs=(DATABASE, BROKER, RESULTS, *_SIGNING),
         env={"AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True"},
     ),
-    "airflow-dag-processor": lambda: _airflow("dag-processor", needs=(DATABASE,)),
+    # The trigger form is made where the DAG files are parsed, and it lets no bucket through that is not named there.
+    "airflow-dag-processor": lambda: _airflow("dag-processor", needs=(DATABASE, "TRACKYARD_S3_BUCKET")),
     "airflow-triggerer": lambda: _airflow("triggerer", "--skip-serve-logs", needs=(DATABASE, *_CLIENT)),
     "celery-worker": _worker,
     "flower": _flower,
     "mlflow": _mlflow,
     "serving": _serving,
-    "database-job": lambda: _job("infra.database_job"),
+    "database-job": lambda: _job("infra.database_job", refuse_open_service),
     "bucket-job": lambda: _job("infra.bucket_job"),
     "trackyard": lambda: Role(
         [sys.executable, "-c", "from infra.cli import main; main()"], tracking_server.client_env()

@@ -14,7 +14,7 @@ from infra import airflow_server, postgres, tracking_server
 from ml.errors import Misconfigured, PipelineError
 
 PIPELINE = "pipeline"
-"""MLflow's account of the workers: it edits experiments and models, and administers nothing."""
+"""MLflow's account of the workers: it may do anything to experiments and models, nothing to accounts or webhooks."""
 SERVICE_WEBHOOK = "http://serving:5555/webhooks/mlflow"
 """Where the service takes MLflow's webhook, by its name among the containers."""
 
@@ -132,8 +132,9 @@ def _mlflow(job: Job) -> None:
             store.create_user(name, password, is_admin=is_admin)
     _webhook(job)
     for kind in ("experiment", "registered_model"):
-        # Also what an administrator made by hand, or what came out of a backup, is the workers' to go on with.
-        store.grant_user_permission(PIPELINE, kind, "*", "EDIT")
+        # Also what an administrator made by hand, or what came out of a backup, is the workers' to go on with: a retry
+        # removes what its broken try left, and MLflow lets nobody delete below MANAGE.
+        store.grant_user_permission(PIPELINE, kind, "*", "MANAGE")
 
 
 def _webhook(job: Job) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from infra.following import ENDED_RUN
+from ml import learned_rows
 from ml.errors import BadInput
 from ml.tracking import RUN_KEY
 
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from infra.cli.doors import AirflowApi
     from ml.storage import Listed, Store
 
-KEPT = ("config.json", "verdict.json")
-"""What stays of an old run: small, and with the data set enough to train it again and to know why it was judged so."""
+_PARENT = "mlflow.parentRunId"
+KEPT = ("config.json", "verdict.json", learned_rows.FILE)
+"""What stays of an old run: small, and with the data set enough to train it again, to know why it was judged so, and to
+judge later versions by rows that it never saw."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Garbage:
     """What can go.
 
     Attributes:
-        open_runs: MLflow runs that are RUNNING and whose DAG run is over or gone.
+        open_runs: MLflow runs that are RUNNING and whose DAG run is over or gone, with the candidates of theirs.
         tables: Objects of old runs.
         orphans: Objects that no run refers to.
     """
@@ -49,10 +52,11 @@ def find(tracker: MlflowClient, store: Store, airflow: AirflowApi, before: datet
         tracker: An MLflow client.
         store: The bucket.
         airflow: Airflow's API.
-        before: What was written after it stays, whatever it is: it may be of a run that has just begun.
+        before: What was begun or written after it stays, whatever it is: it may be of a run that has just begun.
     """
     runs = list(_runs(tracker))
-    open_runs = [run for run in runs if run.info.status == "RUNNING" and not _goes_on(airflow, run)]
+    alive = _Alive(airflow, runs)
+    open_runs = [run for run in runs if run.info.status == "RUNNING" and _began(run) < before and not alive.has(run)]
     dead = {run.info.run_id for run in open_runs}
     busy = {_key(run) for run in runs if run.info.status == "RUNNING" and run.info.run_id not in dead}
     kept, known = busy | _aliased(tracker), {_key(run) for run in runs}
@@ -97,10 +101,32 @@ def _runs(tracker: MlflowClient) -> Iterator[Run]:
             return
 
 
+def _began(run: Run) -> datetime:
+    return datetime.fromtimestamp(int(run.info.start_time or 0) / 1000, UTC)
+
+
+class _Alive:
+    """Which runs go on, each DAG run being asked about once."""
+
+    def __init__(self, airflow: AirflowApi, runs: list[Run]) -> None:
+        self._airflow = airflow
+        self._runs = {run.info.run_id: run for run in runs}
+        self._known: dict[str, bool] = {}
+
+    def has(self, run: Run) -> bool:
+        """Whether a run goes on; a candidate of a search does as long as the run that it belongs to."""
+        run = self._runs.get(run.data.tags.get(_PARENT, ""), run)
+        if run.info.run_id not in self._known:
+            self._known[run.info.run_id] = _goes_on(self._airflow, run)
+        return self._known[run.info.run_id]
+
+
 def _goes_on(airflow: AirflowApi, run: Run) -> bool:
     tags = run.data.tags
+    if not tags.get("airflow.run_id"):
+        return False
     try:
-        state = airflow.dag_run(tags.get("airflow.dag_id", ""), tags.get("airflow.run_id", "")).get("state")
+        state = airflow.dag_run(tags.get("airflow.dag_id", ""), tags["airflow.run_id"]).get("state")
     except BadInput:
         return False
     if state not in ENDED_RUN:

@@ -61,7 +61,10 @@ SECRETS: Mapping[str, tuple[Callable[[], str], str]] = {
 """Every secret of docker-compose.yaml: how it is made, and what it is for."""
 
 SETTINGS: Mapping[str, tuple[str, str]] = {
-    "BIND_ADDRESS": ("127.0.0.1", "where the four ports are published; 0.0.0.0 for everybody, better --profile tls"),
+    "BIND_ADDRESS": (
+        "127.0.0.1",
+        "where the four ports are published, without encryption; for others use --profile tls and TLS_BIND_ADDRESS",
+    ),
     "AIRFLOW_PORT": ("8080", ""),
     "MLFLOW_PORT": ("5000", ""),
     "SERVING_PORT": ("5555", ""),
@@ -70,15 +73,22 @@ SETTINGS: Mapping[str, tuple[str, str]] = {
     "MLFLOW_URL": ("http://127.0.0.1:5000", ""),
     "SERVING_URL": ("http://127.0.0.1:5555", ""),
     "FLOWER_URL": ("http://127.0.0.1:5556", ""),
-    "SERVING_TOKENS": ("none", "who needs a token of the service's: none, or all where BIND_ADDRESS lets others in"),
+    "SERVING_TOKENS": (
+        "none",
+        "who needs a token of the service's: none, or all, which it must be where an address lets others in",
+    ),
     "SERVING_HOSTS": ("localhost,127.0.0.1", "the names by which the service may be asked, as in SERVING_URL"),
     "MLFLOW_HOSTS": (
         "localhost,localhost:*,127.0.0.1,127.0.0.1:*,mlflow,mlflow:*",
         "the names by which MLflow may be asked",
     ),
-    "DATA_HOSTS": ("", "hosts that data may be fetched from over http(s), by commas; empty: none"),
+    "DATA_HOSTS": (
+        "",
+        "hosts that data may be fetched from over http(s), by commas, with infra/compose/web-data.yaml; empty: none",
+    ),
     "TLS_DOMAIN": ("localhost", "of --profile tls: https://airflow.TLS_DOMAIN:TLS_PORT and so on"),
     "TLS_PORT": ("8443", ""),
+    "TLS_BIND_ADDRESS": ("127.0.0.1", "where that port is published: 0.0.0.0 for everybody"),
     "TLS_ISSUER": ("internal", "certificates: internal, or a mail address for those of Let's Encrypt"),
     "PIPELINE_FILE": ("./pipeline.yaml", "the defaults of every run"),
     "WORKER_SLOTS": ("4", "how many tasks a worker runs at once"),

@@ -17,6 +17,10 @@ SUPERUSER = "postgres"
 DATABASES = {"airflow": "airflow", "mlflow": "mlflow", "mlflow_auth": "mlflow", "celery_results": "celery"}
 """Each database and the role that owns it; no other role may connect to it."""
 
+_FOLDING = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+"""Text is sorted by code points, as C does, and every script has capitals, which C has not: a search without regard to
+case finds `ÉCOLE` by `école`. The rules are the server's own, the same on every machine."""
+
 
 def binary(name: str) -> str:
     """The path of a PostgreSQL program from the wheel.
@@ -64,10 +68,13 @@ def create(data_dir: Path, credentials: Credentials) -> None:
     try:
         give_to_server_account(building, password_file)
         arguments = ["-D", str(building), "-U", SUPERUSER, "--pwfile", str(password_file)]
-        arguments += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+        arguments += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", *_FOLDING]
+        # A language that the machine does not have is none of PostgreSQL's business, and its messages are read here.
+        env = {name: value for name, value in os.environ.items() if name not in ("LANG", "LANGUAGE")}
         done = subprocess.run(
-            as_server_account([binary("initdb"), *arguments]), capture_output=True, text=True, check=False
-        )
+            as_server_account([binary("initdb"), *arguments]),
+            env={**env, "LC_ALL": "C"}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
         if done.returncode != 0:
             raise PipelineError(f"PostgreSQL could not make its data folder {data_dir}: {_reason(done.stderr)}")
         building.rename(data_dir)

@@ -23,11 +23,11 @@ class NotWell(Exception):
     """The part does not do its job; the message says what is missing."""
 
 
-def _get(url: str, login: tuple[str, str] | None = None, body: Mapping[str, Any] | None = None) -> bytes:
+def _get(url: str, authorization: str = "", body: Mapping[str, Any] | None = None) -> bytes:
     request = urllib.request.Request(url, data=json.dumps(body).encode() if body is not None else None)  # noqa: S310
     request.add_header("Content-Type", "application/json")
-    if login:
-        request.add_header("Authorization", "Basic " + base64.b64encode(":".join(login).encode()).decode())
+    if authorization:
+        request.add_header("Authorization", authorization)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=TIMEOUT_S) as answer:
         return bytes(answer.read())
@@ -87,14 +87,15 @@ def _flower() -> str:
 
 def _mlflow() -> str:
     # /health answers even where every other request is refused, so it proves nothing.
-    login = ("admin", os.environ["MLFLOW_AUTH_ADMIN_PASSWORD"])
-    _get("http://127.0.0.1:5000/api/2.0/mlflow/experiments/search", login, {"max_results": 1})
+    login = base64.b64encode(f"admin:{os.environ['MLFLOW_AUTH_ADMIN_PASSWORD']}".encode()).decode()
+    _get("http://127.0.0.1:5000/api/2.0/mlflow/experiments/search", f"Basic {login}", {"max_results": 1})
     return "a search works"
 
 
 def _serving() -> str:
     _get("http://127.0.0.1:5555/health")
-    _get("http://127.0.0.1:5555/status")
+    # The stack's own token: where SERVING_TOKENS is all, not even this container is answered without one.
+    _get("http://127.0.0.1:5555/status", f"Bearer {os.environ['TRACKYARD_SERVING_TOKEN']}")
     return "tells the state"
 
 

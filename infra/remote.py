@@ -88,7 +88,7 @@ class RemoteStack:
         """The variables with which MLflow's client, boto3 and `ml` reach this stack, as its administrator."""
         mlflow = self.logins()["mlflow"]
         passed = (
-            *("TRACKYARD_S3_ENDPOINT", "TRACKYARD_S3_BUCKET", "TRACKYARD_DATA_BUCKETS"),
+            *("TRACKYARD_S3_ENDPOINT", "TRACKYARD_S3_BUCKET", "TRACKYARD_DATA_BUCKETS", "TRACKYARD_DATA_HOSTS"),
             *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"),
         )
         return {

@@ -61,7 +61,8 @@ def write_auth_file(path: Path, database: str) -> None:
         "default_permission": "READ",
         "database_uri": database,
         "admin_username": ADMIN,
-        "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+        # Basic auth, and the service's account may only read.
+        "authorization_function": "infra.tracking_accounts:authenticate",
         # Checking a password costs tens of milliseconds by design; a minute's memory of it keeps each call short.
         "auth_cache_ttl_seconds": 60,
     }

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from ml.errors import BadInput
+from ml.errors import BadInput, Misconfigured
 
 PUT_IT_THERE = "put the file there with 'trackyard data add FILE'"
 _METADATA = frozenset({"fd00:ec2::254", "100.100.100.200", "168.63.129.16"})
@@ -146,7 +146,14 @@ def form_pattern(allowed: Allowed) -> str:
     """The pattern, for Python and for a browser, that an allowed address in the trigger form has; empty is allowed.
 
     It is coarser than the checks above, which the first task makes again, and it lets no other bucket or host through.
+
+    Raises:
+        Misconfigured: No bucket is allowed: the pattern would refuse every data set, whoever asks.
     """
+    if not allowed.buckets:
+        raise Misconfigured(
+            "TRACKYARD_S3_BUCKET is not set where the DAG files are parsed: give it that of the workers"
+        )
     buckets = "|".join(map(re.escape, dict.fromkeys(allowed.buckets)))
     options = [f"s3://({buckets})/(?!/)(?!(.*/)?\\.\\.(/|$)).+"]
     if allowed.hosts:

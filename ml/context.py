@@ -167,11 +167,12 @@ def recent(dag_id: str, run_id: str) -> Context:
     return Context(dag_id, run_id)
 
 
-def step(task: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+def step(task: str, *, reopens: bool = True) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Wraps a step: the MLflow run goes on, and what makes the step fail is written to it before it is raised again.
 
     Args:
         task: The id of the task that calls the step. The wrapped function takes `dag_id, run_id` for the `Context`.
+        reopens: Whether the run's outcome, if it has one, is to be found anew.
     """
 
     def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
@@ -187,7 +188,7 @@ def step(task: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
             try:
                 with tracking.mapped(context.settings.mlflow_uri):
                     if task != FIRST_TASK:
-                        tracking.begin_step(context.tracker, context.run)
+                        tracking.begin_step(context.tracker, context.run, reopens=reopens)
                     result = function(context, *arguments, **options)
                 _note_usage(context, task, meter)
                 return result
@@ -222,5 +223,6 @@ def _record(context: Context, task: str, error: BaseException) -> None:
     # The error itself matters more than the note of it, which needs a server that may be what failed.
     with suppress(Exception):
         found = tracking.find_run(context.tracker, context.key)
-        if found is not None:
+        # Of a run that somebody stopped it was told how it ended; what its last task still does changes nothing.
+        if found is not None and found.info.status != "KILLED":
             tracking.record_error(context.tracker, found.info.run_id, task, type(error).__name__, message)

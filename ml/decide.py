@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ml.context import Context, step
-from ml.errors import ApprovalTimedOut, GateFailed, PipelineError, StaleCandidate
+from ml.errors import ApprovalTimedOut, GateFailed, PipelineError, StaleCandidate, Unavailable
 
 if TYPE_CHECKING:
-    from ml.history import Cause, History
+    from ml.history import History
+    from ml.intent import Cause
 
 log = logging.getLogger(__name__)
 
 WAITING = "waiting"
+TIMED_OUT = "timed out"
 
 
 @step("promote_model_task")
@@ -34,10 +37,10 @@ def promote(context: Context, version: str) -> dict[str, Any]:
 
     name, mode = context.config.model.name, context.config.promotion.mode
     history_of(context).observe()
-    verdict = promotion.verdict_of(context, version)
+    verdict = promotion.judge_once(context, version)
     if not verdict.passed:
         reason = "; ".join(verdict.reasons)
-        _told(context, version, champion=False, reason=f"failed the gate: {reason}")
+        _tell(context, version, _Decided(False, f"failed the gate: {reason}", is_well=False))
         raise GateFailed(f"{name} version {version} failed the gate: {reason}. No alias was moved")
     registry.challenge(context.tracker, name, version)
     accepted, reason = promotion.is_better(context, version, verdict)
@@ -48,7 +51,8 @@ def promote(context: Context, version: str) -> dict[str, Any]:
             accepted, reason = _go_live(context, version, _by_run(context, reason))
         else:
             accepted, reason = False, _not_yet(mode, version, reason)
-    _told(context, version, champion=accepted, reason=reason, approval=WAITING if waits else "")
+    approval = WAITING if waits else ""
+    _tell(context, version, _Decided(accepted, reason, approval, is_well=not waits))
     found = {key: value for key, value in context.run.data.metrics.items() if key.startswith("test_")}
     return {"version": version, "champion": accepted, "reason": reason, "metrics": found}
 
@@ -66,15 +70,16 @@ def history_of(context: Context) -> History:
 
 
 def _by_run(context: Context, reason: str) -> Cause:
-    from ml.history import Cause
+    from ml.intent import Cause
 
     return Cause(f"{context.dag_id} {context.run_id}", "DAG run", reason)
 
 
 def _go_live(context: Context, version: str, cause: Cause) -> tuple[bool, str]:
-    from ml import registry
+    from ml import registry, tracking
 
     name = context.config.model.name
+    tracking.refuse_closed(context.tracker, context.mlflow_run_id)
     try:
         history_of(context).move(
             cause, lambda: registry.promote(context.tracker, name, version, only_forward=True), version
@@ -84,25 +89,35 @@ def _go_live(context: Context, version: str, cause: Cause) -> tuple[bool, str]:
     return True, cause.why
 
 
-def _told(context: Context, version: str, *, champion: bool, reason: str, approval: str = "") -> None:
-    """Writes to the run what was decided; a run that waits for an answer has no outcome yet."""
+@dataclass(frozen=True)
+class _Decided:
+    """Whether a version went live, why, what was said of it or is waited for, and whether the run's work is done."""
+
+    champion: bool
+    reason: str
+    approval: str = ""
+    is_well: bool = True
+
+
+def _tell(context: Context, version: str, decided: _Decided) -> None:
+    """Writes to the run what was decided, and that it succeeded, unless it failed or waits for an answer."""
     from ml import tracking
 
     tags = {
-        "promotion.champion": str(champion).lower(),
-        "promotion.reason": reason,
-        "promotion.approval": approval,
+        "promotion.champion": str(decided.champion).lower(),
+        "promotion.reason": decided.reason,
+        "promotion.approval": decided.approval,
         "model.name": context.config.model.name,
         "model.version": version,
     }
-    if approval != WAITING and not reason.startswith("failed the gate"):
-        tags["outcome"] = "success"
+    if decided.is_well:
+        tags[tracking.OUTCOME] = "success"
     tracking.write(context.tracker, context.mlflow_run_id, tags=tags)
-    log.info("version=%s champion=%s reason=%s", version, champion, reason)
+    log.info("version=%s champion=%s reason=%s", version, decided.champion, decided.reason)
 
 
 def note_champion(model: str) -> bool:
-    """Writes a champion that somebody moved into the history; tells whether the history knows it now."""
+    """Writes a champion that somebody moved into the history; tells whether trying again could not change anything."""
     from ml.history import History
     from ml.settings import TaskSettings
     from ml.storage import Store
@@ -112,13 +127,16 @@ def note_champion(model: str) -> bool:
     try:
         with mapped(settings.mlflow_uri):
             History(Store.from_settings(settings), client(settings.mlflow_uri), model).observe()
-    except PipelineError as error:
+    except Unavailable as error:
         log.warning("model=%s the history could not be written: %s", model, error)
         return False
+    except PipelineError as error:
+        # A history that was changed, or a model that this account may not write to: the next move is tried again.
+        log.warning("model=%s the history cannot be written: %s", model, error)
     return True
 
 
-@step("approve_model_task")
+@step("approve_model_task", reopens=False)
 def approval(context: Context) -> dict[str, Any]:
     """What a person is asked about the run's version.
 
@@ -128,17 +146,19 @@ def approval(context: Context) -> dict[str, Any]:
     from ml import gate_report, promotion, tracking
 
     tags = context.run.data.tags
-    if tags.get("promotion.approval") != WAITING:
-        if "promotion.reason" in tags:
-            tracking.write(context.tracker, context.mlflow_run_id, tags={"outcome": "success"})
+    asked = tags.get("promotion.approval")
+    if asked not in (WAITING, TIMED_OUT):
         return {}
+    if asked == TIMED_OUT:
+        # The task was cleared, to ask again.
+        tracking.write(context.tracker, context.mlflow_run_id, tags={"promotion.approval": WAITING})
     version = tags["model.version"]
     about = promotion.about_of(context, version) | {"why": tags["promotion.reason"]}
     pages = [
         f"[MLflow run]({context.run_link()})",
         f"[model version]({context.version_link(context.config.model.name, version)})",
     ]
-    body = gate_report.markdown(promotion.verdict_of(context, version), about)
+    body = gate_report.markdown(promotion.read_verdict(context), about)
     return {
         "subject": f"May {context.config.model.name} version {version} go live?",
         "body": f"{body}\n\n{' · '.join(pages)}",
@@ -146,7 +166,7 @@ def approval(context: Context) -> dict[str, Any]:
     }
 
 
-@step("approve_model_task")
+@step("approve_model_task", reopens=False)
 def answer(context: Context, approved: bool, who: str, why: str = "") -> dict[str, Any]:
     """Does what a person said about the run's version.
 
@@ -160,20 +180,20 @@ def answer(context: Context, approved: bool, who: str, why: str = "") -> dict[st
         `{"version", "champion": bool, "reason": text}`.
     """
     from ml import registry
-    from ml.history import Cause
+    from ml.intent import MOST_LETTERS, Cause, shortened
 
     version, name = context.run.data.tags["model.version"], context.config.model.name
     word = "approved" if approved else "refused"
-    reason = f"{word} by {who}" + (f": {' '.join(why.split())[:500]}" if why else "")
+    reason = shortened(f"{word} by {who}" + (f": {why}" if why else ""), MOST_LETTERS)
     registry.write_version_tags(context.tracker, name, version, {"promotion.approval": reason})
     accepted = False
     if approved:
         accepted, reason = _go_live(context, version, Cause(who, "approval", reason))
-    _told(context, version, champion=accepted, reason=reason, approval=word)
+    _tell(context, version, _Decided(accepted, reason, word))
     return {"version": version, "champion": accepted, "reason": reason}
 
 
-@step("approve_model_task")
+@step("approve_model_task", reopens=False)
 def unanswered(context: Context) -> None:
     """Ends a run whose question nobody answered.
 
@@ -185,7 +205,7 @@ def unanswered(context: Context) -> None:
     version, config = context.run.data.tags["model.version"], context.config
     hours = config.promotion.approval_hours
     message = f"nobody answered within {hours:g} h whether {config.model.name} version {version} may go live"
-    tags = {"promotion.approval": "timed out", "promotion.reason": message}
-    registry.write_version_tags(context.tracker, config.model.name, version, {"promotion.approval": "timed out"})
+    tags = {"promotion.approval": TIMED_OUT, "promotion.reason": message}
+    registry.write_version_tags(context.tracker, config.model.name, version, {"promotion.approval": TIMED_OUT})
     tracking.write(context.tracker, context.mlflow_run_id, tags=tags)
     raise ApprovalTimedOut(f"{message}: the champion stays; clear approve_model_task to ask again")

@@ -8,6 +8,7 @@ PipelineError
 ├── Rejected             a decision, not a crash: never retried
 │   ├── GateFailed
 │   ├── ApprovalTimedOut
+│   ├── RunClosed
 │   └── StaleCandidate
 ├── Misconfigured        a setting is wrong: never retried
 ├── Unavailable          a server is away: retried
@@ -53,6 +54,10 @@ class GateFailed(Rejected):
 
 class ApprovalTimedOut(Rejected):
     """Nobody said in time whether a version may go live."""
+
+
+class RunClosed(Rejected):
+    """A run was ended while one of its tasks still worked."""
 
 
 class StaleCandidate(Rejected):

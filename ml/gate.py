@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.gate_metrics import Array
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ml.config import PipelineConfig
 
 Status = Literal["passed", "failed", "unsure"]
+AGAINST_CHAMPION = "not worse than the champion"
+"""The name of the check that compares a candidate with the champion."""
 _SHORT = 4000
 
 
@@ -49,12 +52,14 @@ class Champion:
         probability: What it says of the held-out rows, shape (n_rows,); None where it cannot be compared.
         problem: Why it cannot.
         rows: How many rows its data set had; None where that was not recorded.
+        learned: Which of the held-out rows it was trained on and the candidate was not, shape (n_rows,); None for none.
     """
 
     version: str
     probability: Array | None = None
     problem: str = ""
     rows: int | None = None
+    learned: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,11 @@ class Verdict:
     def doubts(self) -> list[str]:
         """What the rows were too few to tell."""
         return [check.words for check in self.checks if check.status == "unsure"]
+
+    @property
+    def against_champion(self) -> Check | None:
+        """The check against the champion; None without one."""
+        return next((check for check in self.checks if check.name == AGAINST_CHAMPION), None)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; `Verdict.from_dict` reads them back."""

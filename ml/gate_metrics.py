@@ -1,4 +1,4 @@
-"""The metrics of many resamples at once, and the paired bootstrap over them. Pure; numpy alone.
+"""The metrics of many resamples at once, the paired bootstrap over them, and a permutation test. Pure; numpy alone.
 
 A resample of n rows is a row of weights: how often each row was drawn. With weights every metric is a few sums, so a
 thousand resamples cost about as much as a matrix product.
@@ -6,8 +6,10 @@ thousand resamples cost about as much as a matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import lgamma, log
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ from ml.evaluate import LESS_IS_BETTER
 
 Array = NDArray[np.float64]
 _CELLS = 20_000_000
+_MOST_DRAWS = 100_000
+_AT_ONCE = 2_000_000
+"""How many weights are in memory at once: resamples times rows. The metrics hold about six such tables, 100 MB."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +170,10 @@ def paired_gain(metric: str, target: Array, ours: Array, theirs: Array, draw: Dr
     rng = np.random.default_rng(20_260_101)
     drawn = max(200, min(draw.resamples, _CELLS // max(rows, 1)))
     gains: list[Array] = []
-    for begin in range(0, drawn, 100):
-        weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=min(100, drawn - begin)).astype(float)
+    for size in _batches(drawn, rows):
+        weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=size).astype(float)
         gains.append(weighted(metric, target, ours, weights) - weighted(metric, target, theirs, weights))
-    side = (1 - draw.confidence) / 2 * 100
+    side = one_side(draw.confidence) * 100
     found = sign(metric) * np.concatenate(gains)
     found = found[np.isfinite(found)]
     estimate = sign(metric) * (metric_of(metric, target, ours) - metric_of(metric, target, theirs))
@@ -176,3 +181,60 @@ def paired_gain(metric: str, target: Array, ours: Array, theirs: Array, draw: Dr
         return Interval(estimate, -np.inf, np.inf)
     low, high = np.percentile(found, [side, 100 - side])
     return Interval(float(estimate), float(low), float(high))
+
+
+def chance_of_luck(target: Array, score: Array, draw: Draw) -> float:
+    """How often rows in random order would be ranked as well: the one-sided p-value of the ROC AUC against one half.
+
+    A permutation test, whose error is the stated one at any number of positives and with any ties (Phipson and Smyth,
+    Permutation p-values should never be zero, 2010): the ranks of the rarer class are drawn again and again. The seed
+    comes from the ranks and labels, so that the same rows give the same answer and no data set is bound to the luck of
+    one seed.
+
+    Args:
+        target: 0 or 1, shape (n_rows,).
+        score: The higher, the more likely 1, shape (n_rows,).
+        draw: How it is drawn; more often where the confidence asks for it.
+
+    Returns:
+        Above 0, at most 1; 1 where a class is missing.
+    """
+    positive = np.asarray(target) == 1
+    rows, positives = len(positive), int(positive.sum())
+    # The same question of the rarer class, for which fewer ranks are drawn.
+    rarer, ranks = (positive, _ranks(score)) if 2 * positives <= rows else (~positive, _ranks(-np.asarray(score)))
+    count = int(rarer.sum())
+    if not count:
+        return 1.0
+    rng = np.random.default_rng(crc32(ranks.tobytes() + positive.tobytes()))
+    enough = min(int(10 / one_side(draw.confidence)) + 1, _MOST_DRAWS)
+    drawn = max(enough, min(draw.resamples, _CELLS // rows))
+    found = ranks[rarer].sum()
+    as_good = sum(bool(ranks[rng.choice(rows, count, replace=False)].sum() >= found) for _ in range(drawn))
+    return (as_good + 1) / (drawn + 1)
+
+
+def one_side(confidence: float) -> float:
+    """The error on one side of an interval: 0.025 of 95 %."""
+    return (1 - confidence) / 2
+
+
+def can_tell(target: Array, confidence: float) -> bool:
+    """Whether a perfect ranking of so many rows of each class would be rarer by chance than the error allows."""
+    rows, positives = len(target), int(np.sum(target))
+    orders = lgamma(rows + 1) - lgamma(positives + 1) - lgamma(rows - positives + 1)
+    return -orders <= log(one_side(confidence))
+
+
+def _batches(drawn: int, rows: int) -> Iterator[int]:
+    """How many resamples at a time, so that memory does not grow with the rows."""
+    most = max(1, min(100, _AT_ONCE // max(rows, 1)))
+    for begin in range(0, drawn, most):
+        yield min(most, drawn - begin)
+
+
+def _ranks(score: Array) -> Array:
+    """The rank of each row, the lowest score first; rows with the same score share the middle of their ranks."""
+    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks: Array = (counts.cumsum() - (counts - 1) / 2)[place]
+    return ranks

@@ -2,48 +2,43 @@
 
 The entries lie in the bucket, each written once and never over another (S3's conditional write); the newest one's hash
 is a tag in MLflow, so that nobody changes the history without changing two servers. Before our own code moves the alias
-it says so in a tag (the intent); whoever then looks first, finds the alias moved and the history silent, writes the
-entry from that intent. An alias that moved without one was moved by hand.
+it says so (the intent); whoever then looks first, finds the alias moved and the history silent, writes the entry from
+that intent. An alias that moved without one was moved by hand. Whatever was written last, the next look completes.
 """
 
 from __future__ import annotations
 
 import getpass
-import json
 import logging
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
-from ml import ledger, registry
-from ml.errors import BadInput, Misconfigured, Rejected, Unavailable
+from ml import afar, history_place, intent, ledger, registry
+from ml.afar import AFAR
+from ml.errors import BadInput, Misconfigured, Unavailable
+from ml.history_place import HEAD, Place, head_of
+from ml.intent import Cause, Intent
 from ml.ledger import Entry
+from ml.load import SHA256_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
     from ml.registry import Move
     from ml.storage import Store
 
 log = logging.getLogger(__name__)
 
-HEAD = "history.head"
-INTENT = "history.intent"
+OLD_INTENT = "history.intent"
+"""The registered model's tag in which the previous release kept every intent."""
 BY_HAND = "outside Trackyard"
+SOMEBODY = "somebody with an MLflow account"
 _PROBE = "history/.written-once"
 _TRIES = 20
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Who moves the champion, by which way, and why."""
-
-    who: str
-    way: str
-    why: str
 
 
 def user() -> str:
@@ -54,58 +49,24 @@ def user() -> str:
         return "unknown"
 
 
-def _entry(now: datetime, after: str | None, cause: Cause) -> Entry:
-    at = now.astimezone(UTC).isoformat(timespec="milliseconds")
-    why = " ".join(cause.why.split())[:1000]
-    return Entry(0, at, cause.who, cause.way, None, after, why, uuid.uuid4().hex)
-
-
-def _write_tag(tracker: MlflowClient, name: str, key: str, value: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        tracker.set_registered_model_tag(name, key, value)
-    except MlflowException:
-        # Two who write a new tag at the same moment both insert it, and one is refused; now it is there to be changed.
-        tracker.set_registered_model_tag(name, key, value)
-
-
 @dataclass(frozen=True)
-class Intent:
-    """What is about to be done: the entry that tells of it, and the hash of the one that it follows."""
+class _Seen:
+    """What one look found: the folder, the newest entry, the aliases, the live version, what is about to be done."""
 
-    entry: Entry
-    previous: str
+    place: Place
+    last: Entry | None
+    aliases: dict[str, str]
+    live: ModelVersion | None
+    intents: tuple[Intent, ...]
+    has_old_intent: bool
 
-    def carry_out(self, tracker: MlflowClient, name: str, change: Callable[[], Move]) -> Move:
-        """Says in MLflow what is about to be done, and does it."""
-        told = {"entry": json.loads(self.entry.encoded()), "previous": self.previous}
-        _write_tag(tracker, name, INTENT, json.dumps(told))
-        try:
-            return change()
-        except (BadInput, Rejected):
-            # Nothing moved, so whoever moves the alias there later must not be taken for this one.
-            tracker.delete_registered_model_tag(name, INTENT)
-            raise
+    @property
+    def current(self) -> str | None:
+        return self.aliases.get(registry.CHAMPION)
 
-
-def move_from_afar(tracker: MlflowClient, name: str, cause: Cause, change: Callable[[], Move], target: str) -> Move:
-    """Moves the champion from where the bucket cannot be reached; whoever looks next writes the entry from the intent.
-
-    Args:
-        tracker: An MLflow client.
-        name: The registered model.
-        cause: Who, how and why.
-        change: Moves the alias.
-        target: The version that it moves to.
-
-    Returns:
-        What `change` did.
-    """
-    if registry.aliases(tracker, name).get(registry.CHAMPION) == target:
-        return change()
-    _, _, newest = registry.model_tags(tracker, name).get(HEAD, "").partition(" ")
-    return Intent(_entry(datetime.now(UTC), target, cause), newest or ledger.NO_ENTRY).carry_out(tracker, name, change)
+    def is_known(self) -> bool:
+        """Whether the newest entry tells of the version that is live."""
+        return self.current == (self.last.after if self.last else None)
 
 
 @dataclass(frozen=True)
@@ -124,39 +85,47 @@ class History:
     name: str
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
-    def contents(self) -> list[tuple[int, bytes]]:
-        """Every entry's number and bytes, in order."""
-        keys = [each.key for each in self.store.listed(self._prefix)]
-        return [(self._number(key), self.store.read(key)) for key in keys]
-
     def entries(self) -> list[Entry]:
         """Every entry, in order.
 
         Raises:
             Misconfigured: One of them cannot be read.
         """
-        return [self._decoded(number, content) for number, content in self.contents()]
+        model = registry.find_model(self.tracker, self.name)
+        return history_place.find(self.store, self.tracker, model).entries() if model else []
 
     def problems(self) -> list[str]:
         """What is wrong with the history; nothing where it is whole."""
-        head = self._tags().get(HEAD)
-        number, _, known = (head or "").partition(" ")
-        remembered = (int(number), known) if number.isdigit() else None
-        return ledger.problems(self.contents(), remembered)
+        model = registry.find_model(self.tracker, self.name)
+        if model is None:
+            return []
+        return ledger.problems(history_place.find(self.store, self.tracker, model).contents(), head_of(model))
 
     def observe(self) -> Entry | None:
         """Writes down a change of the champion that the history does not know yet.
 
         Returns:
             The entry that was written; None where there was nothing to write.
+
+        Raises:
+            Misconfigured: The history is not what was written: nothing is written after it.
         """
+        return self._observe("")
+
+    def _observe(self, mine: str) -> Entry | None:
         for _ in range(_TRIES):
-            last, current = self._last(), registry.aliases(self.tracker, self.name).get(registry.CHAMPION)
-            if current == (last.after if last else None):
+            seen = self._look()
+            if seen is None:
                 return None
-            entry = ledger.follow(last, self._explained(last, current))
-            if self._append(entry):
-                log.info("model=%s entry=%d champion=%s way=%s", self.name, entry.number, current, entry.way)
+            if seen.is_known():
+                self._complete(seen, seen.last)
+                return None
+            entry = self._next(seen, mine)
+            if seen.place.create(entry):
+                self._refuse_careless_store()
+                self._remember(entry)
+                log.info("model=%s entry=%d champion=%s way=%s", self.name, entry.number, entry.after, entry.way)
+                self._complete(seen, entry)
                 if entry.way == BY_HAND and entry.before and entry.after:
                     # Whoever moves the alias by hand moves that one alone, and a rollback goes by the other.
                     registry.remember(self.tracker, self.name, entry.before)
@@ -173,40 +142,100 @@ class History:
 
         Returns:
             What `change` did.
+
+        Raises:
+            BadInput: There is no such model.
+            Misconfigured: The history is not what was written: nothing is moved.
         """
         self.observe()
-        last = self._last()
-        if last is not None and last.after == target:
+        seen = self._look()
+        if seen is None:
+            raise BadInput(f"no model is called {self.name!r}: 'trackyard models' lists those there are")
+        if seen.current == target:
             return change()
-        intent = Intent(_entry(self.now(), target, cause), last.hash if last else ledger.NO_ENTRY)
-        move = intent.carry_out(self.tracker, self.name, change)
-        self.observe()
+        previous = seen.last.hash if seen.last else ledger.NO_ENTRY
+        said = Intent(cause.entry(self.now(), target), previous, seen.aliases.get(registry.PREVIOUS))
+        key = seen.place.intent_key(said.entry.id)
+        self.store.write_bytes(said.text().encode(), key)
+        try:
+            move = change()
+        except BaseException:
+            # Whoever moves the alias there later must not be taken for this one.
+            if not registry.may_be_champion(self.tracker, self.name, target):
+                self.store.delete(key)
+            raise
+        if not move.changed:
+            self.store.delete(key)
+        self._observe(said.entry.id)
+        self.store.delete(key)
         return move
 
-    def _explained(self, last: Entry | None, current: str | None) -> Entry:
-        """The change to the current champion: as the intent says it, or as one that somebody made by hand."""
-        tags = self._tags()
-        try:
-            intent = json.loads(tags[INTENT])
-            entry = Entry(**intent["entry"])
-            if entry.after == current and intent["previous"] == (last.hash if last else ledger.NO_ENTRY):
-                return entry
-        except (KeyError, TypeError, ValueError):
-            pass
-        if last is None:
-            return self._change(current, Cause("unknown", "start", "it was champion when the history began"))
-        why = "the alias was moved in MLflow; this is when it was noticed"
-        return self._change(current, Cause("somebody with an MLflow account", BY_HAND, why))
+    def _look(self) -> _Seen | None:
+        model = registry.find_model(self.tracker, self.name)
+        if model is None:
+            return None
+        # What MLflow remembers was read before the entries are: those only become more.
+        place = history_place.find(self.store, self.tracker, model)
+        last = place.last()
+        if head_of(model) != ((last.number, last.hash) if last else None):
+            self._mend_head(place, head_of(model), last)
+        # And where the alias points is asked after that: a move that others wrote down meanwhile was made by then.
+        aliases = registry.aliases(self.tracker, self.name)
+        live = registry.version_or_none(self.tracker, self.name, aliases.get(registry.CHAMPION))
+        tags = [str(live.tags[AFAR])] if live and AFAR in live.tags else []
+        old = dict(model.tags).get(OLD_INTENT)
+        said = [intent.read(text) for text in (*place.intents(), *tags, *([old] if old else []))]
+        return _Seen(place, last, aliases, live, tuple(each for each in said if each), old is not None)
 
-    def _change(self, after: str | None, cause: Cause) -> Entry:
-        return _entry(self.now(), after, cause)
+    def _mend_head(self, place: Place, head: tuple[int, str] | None, last: Entry | None) -> None:
+        """Lets MLflow remember the newest entry, as whoever wrote it had no time to; a chain that is cut stays so."""
+        wrong = ledger.problems(place.contents(), head)
+        if wrong or last is None:
+            raise Misconfigured(
+                f"the history of {self.name} is not what was written ({wrong[0]}), so nothing is written after it and "
+                f"no version is put live: bring back {place.prefix} from a backup, or, to begin anew, move that folder "
+                f"away and delete the model's tag {HEAD}"
+            )
+        self._remember(last)
 
-    def _append(self, entry: Entry) -> bool:
-        if not self.store.create(entry.encoded(), f"{self._prefix}{entry.number:08d}.json"):
-            return False
-        self._refuse_careless_store()
-        _write_tag(self.tracker, self.name, HEAD, f"{entry.number} {entry.hash}")
-        return True
+    def _remember(self, entry: Entry) -> None:
+        registry.put(self.tracker.set_registered_model_tag, self.name, HEAD, f"{entry.number} {entry.hash}")
+
+    def _next(self, seen: _Seen, mine: str) -> Entry:
+        """The change to the current champion: as an intent says it, or as one that somebody made by hand."""
+        # What this process did itself is its own, whatever others wrote down meanwhile.
+        own = [each for each in seen.intents if each.entry.id == mine and each.entry.after == seen.current]
+        about = [each for each in seen.intents if each.is_about(seen.last, seen.current)]
+        beside = seen.aliases.get(registry.PREVIOUS)
+        likely = own or [each for each in about if each.may_have_moved(seen.last, beside, self.now())]
+        change = min(likely, key=lambda each: each.entry.at).entry if likely else self._by_hand(seen, about)
+        live = seen.live
+        facts = (str(live.tags.get(SHA256_TAG, "")), registry.model_id(live)) if live else ("", "")
+        return ledger.follow(seen.last, replace(change, sha256=facts[0], model_id=facts[1]))
+
+    def _by_hand(self, seen: _Seen, left: list[Intent]) -> Entry:
+        way, why = BY_HAND, "the alias was moved by hand in MLflow; this is when it was noticed"
+        if seen.last is None:
+            way, why = "start", "it was champion when the history began; nothing tells who made it so"
+        for each in left[:1]:
+            why += f"; a {each.entry.way} by {each.entry.who} was begun at {each.entry.at} and not finished"
+        return Cause(SOMEBODY, way, why).entry(self.now(), seen.current)
+
+    def _complete(self, seen: _Seen, entry: Entry | None) -> None:
+        """What follows an entry: the version tells who made it champion, and what announced the move goes."""
+        from mlflow.exceptions import MlflowException
+
+        if entry and seen.live and seen.live.tags.get("promoted.at") != entry.at:
+            registry.tell(self.tracker, self.name, seen.live, intent.promoted_tags(entry))
+        over = [each for each in seen.intents if each.is_old(self.now()) or (entry and each.entry.id == entry.id)]
+        for each in over:
+            self.store.delete(seen.place.intent_key(each.entry.id))
+        if seen.live and AFAR in seen.live.tags and intent.read(seen.live.tags[AFAR]) in (None, *over):
+            afar.take_back(self.tracker, self.name, str(seen.live.version))
+        if seen.has_old_intent:
+            # Another who looks may have removed it just now.
+            with suppress(MlflowException):
+                self.tracker.delete_registered_model_tag(self.name, OLD_INTENT)
 
     def _refuse_careless_store(self) -> None:
         """Two would write the same number in a store that takes a conditional write for any other."""
@@ -216,30 +245,3 @@ class History:
                 "the S3 store ignores If-None-Match, so entries of the history could be lost: take one that knows "
                 "conditional writes (AWS, MinIO, SeaweedFS, Ceph)"
             )
-
-    def _last(self) -> Entry | None:
-        listed = self.store.listed(self._prefix)
-        if not listed:
-            return None
-        key = listed[-1].key
-        return self._decoded(self._number(key), self.store.read(key))
-
-    def _decoded(self, number: int, content: bytes) -> Entry:
-        try:
-            return ledger.decode(content)
-        except ValueError as error:
-            raise Misconfigured(
-                f"entry {number} of the history of {self.name} cannot be read ({error}): "
-                "'trackyard history --verify' tells what is whole"
-            ) from error
-
-    def _tags(self) -> dict[str, Any]:
-        return registry.model_tags(self.tracker, self.name)
-
-    @property
-    def _prefix(self) -> str:
-        return f"history/{quote(self.name, safe='')}/"
-
-    def _number(self, key: str) -> int:
-        digits = key.removeprefix(self._prefix).removesuffix(".json")
-        return int(digits) if digits.isdigit() else 0

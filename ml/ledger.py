@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 NO_ENTRY = "0" * 64
+_ADDED = ("sha256", "model_id")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Entry:
         id: What tells this change from every other, whoever writes it down.
         previous: The hash of the entry before.
         hash: Of this entry.
+        sha256: Of the file of the version that is champion; empty where that was not recorded, as in old entries.
+        model_id: The logged model of that version; empty likewise. A number may come back, when a model is made again.
     """
 
     number: int
@@ -43,6 +46,8 @@ class Entry:
     id: str
     previous: str = NO_ENTRY
     hash: str = ""
+    sha256: str = ""
+    model_id: str = ""
 
     def sealed(self) -> Entry:
         """The entry with its hash."""
@@ -66,6 +71,8 @@ def decode(content: bytes) -> Entry:
 
 
 def _line(found: dict[str, Any]) -> bytes:
+    # What entries did not have from the start is left out where it is empty, so that old ones keep their bytes.
+    found = {key: value for key, value in found.items() if value or key not in _ADDED}
     return json.dumps(found, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
@@ -81,7 +88,8 @@ def problems(contents: Sequence[tuple[int, bytes]], head: tuple[int, str] | None
 
     Args:
         contents: The entries' numbers, as their names say, and their bytes, in order.
-        head: Number and hash of the newest entry as another server remembers it; None where it does not.
+        head: Number and hash of the newest entry as another server remembers it; None where it does not. Whole entries
+            after that one are no problem: their writer died, or is at work.
     """
     found: list[str] = []
     previous, hashes = None, {}
@@ -101,7 +109,8 @@ def problems(contents: Sequence[tuple[int, bytes]], head: tuple[int, str] | None
     if head is not None and hashes.get(head[0]) != head[1]:
         what = "is gone" if head[0] not in hashes else f"has hash {hashes[head[0]][:12]}"
         found.append(f"entry {head[0]} {what}, and MLflow remembers it with {head[1][:12]}")
-    if head is None and contents:
+    # A first entry alone may be one whose writer died before it could tell MLflow.
+    if head is None and len(contents) > 1:
         found.append("MLflow does not remember the newest entry: its tag history.head is gone")
     return found
 
@@ -118,6 +127,27 @@ def _wrong(entry: Entry, content: bytes, number: int, previous: Entry | None) ->
     if previous is not None and entry.before != previous.after:
         return "it does not begin where the one before ends"
     return ""
+
+
+def of_version(entries: Sequence[Entry], version: str, model_id: str) -> list[Entry]:
+    """The entries in which a version became champion or ceased to be it.
+
+    Args:
+        entries: The chain, in order.
+        version: Its number.
+        model_id: Its logged model: one that was deleted and made again counts its versions from 1 once more.
+    """
+    found: list[Entry] = []
+    before: Entry | None = None
+    for entry in entries:
+        if _is_of(entry, version, model_id) or (before is not None and _is_of(before, version, model_id)):
+            found.append(entry)
+        before = entry
+    return found
+
+
+def _is_of(entry: Entry, version: str, model_id: str) -> bool:
+    return entry.after == version and (not entry.model_id or not model_id or entry.model_id == model_id)
 
 
 def champion_at(entries: Sequence[Entry], moment: datetime) -> Entry | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ml import registry
+from ml import ledger, registry
 from ml.errors import BadInput
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[
         "verdict": _verdict(tags.get("gate.verdict")),
         "approval": tags.get("promotion.approval"),
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},
-        "history": [asdict(entry) for entry in entries if version in (entry.before, entry.after)],
+        "history": [asdict(entry) for entry in ledger.of_version(entries, version, registry.model_id(found))],
     }
 
 

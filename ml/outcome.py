@@ -11,6 +11,8 @@ from ml.context import Context, base_config, recent
 from ml.errors import BadInput, PipelineError
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
+
     from ml.report import RunReport
 
 
@@ -72,14 +74,14 @@ def _report(context: Context) -> RunReport:
         )  # fmt: skip
     tags = found.data.tags
     links["Run in MLflow"] = context.run_link()
-    name, version = tags.get("model.name", default), tags.get("model.version")
+    name, version = _model_of(context, found), tags.get("model.version")
     if version:
         links["Model version"] = context.version_link(name, version)
     links["Live service"] = context.settings.serving_url
     return report.RunReport(
         context.dag_id,
         context.run_id,
-        tags.get("outcome") == "success",
+        tags.get(tracking.OUTCOME) == "success",
         name,
         version,
         tags.get("promotion.champion") == "true",
@@ -90,6 +92,12 @@ def _report(context: Context) -> RunReport:
         links,
         tags.get("error.type") == "GateFailed",
     )
+
+
+def _model_of(context: Context, run: Run) -> str:
+    """The model that a run is about, however far it got: its experiment is called after it from the start."""
+    known = run.data.tags.get("model.name") or run.data.params.get("model.name")
+    return known or str(context.tracker.get_experiment(run.info.experiment_id).name)
 
 
 def links(dag_id: str, run_id: str) -> dict[str, str | None]:

@@ -9,21 +9,26 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml import gate, gate_report, registry, tracking
 from ml.context import Context
-from ml.errors import ContractViolation, PipelineError, Unavailable
+from ml.errors import ContractViolation, PipelineError, Unavailable, UnreadableData
 from ml.gate import Champion, Evidence, Verdict
 from ml.load import LoadedModel, load_verified
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
 FILE = "verdict.json"
+VERDICT_TAG = "gate.verdict"
+"""The tag of run and version with the verdict in short; the version's is written last of all that tells of it."""
 
 
 def pull(context: Context, version: str) -> LoadedModel:
@@ -36,8 +41,13 @@ def pull(context: Context, version: str) -> LoadedModel:
         return load_verified(context.tracker, context.config.model.name, version, Path(directory))
 
 
-def live(context: Context, features: pd.DataFrame, current: str) -> Champion:
-    """The champion, with what it says of the held-out rows or why it says nothing.
+def live(context: Context, evidence: Evidence, current: str) -> Champion:
+    """The champion, with what it says of the held-out rows or why it says nothing, and which of them it learned from.
+
+    Args:
+        context: The run.
+        evidence: What the run found, without a champion.
+        current: The champion's version.
 
     Raises:
         Unavailable: A server is away, which says nothing about the champion.
@@ -47,7 +57,8 @@ def live(context: Context, features: pd.DataFrame, current: str) -> Champion:
     rows = _rows_of(context, current)
     try:
         model = pull(context, current)
-        return Champion(current, score.probabilities(model.pipeline, features), rows=rows)
+        probability = score.probabilities(model.pipeline, evidence.features)
+        return Champion(current, probability, rows=rows, learned=_learned(context, model, evidence))
     except Unavailable:
         raise
     except PipelineError as error:
@@ -55,6 +66,37 @@ def live(context: Context, features: pd.DataFrame, current: str) -> Champion:
     except (KeyError, TypeError, ValueError) as error:
         problem = f"does not take this data ({' '.join(str(error).split())[:200]}): promote by hand if you mean it"
     return Champion(current, None, problem, rows)
+
+
+def _learned(context: Context, champion: LoadedModel, evidence: Evidence) -> NDArray[np.bool_]:
+    """Which held-out rows the champion was trained on and this version was not, by the columns that it takes."""
+    from ml.learned_rows import hashes, only_theirs
+
+    names, known = list(champion.inputs), evidence.known
+    held_out, ours = hashes(evidence.features[names], evidence.target), hashes(known[names], known.iloc[:, -1])
+    return only_theirs(held_out, _hashes_of(context, champion), ours)
+
+
+def _hashes_of(context: Context, model: LoadedModel) -> np.ndarray:
+    """The hashes of the rows that a version was trained on.
+
+    Raises:
+        UnreadableData: Neither they nor the rows themselves are there any more.
+    """
+    from ml import learned_rows
+
+    path, store = f"runs/{model.tags.get(tracking.RUN_KEY, '')}", context.store
+    try:
+        found: np.ndarray = store.read_parquet(f"{path}/{learned_rows.FILE}")["row"].to_numpy()
+        return found
+    except UnreadableData:
+        pass
+    try:
+        # A run from before hashes were kept.
+        features, target = (store.read_parquet(f"{path}/{name}_train.parquet") for name in "Xy")
+    except UnreadableData as error:
+        raise UnreadableData("nothing tells which rows it was trained on") from error
+    return learned_rows.hashes(features[list(model.inputs)], target.iloc[:, 0])
 
 
 def _rows_of(context: Context, version: str) -> int | None:
@@ -81,7 +123,7 @@ def gather(context: Context, version: str, current: str | None) -> Evidence:
     known = features_of(context.table("X_train"), context.roles)
     known["\0target"] = context.target("train").to_numpy()
     held_out = context.store.read_json(context.path("rows.json"))["test"]
-    return Evidence(
+    evidence = Evidence(
         features=features,
         target=target.to_numpy(dtype=float),
         probability=score.probabilities(model.pipeline, features),
@@ -90,8 +132,10 @@ def gather(context: Context, version: str, current: str | None) -> Evidence:
         rows=raw.iloc[held_out].reset_index(drop=True),
         total=len(raw),
         contract=_broken(context, raw),
-        champion=live(context, features, current) if current not in (None, version) else None,
     )
+    if current in (None, version):
+        return evidence
+    return replace(evidence, champion=live(context, evidence, str(current)))
 
 
 def _broken(context: Context, raw: pd.DataFrame) -> str:
@@ -104,20 +148,31 @@ def _broken(context: Context, raw: pd.DataFrame) -> str:
     return ""
 
 
-def verdict_of(context: Context, version: str) -> Verdict:
-    """The gate's verdict of a version: made once, kept with the run, and written to the run and the version.
+def judge_once(context: Context, version: str) -> Verdict:
+    """The gate's verdict of a version: made once, kept with the run, and written to the run and the version once.
 
     A task that is cleared later finds it: what a version was worth does not change with the champions after it.
     """
-    key = context.path(FILE)
-    if context.store.exists(key):
-        verdict = Verdict.from_dict(context.store.read_json(key))
+    if context.store.exists(context.path(FILE)):
+        verdict = read_verdict(context)
     else:
         current = registry.aliases(context.tracker, context.config.model.name).get(registry.CHAMPION)
         verdict = gate.judge(gather(context, version, current), context.config)
-        context.store.write_json(verdict.as_dict(), key)
-    _write(context, version, verdict)
+        context.store.write_json(verdict.as_dict(), context.path(FILE))
+    # What was judged by a try that died before it told everybody is told now.
+    tags = registry.find_version(context.tracker, context.config.model.name, version).tags
+    if tags.get(VERDICT_TAG) != verdict.short():
+        _write(context, version, verdict)
     return verdict
+
+
+def read_verdict(context: Context) -> Verdict:
+    """The verdict that `judge_once` made.
+
+    Raises:
+        UnreadableData: There is none.
+    """
+    return Verdict.from_dict(context.store.read_json(context.path(FILE)))
 
 
 def _write(context: Context, version: str, verdict: Verdict) -> None:
@@ -128,7 +183,7 @@ def _write(context: Context, version: str, verdict: Verdict) -> None:
         "verdict.html": gate_report.html(verdict, about).encode(),
     }
     tracking.log_files(context.tracker, context.mlflow_run_id, files, "gate")
-    tags = {"validation": "passed" if verdict.passed else "failed", "gate.verdict": verdict.short()}
+    tags = {"validation": "passed" if verdict.passed else "failed", VERDICT_TAG: verdict.short()}
     tracking.write(context.tracker, context.mlflow_run_id, tags=tags)
     registry.write_version_tags(context.tracker, name, version, tags)
     log.info("version=%s %s %s", version, gate_report.headline(verdict), " | ".join(verdict.reasons))
@@ -162,14 +217,14 @@ def is_better(context: Context, version: str, verdict: Verdict) -> tuple[bool, s
         verdict = gate.judge(gather(context, version, current), context.config)
         if not verdict.passed:
             return False, "; ".join(verdict.reasons)
-    (check,) = [found for found in verdict.checks if found.name == "not worse than the champion"]
-    if verdict.gain is None:
-        return False, check.words
+    check = verdict.against_champion
+    if check is None or verdict.gain is None:
+        return False, check.words if check else f"it was not compared with champion version {current}"
     accepted = verdict.gain >= -wanted.tolerance
     verb = "is not worse than" if accepted else "is worse than"
     allowed = f" with a tolerance of {wanted.tolerance:g}" if wanted.tolerance else ""
     doubt = "; the sample is too small to tell" if check.status == "unsure" else ""
     return accepted, (
         f"{wanted.metric} {check.found['candidate']:.6f} {verb} the {check.found['champion']:.6f} of champion version "
-        f"{current} on the same {verdict.rows} rows{allowed}{doubt}"
+        f"{current} on the same {check.found['rows']} rows{allowed}{doubt}"
     )

@@ -51,13 +51,13 @@ class GateConfig(Section):
         default=0.5, gt=0, le=1, description="the least part of the champion's rows that a data set has; null: any"
     )
     margin: float = Field(default=0.02, ge=0, description="how much worse than the champion is certainly too bad")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the bootstrap's intervals")
-    resamples: Whole = Field(default=1000, ge=200, le=10_000, description="how many resamples the bootstrap draws")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of intervals and of the dummy's test")
+    resamples: Whole = Field(default=1000, ge=200, le=10_000, description="how many resamples are drawn")
     min_rows: Whole = Field(
-        default=100, ge=1, le=MOST, description="held-out rows below which being unsure is forgiven"
+        default=100, ge=1, le=MOST, description="held-out rows below which knowing nothing is not certain"
     )
     unsure: Literal["pass", "fail"] = Field(
-        default="pass", description="what follows where the rows are too few to tell whether it is worse"
+        default="pass", description="what follows where the rows are too few to tell"
     )
     slices: Annotated[tuple[SliceRule, ...], BeforeValidator(as_tuple)] = ()
     behaviour: Annotated[tuple[BehaviourRule, ...], BeforeValidator(as_tuple)] = ()

@@ -8,12 +8,12 @@ decisive alias last, and read it back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ml.errors import BadInput, StaleCandidate, TrackerDown
-from ml.tracking import RUN_KEY
+from ml.errors import BadInput, RunClosed, StaleCandidate, TrackerDown
+from ml.tracking import RUN_KEY, refuse_closed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,6 +32,8 @@ class Move:
 
     version: str
     previous: str | None
+    changed: bool = field(default=True, compare=False)
+    """Whether it moved the alias, which may have been there already."""
 
 
 def aliases(client: MlflowClient, name: str) -> dict[str, str]:
@@ -39,17 +41,12 @@ def aliases(client: MlflowClient, name: str) -> dict[str, str]:
 
     Searching versions may answer without their aliases, so the model itself is asked.
     """
-    model = _model(client, name)
+    model = find_model(client, name)
     return {alias: str(version) for alias, version in dict(model.aliases).items()} if model else {}
 
 
-def model_tags(client: MlflowClient, name: str) -> dict[str, str]:
-    """The tags of a registered model; empty where there is no such model."""
-    model = _model(client, name)
-    return dict(model.tags) if model else {}
-
-
-def _model(client: MlflowClient, name: str) -> RegisteredModel | None:
+def find_model(client: MlflowClient, name: str) -> RegisteredModel | None:
+    """A registered model with its aliases and tags; None where there is no such model."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -101,6 +98,35 @@ def register(client: MlflowClient, name: str, model_id: str, run_id: str, tags: 
     return str(kept.version)
 
 
+def register_while_open(client: MlflowClient, name: str, model_id: str, run_id: str, tags: Mapping[str, str]) -> str:
+    """Registers as `register` does, and takes it back if the run was closed meanwhile.
+
+    Raises:
+        RunClosed: The run is over, so there is no version of it.
+    """
+    refuse_closed(client, run_id)
+    version = register(client, name, model_id, run_id, tags)
+    try:
+        refuse_closed(client, run_id)
+    except RunClosed:
+        take_back(client, name, version)
+        raise
+    return version
+
+
+def model_id(version: ModelVersion) -> str:
+    """The logged model that a version is; empty for one that was registered from elsewhere."""
+    source = str(version.source or "")
+    return source.removeprefix("models:/") if source.startswith("models:/m-") else ""
+
+
+def take_back(client: MlflowClient, name: str, version: str) -> None:
+    """Removes a version that should not have been registered, unless somebody gave it an alias already."""
+    if version not in aliases(client, name).values():
+        client.delete_model_version(name, version)
+        log.info("model=%s version=%s was registered too late and is removed", name, version)
+
+
 def find_version(client: MlflowClient, name: str, version: str) -> ModelVersion:
     """One version.
 
@@ -117,14 +143,23 @@ def find_version(client: MlflowClient, name: str, version: str) -> ModelVersion:
         raise BadInput(f"{name} has no version {version!r}: 'trackyard models' lists those it has") from error
 
 
-def _point(client: MlflowClient, name: str, alias: str, version: str) -> None:
+def put(write: Callable[..., object], *arguments: str) -> None:
+    """Writes a tag or an alias.
+
+    Two who write a new one at the same moment both insert it, and one is refused; then it is there to be changed.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
-        client.set_registered_model_alias(name, alias, version)
-    except MlflowException:
-        # Two who set a new alias at the same moment both insert it, and one is refused; now it is there to be moved.
-        client.set_registered_model_alias(name, alias, version)
+        write(*arguments)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise
+        write(*arguments)
+
+
+def _point(client: MlflowClient, name: str, alias: str, version: str) -> None:
+    put(client.set_registered_model_alias, name, alias, version)
 
 
 def challenge(client: MlflowClient, name: str, version: str) -> None:
@@ -151,7 +186,7 @@ def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool
     find_version(client, name, version)
     current = aliases(client, name).get(CHAMPION)
     if current == version:
-        return Move(version, None)
+        return Move(version, None, changed=False)
     if only_forward and current is not None and _is_older(client, name, version, current):
         raise StaleCandidate(
             f"version {current} went live since: version {version} of an older run does not replace it"
@@ -206,16 +241,36 @@ def before(client: MlflowClient, name: str) -> str:
     return previous
 
 
-def roll_back(client: MlflowClient, name: str) -> Move:
-    """Points `champion` back at `previous_champion`, and that at the one that was live.
+def may_be_champion(client: MlflowClient, name: str, version: str) -> bool:
+    """Whether the champion alias is at a version; yes, for all that is known, where MLflow does not answer."""
+    from mlflow.exceptions import MlflowException
 
-    Raises:
-        BadInput: There is no champion before this one.
-    """
-    return promote(client, name, before(client, name))
+    try:
+        return aliases(client, name).get(CHAMPION) == version
+    except MlflowException:
+        return True
+
+
+def version_or_none(client: MlflowClient, name: str, version: str | None) -> ModelVersion | None:
+    """A version with its tags; None for none, or for one that was deleted meanwhile."""
+    try:
+        return find_version(client, name, version) if version else None
+    except BadInput:
+        return None
+
+
+def tell(client: MlflowClient, name: str, version: ModelVersion, tags: Mapping[str, str]) -> None:
+    """Writes tags to a version, unless that was deleted meanwhile."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write_version_tags(client, name, str(version.version), tags)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
 
 
 def write_version_tags(client: MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:
     """Writes tags to a version."""
     for key, value in tags.items():
-        client.set_model_version_tag(name, version, key, value[:8000])
+        put(client.set_model_version_tag, name, version, key, value[:8000])

@@ -41,6 +41,11 @@ class RunReport:
     links: Mapping[str, str] = field(default_factory=dict)
     refused: bool = False
 
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it neither succeeded nor failed: a person ended it, or its process was killed."""
+        return not self.succeeded and self.failed_task is None
+
 
 def subject(report: RunReport) -> str:
     """The subject of the mail: one line of at most 200 characters, whatever a run was called."""
@@ -49,8 +54,10 @@ def subject(report: RunReport) -> str:
         text = f"[Trackyard] {report.model} version {report.version}: {place} ({report.run_id})"
     elif report.refused:
         text = f"[Trackyard] {report.model} version {report.version}: refused by the gate ({report.run_id})"
+    elif report.was_stopped:
+        text = f"[Trackyard] {report.model}: run was stopped ({report.run_id})"
     else:
-        text = f"[Trackyard] {report.model}: run failed at {report.failed_task or 'an unknown task'} ({report.run_id})"
+        text = f"[Trackyard] {report.model}: run failed at {report.failed_task} ({report.run_id})"
     # A line break would end the header, and the mail would be lost.
     return " ".join(text.split())[:200]
 
@@ -83,7 +90,7 @@ def _headline(report: RunReport) -> str:
     if report.refused:
         return f"{report.model} version {report.version} was refused by the gate"
     if not report.succeeded:
-        return f"{report.model}: the run failed"
+        return f"{report.model}: the run {'was stopped' if report.was_stopped else 'failed'}"
     return f"{report.model} version {report.version} {'is champion' if report.is_champion else 'was not promoted'}"
 
 
@@ -91,7 +98,9 @@ def _lines(report: RunReport) -> list[str]:
     if report.succeeded:
         return [report.reason]
     kept = "No version was promoted; the champion is what it was."
-    return [f"Task {report.failed_task or 'unknown'}: {report.message or 'it left no message; see its log.'}", kept]
+    if report.was_stopped:
+        return ["It was ended before its work was done: by a person, or because its process was killed.", kept]
+    return [f"Task {report.failed_task}: {report.message or 'it left no message; see its log.'}", kept]
 
 
 def _metrics_html(metrics: Mapping[str, float]) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 from ml.errors import Misconfigured, TrackerDown, Unavailable
 
 TAG = "serving.rollout"
+NO_PROMPTS = "tag.`mlflow.prompt.is_prompt` != 'true'"
+"""MLflow keeps prompts among its registered models; its own client leaves them out by this filter."""
 _REGISTRY = "/api/2.0/mlflow/registered-models"
 
 
@@ -143,13 +145,12 @@ def _registered_model(services: Services, name: str) -> dict[str, dict[str, str]
         if answer.status_code == 404:
             return {"aliases": {}, "tags": {}}
         answer.raise_for_status()
-        return _facts(answer.json())
+        return _facts(answer.json()["registered_model"])
     except (httpx.HTTPError, ValueError) as error:
         raise TrackerDown(f"MLflow at {services.mlflow_url} does not answer ({error}): see its log") from error
 
 
-def _facts(body: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    model = body["registered_model"]
+def _facts(model: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return {
         "aliases": {alias["alias"]: str(alias["version"]) for alias in model.get("aliases", [])},
         "tags": {tag["key"]: tag["value"] for tag in model.get("tags", [])},
@@ -180,7 +181,7 @@ class Watch:
         services: Where the service and MLflow are.
         silence_s: How many seconds the service may be silent.
         clock: Seconds that only grow.
-        champion: The version that the history knows as champion; None to look at no version.
+        champions: The champion of each model as the history knows it; None to look at no version.
     """
 
     rollout_id: str
@@ -188,7 +189,7 @@ class Watch:
     services: Services
     silence_s: float = 60.0
     clock: Callable[[], float] = time.monotonic
-    champion: str | None = None
+    champions: Mapping[str, str] | None = None
     _last_answer: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -196,27 +197,30 @@ class Watch:
         self._last_answer = self.clock()
 
     @classmethod
-    def from_environment(cls, rollout_id: str, model: str, silence_s: float, champion: str | None = None) -> Watch:
+    def from_environment(
+        cls, rollout_id: str, model: str, silence_s: float, champions: Mapping[str, str] | None = None
+    ) -> Watch:
         """A watch over the services that the environment names."""
-        return cls(rollout_id, model, Services.from_env(os.environ), silence_s, champion=champion)
+        return cls(rollout_id, model, Services.from_env(os.environ), silence_s, champions=champions)
 
-    async def look(self) -> dict[str, str] | None:
+    async def look(self) -> dict[str, Any] | None:
         """Looks once.
 
         Returns:
             None while all is well, else how the rollout ended: `{"end": "taken over" | "silent", "detail": text}`; or
-            `{"end": "moved", "detail": the champion's version or ""}`, which ends nothing: the history must know of it.
+            `{"end": "moved", "moved": {model: the champion's version or ""}}`, which ends nothing: the history must
+            know of it.
         """
         import httpx
 
         async with httpx.AsyncClient(timeout=5) as client:
             registered = await self._registered(client)
-            live = registered["tags"].get(TAG)
+            live = registered.get(self.model, {"tags": {}})["tags"].get(TAG)
             if live and live != self.rollout_id:
                 return {"end": "taken over", "detail": f"rollout {live} took over"}
-            now = registered["aliases"].get("champion", "")
-            if self.champion is not None and registered["aliases"] and now != self.champion:
-                return {"end": "moved", "detail": now}
+            moved = self._moved(registered)
+            if moved:
+                return {"end": "moved", "moved": moved}
             try:
                 (await client.get(f"{self.services.serving_url}/health")).raise_for_status()
                 self._last_answer = self.clock()
@@ -226,17 +230,30 @@ class Watch:
                     return {"end": "silent", "detail": f"{why} ({error or type(error).__name__}): see its log"}
         return None
 
-    async def _registered(self, client: Any) -> dict[str, dict[str, str]]:
+    def _moved(self, registered: Mapping[str, dict[str, dict[str, str]]]) -> dict[str, str]:
+        """The models whose champion is another than the history knows, and where it is now."""
+        if self.champions is None:
+            return {}
+        now = {name: facts["aliases"].get("champion", "") for name, facts in registered.items()}
+        return {name: version for name, version in now.items() if version != self.champions.get(name, "")}
+
+    async def _registered(self, client: Any) -> dict[str, dict[str, dict[str, str]]]:
+        """The aliases and tags of every registered model; nothing where MLflow does not answer."""
         import httpx
 
+        found: dict[str, dict[str, dict[str, str]]] = {}
+        params = {"max_results": "1000", "filter": NO_PROMPTS}
         try:
-            answer = await client.get(
-                self.services.mlflow_url + f"{_REGISTRY}/get",
-                params={"name": self.model},
-                auth=self.services.mlflow_login,
-            )
-            answer.raise_for_status()
-            return _facts(answer.json())
+            while True:
+                answer = await client.get(
+                    self.services.mlflow_url + f"{_REGISTRY}/search", params=params, auth=self.services.mlflow_login
+                )
+                answer.raise_for_status()
+                page = answer.json()
+                found |= {str(model["name"]): _facts(model) for model in page.get("registered_models", [])}
+                if not page.get("next_page_token"):
+                    return found
+                params["page_token"] = str(page["next_page_token"])
         except (httpx.HTTPError, ValueError, KeyError):
             # MLflow being away says nothing about who is live.
-            return {"aliases": {}, "tags": {}}
+            return {}

@@ -21,7 +21,7 @@ from ml.errors import ApprovalTimedOut, PipelineError
 from ml.outcome import close_run, links, mail
 from ml.search import choose, is_tuned, plan, try_candidate
 from ml.settings import allowed_sources
-from ml.tracking import run_key
+from ml.tracking import rollout_id, run_key
 
 if TYPE_CHECKING:
     from ml.read import RawTable
@@ -41,12 +41,13 @@ def address_pattern() -> str:
 
 
 @step("load_data_task")
-def load(context: Context, params: Mapping[str, Any]) -> str:
+def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> str:
     """Opens the run, settles its configuration, and keeps a checked snapshot of the data.
 
     Args:
         context: Given as `dag_id, run_id`.
         params: The fields of the trigger form.
+        triggered: When Airflow was asked for the DAG run, ISO 8601; it tells it from an earlier one of the same id.
 
     Returns:
         The MLflow run's id.
@@ -56,8 +57,9 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
         BadInput: The data cannot be read, or breaks the contract.
         Unavailable: MLflow or S3 does not answer.
     """
-    from ml import columns, contract, profile, tracking
+    from ml import attempt, columns, contract, profile, tracking
 
+    attempt.set_aside(context.tracker, context.store, context.key, triggered)
     base = base_config(context.settings.pipeline_file)
     note = " ".join(str(params.get("note") or "").split())[:1000]
     try:
@@ -65,7 +67,9 @@ def load(context: Context, params: Mapping[str, Any]) -> str:
     except PipelineError as error:
         # The run is opened all the same, so that there is a place that says what was wrong.
         asked, problem = base, error
-    mlflow_run_id = tracking.open_run(context.tracker, asked.model.name, context.run_id, _run_tags(context, note))
+    mlflow_run_id = tracking.open_run(
+        context.tracker, asked.model.name, context.run_id, _run_tags(context, note, triggered)
+    )
     tracking.begin_step(context.tracker, context.run)
     if problem is not None:
         raise problem
@@ -120,8 +124,8 @@ def read_source(store: Store, settled: PipelineConfig) -> tuple[RawTable, str]:
     return source.read(settled, store, allowed_sources(os.environ).hosts)
 
 
-def _run_tags(context: Context, note: str) -> dict[str, str]:
-    from ml import provenance, report
+def _run_tags(context: Context, note: str, triggered: str) -> dict[str, str]:
+    from ml import attempt, provenance, report
 
     link = context.airflow_link()
     origin = provenance.tags(context.settings.git_commit, link)
@@ -132,6 +136,7 @@ def _run_tags(context: Context, note: str) -> dict[str, str]:
         "airflow.dag_id": context.dag_id,
         "airflow.run_id": context.run_id,
         "airflow.url": link,
+        attempt.TRIGGERED_TAG: triggered,
         "mlflow.note.content": report.note(about, note),
         "note": note,
     }
@@ -181,14 +186,16 @@ def separate(context: Context) -> list[int]:
     """
     import pandas as pd
 
+    from ml import learned_rows, tracking
     from ml import preprocess as decide
-    from ml import tracking
 
     frame, roles = context.table("raw"), context.roles
     positions = context.store.read_json(context.split["rows"])
     for part, context_name in (("train", "training"), ("test", "test")):
         rows = frame.iloc[positions[part]]
         features, target = decide.features_of(rows, roles), decide.target_of(rows, roles)
+        if part == "train":
+            context.store.write_parquet(learned_rows.table(features, target), context.path(learned_rows.FILE))
         where = context.store.write_parquet(features, context.path(f"X_{part}.parquet"))
         context.store.write_parquet(target.to_frame(), context.path(f"y_{part}.parquet"))
         whole = pd.concat([features, target], axis="columns")
@@ -234,7 +241,7 @@ def train(context: Context) -> str:
         "model.example": logged.example,
         **{tag: run_tags[tag] for tag in kept if tag in run_tags},
     }
-    return registry.register(context.tracker, name, logged.model_id, context.mlflow_run_id, tags)
+    return registry.register_while_open(context.tracker, name, logged.model_id, context.mlflow_run_id, tags)
 
 
 @step("load_model_task")
@@ -263,6 +270,6 @@ def evaluate(context: Context, version: str) -> str:
 
 __all__ = [
     "ApprovalTimedOut", "address_pattern", "answer", "approval", "close_run", "evaluate", "form_defaults", "links",
-    "load", "mail", "note_champion", "preprocess", "promote", "run_key", "separate", "train", "try_candidate",
-    "unanswered",
+    "load", "mail", "note_champion", "preprocess", "promote", "rollout_id", "run_key", "separate", "train",
+    "try_candidate", "unanswered",
 ]  # fmt: skip

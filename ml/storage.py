@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from ml.address import PUT_IT_THERE, locate_s3
-from ml.errors import StoreDown, UnreadableData
+from ml.errors import Misconfigured, StoreDown, UnreadableData
+from ml.refusal import refusal
 from ml.settings import TaskSettings
 
 if TYPE_CHECKING:
@@ -248,6 +249,11 @@ class Store:
                 found += [Listed(each["Key"], each["Size"], each["LastModified"]) for each in page.get("Contents", [])]
         return sorted(found, key=lambda each: each.key)
 
+    def copy(self, key: str, to: str) -> None:
+        """Copies one of the bucket's objects to another key, within the store."""
+        with self._errors(key):
+            self._client.copy({"Bucket": self.bucket, "Key": key}, self.bucket, to)
+
     def delete(self, key: str) -> None:
         """Removes an object; one that is gone already is no error."""
         with self._errors(key):
@@ -275,11 +281,16 @@ class Store:
             if code in _GONE:
                 cure = "clear load_data_task and what follows it" if key.startswith("runs/") else PUT_IT_THERE
                 raise UnreadableData(f"{where} does not exist: {cure}") from error
-            if code in ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
-                raise StoreDown(
-                    f"{self._endpoint} refused the account for {where} ({code}): check the S3 keys"
-                ) from error
+            self._refuse(error, where)
             raise StoreDown(f"{self._endpoint} failed at {where} ({code}): see the store's log") from error
         except (BotoCoreError, Boto3Error) as error:
+            # boto3 wraps what went wrong with an upload.
+            self._refuse(error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error, where)
             reason = " ".join(str(error).split())
             raise StoreDown(f"{self._endpoint} does not answer for {where} ({reason}): is the store up?") from error
+
+    def _refuse(self, error: BaseException, where: str) -> None:
+        """Raises Misconfigured where the store is up and does not let the account in: no retry changes that."""
+        reason = refusal(error)
+        if reason:
+            raise Misconfigured(f"{self._endpoint} refused {where}: {reason}") from error

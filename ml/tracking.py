@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml.digest import digest_of
-from ml.errors import Misconfigured, TrackerDown, UnreadableData
+from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +30,20 @@ log = logging.getLogger(__name__)
 RUN_KEY = "run_key"
 _NAME = 400
 """The characters of a data set's own name; MLflow takes 500 with what follows it."""
-_ERRORS = ("error.task", "error.type", "error.message", "outcome")
+_LONGEST_ID = 250
+OUTCOME = "outcome"
+_ERRORS = ("error.task", "error.type", "error.message")
 
 
 def run_key(dag_id: str, run_id: str) -> str:
     """The name of a DAG run that is safe in searches and in S3 keys: 32 hexadecimal digits."""
     return hashlib.sha256(f"{dag_id}|{run_id}".encode()).hexdigest()[:32]
+
+
+def rollout_id(run_id: str) -> str:
+    """The id of the rollout that a DAG run asks for; Airflow takes no id of more than 250 characters."""
+    told = f"rollout__{run_id}"
+    return told if len(told) <= _LONGEST_ID else f"{told[: _LONGEST_ID - 33]}~{run_key('', run_id)}"
 
 
 @lru_cache(maxsize=4)
@@ -120,14 +128,31 @@ def open_run(mlflow_client: MlflowClient, experiment: str, name: str, tags: Mapp
     return str(found.info.run_id)
 
 
-def begin_step(mlflow_client: MlflowClient, run: Run) -> None:
-    """Marks the run as running again and takes back what an earlier, failed try said."""
-    for tag in _ERRORS:
+def begin_step(mlflow_client: MlflowClient, run: Run, *, reopens: bool = True) -> None:
+    """Marks the run as running again and takes back what an earlier, failed try said.
+
+    Args:
+        mlflow_client: A client.
+        run: The run.
+        reopens: Whether the step comes before the decision, so that what was decided is to be decided again.
+    """
+    for tag in (*_ERRORS, OUTCOME) if reopens else _ERRORS:
         if tag in run.data.tags:
             with contextlib.suppress(Exception):
                 mlflow_client.delete_tag(run.info.run_id, tag)
     if run.info.status != "RUNNING":
         mlflow_client.update_run(run.info.run_id, status="RUNNING")
+
+
+def refuse_closed(mlflow_client: MlflowClient, run_id: str) -> None:
+    """Refuses to go on with a run that was closed: somebody stopped its DAG run, and the task works on for seconds.
+
+    Raises:
+        RunClosed: The run is over.
+    """
+    status = mlflow_client.get_run(run_id).info.status
+    if status != "RUNNING":
+        raise RunClosed(f"the run was closed as {status} meanwhile: it registers and promotes nothing any more")
 
 
 def record_error(mlflow_client: MlflowClient, run_id: str, task: str, kind: str, message: str) -> None:
@@ -235,7 +260,7 @@ def log_files(mlflow_client: MlflowClient, run_id: str, files: Mapping[str, byte
 def close(mlflow_client: MlflowClient, run: Run) -> str:
     """Ends a run with the status that its tags tell, and returns that status."""
     tags = run.data.tags
-    if tags.get("outcome") == "success":
+    if tags.get(OUTCOME) == "success":
         status = "FINISHED"
     elif "error.message" in tags:
         status = "FAILED"
@@ -246,8 +271,14 @@ def close(mlflow_client: MlflowClient, run: Run) -> str:
     return status
 
 
+def children(mlflow_client: MlflowClient, run: Run) -> list[Run]:
+    """The candidates of a run's search."""
+    of_this_run = f"tags.mlflow.parentRunId = '{run.info.run_id}'"
+    return list(mlflow_client.search_runs([run.info.experiment_id], of_this_run, max_results=1000))
+
+
 def close_children(mlflow_client: MlflowClient, run: Run) -> None:
     """Ends the candidates that a stopped run left running."""
-    of_this_run = f"tags.mlflow.parentRunId = '{run.info.run_id}' and attributes.status = 'RUNNING'"
-    for child in mlflow_client.search_runs([run.info.experiment_id], of_this_run, max_results=1000):
-        mlflow_client.set_terminated(child.info.run_id, "KILLED")
+    for child in children(mlflow_client, run):
+        if child.info.status == "RUNNING":
+            mlflow_client.set_terminated(child.info.run_id, "KILLED")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from tempfile import TemporaryDirectory
 
 import uvicorn
 
 from ml.errors import Misconfigured
 from serving.protocol import LimitedHttp
 from serving.server import WORKER_OF
+from serving.settings import METRICS_DIR
 
 _STOP_S = 20
 
@@ -21,10 +23,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5555)
     parser.add_argument("--workers", type=int, default=1, help="processes; each has its own copy of what is live")
     given = parser.parse_args()
-    if given.workers > 1:
-        os.environ[WORKER_OF] = str(os.getpid())
     try:
-        _run(given.host, given.port, given.workers)
+        if given.workers == 1:
+            _run(given.host, given.port, 1)
+            return
+        with TemporaryDirectory(prefix="trackyard-metrics-") as folder:
+            os.environ.update({WORKER_OF: str(os.getpid()), METRICS_DIR: folder})
+            _run(given.host, given.port, given.workers)
     except Misconfigured as error:
         raise SystemExit(f"the service cannot start: {error}") from None
 

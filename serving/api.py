@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
 
 from serving import status
+from serving.aside import Aside, Declined, FormOnly, Job
 from serving.champion import ModelHolder
 from serving.http import JSON, Answer, Request
-from serving.parsing import parse
+from serving.model_copy import LiveModel
 from serving.pipeline import PipelineBoard
-from serving.scoring import answer_of, as_json
+from serving.scoring import as_json
 from serving.settings import ServingSettings
 from serving.shelf import ModelShelf
 from serving.table import RequestRefused
@@ -19,8 +23,14 @@ from serving.webhook import Webhooks
 
 _MODEL = re.compile(r"/models/([^/]+)(/predict)?")
 _STATUS_LASTS_S = 0.1
+QUICK_BYTES = 16 * 2**10
+"""The most JSON that is read where everybody waits."""
+# As many values are looked at in about a millisecond.
+_QUICK_CELLS = 1000
+_QUICK_S = 0.001
 
 ROUTES = {
+    "/health": "GET",
     "/predict": "POST",
     "/models/<name>/predict": "POST",
     "/status": "GET",
@@ -40,6 +50,7 @@ class Api:
         board: The pipeline's state.
         shelf: The live models.
         webhooks: Tells genuine webhooks.
+        aside: Answers large requests; they are answered here when None.
     """
 
     def __init__(
@@ -48,13 +59,18 @@ class Api:
         board: PipelineBoard,
         shelf: ModelShelf,
         webhooks: Webhooks,
+        aside: Aside | None = None,
     ) -> None:
         self._settings = settings
         self._board = board
         self._shelf = shelf
         self._webhooks = webhooks
+        self.aside = aside
         self._status: tuple[float, bytes] = (float("-inf"), b"")
+        self._status_takes_s = float("inf")
+        self._status_lock = threading.Lock()
         self._handlers: dict[str, Callable[[Request, str], Answer]] = {
+            "/health": lambda request, name: Answer(200, b"ok", "text/plain; charset=utf-8"),
             "/predict": self._predict,
             "/models/<name>/predict": self._predict,
             "/status": self._tell_status,
@@ -79,21 +95,42 @@ class Api:
         found.route = route
         return found
 
-    def is_quick(self, path: str) -> bool:
-        """Whether an answer at this address takes so little that it needs no thread of its own: a linear model's."""
-        if path in ("/status", "/health"):
-            return True
-        if not path.endswith("/predict"):
-            return False
-        name = "" if path == "/predict" else route_of(path)[1]
-        holder = self._shelf.holders.get(name) if name else self._shelf.main
-        return holder is None or holder.live is None or holder.live.predictor.form is not None
+    def quick(self, request: Request) -> Answer | None:
+        """The answer to what takes no import, no lock and about a millisecond at most, None for all else.
 
-    def one_row(self, request: Request) -> Answer | None:
-        """The answer to the commonest question of all, one row of plain numbers for a linear model.
+        What `answer` says of such a request is the same, by a longer way. This is the way that may be gone on an event
+        loop, where everybody else waits.
 
-        None for any other question: `answer` says the same of this one, by a longer way.
+        Raises:
+            RequestRefused: The request is not what it must be.
         """
+        path, method = request.path, request.method
+        if path == "/status":
+            body = self._status_at_hand() if method == "GET" else None
+            return None if body is None else Answer(200, body, route="/status")
+        if path == "/health" and method == "GET":
+            return self.answer(request)
+        if method != "POST" or not path.endswith("/predict") or is_large(request):
+            return None
+        return (self._one_row(request) if path == "/predict" else None) or self._few_rows(request)
+
+    def _few_rows(self, request: Request) -> Answer | None:
+        """The answer to a small request that a folded form answers, None for any other."""
+        request.route, name = route_of(request.path)
+        live = self._live(request, name)
+        if live.predictor.form is None:
+            return None
+        try:
+            found = _answered(
+                live, self._job(request, _QUICK_CELLS).answer(FormOnly.of_version(live.predictor, _decline))
+            )
+        except Declined:
+            return None
+        found.route = request.route
+        return found
+
+    def _one_row(self, request: Request) -> Answer | None:
+        """The answer to one row of a linear main model in plain JSON, None for any other question."""
         live = self._shelf.main.live
         if live is None or request.query or request.headers.get("content-type") != JSON:
             return None
@@ -111,7 +148,12 @@ class Api:
             raise RequestRefused(404, "no_such_model", f"no model {name[:60]!r} is served: GET /models", problems)
         return holder
 
-    def _predict(self, request: Request, name: str) -> Answer:
+    def _live(self, request: Request, name: str) -> LiveModel:
+        """The version that a request for a prediction is about.
+
+        Raises:
+            RequestRefused: 503, there is none yet; 404, 413 and 415 for what nobody is asked.
+        """
         live = self._holder(name).live
         if live is None:
             raise RequestRefused(503, "no_model", "no model is live yet: promote a version")
@@ -121,20 +163,38 @@ class Api:
             raise RequestRefused(415, "content_encoding", "the body is compressed: send it as it is", problems)
         if len(request.body) > self._settings.max_body_bytes:
             raise too_large(self._settings)
+        return live
+
+    def _predict(self, request: Request, name: str) -> Answer:
+        live = self._live(request, name)
+        if self.aside is None:
+            return _answered(live, self._job(request).answer(live.predictor))
+        if not is_large(request):
+            with suppress(Declined):
+                return _answered(live, self._job(request, _QUICK_CELLS).answer(live.predictor))
+        return _answered(live, self.aside.answer(live.predictor, self._job(request)))
+
+    def _job(self, request: Request, most_cells: int | None = None) -> Job:
         kind = request.headers.get("content-type", "")
-        table = parse(request.body, kind, self._settings.max_rows)
-        answer = answer_of(live.predictor, table, request.arguments if request.query else {})
-        loaded = live.loaded
-        facts = {"model": loaded.name, "version": loaded.version, "rows": table.size}
-        return Answer(200, as_json(answer), headers=live.predictor.head, facts=facts)
+        arguments = request.arguments if request.query else {}
+        return Job(request.body, kind, arguments, self._settings.max_rows, most_cells)
 
     def _tell_status(self, request: Request, name: str) -> Answer:
-        now = time.monotonic()
+        with self._status_lock:
+            return Answer(200, self._status_at_hand() or self._make_status())
+
+    def _status_at_hand(self) -> bytes | None:
+        """The body of `/status` where it is there or made in no time."""
         made_at, body = self._status
-        if now - made_at > _STATUS_LASTS_S:
-            body = as_json(status.status(self._settings, self._board, self._shelf))
-            self._status = (now, body)
-        return Answer(200, body)
+        if time.monotonic() - made_at <= _STATUS_LASTS_S:
+            return body
+        return self._make_status() if self._status_takes_s <= _QUICK_S else None
+
+    def _make_status(self) -> bytes:
+        started, now = time.thread_time(), time.monotonic()
+        body = as_json(status.status(self._settings, self._board, self._shelf))
+        self._status, self._status_takes_s = (now, body), time.thread_time() - started
+        return body
 
     def _tell_models(self, request: Request, name: str) -> Answer:
         return Answer.json({"models": [status.model(self._shelf, one) for one in self._shelf.holders.values()]})
@@ -152,6 +212,20 @@ class Api:
     def _refresh(self, request: Request, name: str) -> Answer:
         self._shelf.wake.set()
         return Answer.json({"asked": True}, 202)
+
+
+def is_large(request: Request) -> bool:
+    """Whether a request for a prediction is more than a little JSON."""
+    kind = request.headers.get("content-type", "")
+    return len(request.body) > QUICK_BYTES or not kind.lower().startswith(JSON)
+
+
+def _decline(columns: Mapping[str, Any]) -> Any:
+    raise Declined
+
+
+def _answered(live: LiveModel, found: tuple[bytes, dict[str, Any]]) -> Answer:
+    return Answer(200, found[0], headers=live.predictor.head, facts=found[1])
 
 
 def too_large(settings: ServingSettings) -> RequestRefused:

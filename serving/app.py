@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from serving.ahead import Ahead
 from serving.airflow_client import AirflowClient
 from serving.api import Api, scope_of
+from serving.aside import Aside
 from serving.front import Front
 from serving.guard import Guard
 from serving.http import Answer, Request
@@ -48,9 +49,11 @@ def create_app(
         board: The pipeline's state; one that asks Airflow when None.
         shelf: The live models; one that asks MLflow when None.
         webhooks: Tells genuine webhooks; by the settings' secret when None.
-        start_background: Whether the threads that ask Airflow and MLflow start now. Requests never wait for them.
+        start_background: Whether the threads that ask Airflow and MLflow start now, for which requests never wait; and
+            whether large requests have a process of their own.
     """
     app = Flask("serving")
+    aside = Aside() if start_background else None
     ahead: Ahead | None = None
     if board is None:
         airflow = AirflowClient(
@@ -61,14 +64,14 @@ def create_app(
         registry = MlflowRegistry(settings.mlflow_uri)
         shelf = ModelShelf(registry, settings.model_name, settings.state_dir, pause=lambda: time.sleep(REGISTRY_POLL_S))
         ahead = Ahead(registry, settings.state_dir)
-    telemetry = Telemetry(board, shelf)
-    api = Api(settings, board, shelf, webhooks or Webhooks(settings.webhook_secret))
+    telemetry = Telemetry(board, shelf, settings.metrics_dir)
+    api = Api(settings, board, shelf, webhooks or Webhooks(settings.webhook_secret), aside)
     guard = Guard(settings, TokenFile(settings.token_file))
     journal = Journal(telemetry)
     front = Front(guard, telemetry, scope_of, (api.answer, _FlaskPages(app.wsgi_app).answer), journal)
     app.extensions["trackyard"] = {
         "settings": settings, "board": board, "shelf": shelf, "telemetry": telemetry, "front": front,
-        "journal": journal, "api": api,
+        "journal": journal, "api": api, "aside": aside,
     }  # fmt: skip
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.filters["moment"] = moment

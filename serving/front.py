@@ -34,7 +34,7 @@ HEADERS = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
     ("Cache-Control", "no-store"),
 )
-_WITH = {401: (("WWW-Authenticate", "Bearer"),), 429: (("Retry-After", "1"),)}
+_WITH = {401: (("WWW-Authenticate", "Bearer"),), **dict.fromkeys((429, 503), (("Retry-After", "1"),))}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # To tell requests apart, which need not be hard to guess.
 _ids = random.Random()  # noqa: S311
@@ -70,27 +70,31 @@ class Front:
         """Why a request is not let in, before its body is read; None where it is."""
         given = request.headers.get("x-request-id", "")
         request.request_id = given if given and _REQUEST_ID.fullmatch(given) else f"{_ids.getrandbits(64):016x}"
-        try:
+
+        def admit() -> None:
             request.token_id = self._guard.admit(request, self._scope_of(request))
-        except RequestRefused as refused:
-            return Answer.refusal(refused, headers=_WITH.get(refused.status, ()))
-        return None
+
+        return self.kept(request, admit)
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request that was let in."""
+        nothing = RequestRefused(404, "not_found", "there is nothing at this address")
+        return self.kept(request, lambda: self._routed(request)) or Answer.refusal(nothing)
+
+    def _routed(self, request: Request) -> Answer | None:
+        return next((found for route in self._routes if (found := route(request)) is not None), None)
+
+    def kept(self, request: Request, work: Callable[[], Answer | None]) -> Answer | None:
+        """What work on a request returns; an answer that says why where it is refused or fails."""
         try:
-            for route in self._routes:
-                found = route(request)
-                if found is not None:
-                    return found
+            return work()
         except RequestRefused as refused:
-            return Answer.refusal(refused, route=request.route)
+            return Answer.refusal(refused, route=request.route, headers=_WITH.get(refused.status, ()))
         except Exception as error:
             log.error("id=%s path=%s", request.request_id, request.path, exc_info=error)
             self._telemetry.errors.labels(type(error).__name__).inc()
             internal = RequestRefused(500, "internal", "something unexpected went wrong: see the service's log")
             return Answer.refusal(internal, route=request.route)
-        return Answer.refusal(RequestRefused(404, "not_found", "there is nothing at this address"))
 
     def tell(self, request: Request, answer: Answer, seconds: float) -> None:
         """Counts and logs an answer, a moment later."""

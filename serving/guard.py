@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 
+from ml.errors import Misconfigured
 from serving.http import Request
 from serving.settings import LOCAL_HOSTS, ServingSettings
 from serving.table import RequestRefused
-from serving.tokens import TokenFile
+from serving.tokens import Token, TokenFile
+
+log = logging.getLogger(__name__)
 
 _OPEN = ("/health", "/ready")
 _RATE_OF_OTHERS = 1000.0
@@ -44,11 +48,6 @@ class Buckets:
             self._left[client] = (left - 1, now)
             return True
 
-    def is_empty(self, client: str, rate: float) -> bool:
-        """Whether nothing is left to a client."""
-        with self._lock:
-            return client in self._left and self._now(client, rate)[0] < 1
-
     def _now(self, client: str, rate: float) -> tuple[float, float]:
         now = self._clock()
         if len(self._left) > _MOST_CLIENTS:
@@ -74,10 +73,14 @@ class Guard:
         self._tokens = tokens
         self._requests = Buckets(clock)
         self._wrong_tokens = Buckets(clock)
+        self._own = Token("trackyard", "the stack itself", ("read",), "", "") if settings.own_token else None
+        self._told = ""
         self._hosts = frozenset({*LOCAL_HOSTS, *settings.allowed_hosts})
 
     def admit(self, request: Request, scope: str) -> str | None:
-        """Lets a request in.
+        """Lets a request in, and notes where the state may be told in it, which `/ready` asks.
+
+        A good token is never slowed down by what others do, not even at one address with them, as behind a proxy.
 
         Args:
             request: The request; its body need not be there yet.
@@ -88,28 +91,40 @@ class Guard:
 
         Raises:
             RequestRefused: 400 for an unknown host name, 431 for too many or too large headers, 429 for too many
-                requests, 401 without a good token where one is needed, 403 for one that does not allow this.
+                requests, 401 without a good token where one is needed, 403 for one that does not allow this, 503 where
+                the tokens cannot be read.
         """
-        self._check_headers(request)
-        local = is_loopback(request.client)
-        rate = float(self._settings.rate_per_s) or (0.0 if local else _RATE_OF_OTHERS)
-        if rate and not self._requests.take(request.client, rate):
-            raise RequestRefused(429, "too_many_requests", f"more than {rate:.0f} requests a second: wait a moment")
-        if scope == "webhook" or request.path in _OPEN:
+        _check_size(request.headers)
+        if request.path in _OPEN:
+            self._check_rate(request, None)
+            request.may_read = self._may_read(request)
             return None
-        needed = scope == "operate" or self._settings.locked_for == "all"
-        needed = needed or (self._settings.locked_for == "others" and not local)
+        self._check_host(request.headers)
         given = request.headers.get("authorization", "")
-        is_token = given[:7].lower() == "bearer "
-        return self._check_token(request.client, given, scope) if needed or is_token else None
+        token = self._token_of(given) if given else None
+        self._check_rate(request, token)
+        if scope == "webhook":
+            return None
+        return self._check_token(request.client, given, token, scope)
 
-    def _check_headers(self, request: Request) -> None:
-        headers = request.headers
-        if len(headers) > MAX_HEADERS or sum(map(len, headers.values())) > MAX_HEADER_BYTES:
-            raise RequestRefused(
-                431, "headers_too_large", f"more than {MAX_HEADERS} headers or {MAX_HEADER_BYTES} bytes"
-            )
-        if "*" in self._settings.allowed_hosts or request.path in _OPEN:
+    def _may_read(self, request: Request) -> bool:
+        """Whether a request that was let in for nothing may be told as much as `/status` tells."""
+        given = request.headers.get("authorization", "")
+        try:
+            self._check_host(request.headers)
+            self._check_token(request.client, given, self._token_of(given) if given else None, "read")
+        except RequestRefused:
+            return False
+        return True
+
+    def _check_rate(self, request: Request, token: Token | None) -> None:
+        rate = float(self._settings.rate_per_s) or (0.0 if is_loopback(request.client) else _RATE_OF_OTHERS)
+        who = f"token {token.token_id}" if token else request.client
+        if rate and not self._requests.take(who, rate):
+            raise RequestRefused(429, "too_many_requests", f"more than {rate:.0f} requests a second: wait a moment")
+
+    def _check_host(self, headers: Mapping[str, str]) -> None:
+        if "*" in self._settings.allowed_hosts:
             return
         host = headers.get("host", "").lower()
         if host in self._hosts:
@@ -121,17 +136,34 @@ class Guard:
                 400, "unknown_host", f"the host name {shown!r} is not served: name it in TRACKYARD_SERVING_HOSTS"
             )
 
-    def _check_token(self, client: str, given: str, scope: str) -> str:
-        if self._wrong_tokens.is_empty(client, _WRONG_TOKENS_PER_S):
-            raise RequestRefused(429, "too_many_requests", "too many wrong tokens: wait a moment")
+    def _token_of(self, given: str) -> Token | None:
+        """The good token that came in a header, None for any other.
+
+        Raises:
+            RequestRefused: 503, the file with the tokens is damaged.
+        """
         kind, _, text = given.partition(" ")
-        own = self._settings.own_token
-        if own and scope == "read" and hmac.compare_digest(text.strip().encode(), own.encode()):
-            return "trackyard"
-        token = self._tokens.check(text.strip()) if kind.lower() == "bearer" else None
+        if kind.lower() != "bearer":
+            return None
+        if self._own and hmac.compare_digest(text.strip().encode(), self._settings.own_token.encode()):
+            return self._own
+        try:
+            return self._tokens.check(text.strip())
+        except Misconfigured as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                log.error("tokens: %s", error)
+            why = "the service cannot read its tokens: its log says why"
+            raise RequestRefused(503, "tokens_unreadable", why) from error
+
+    def _check_token(self, client: str, given: str, token: Token | None, scope: str) -> str | None:
+        mode = self._settings.locked_for
+        needed = scope == "operate" or mode == "all" or (mode == "others" and not is_loopback(client))
         if token is None:
-            if given:
-                self._wrong_tokens.take(client, _WRONG_TOKENS_PER_S)
+            if not needed and given[:7].lower() != "bearer ":
+                return None
+            if given and not self._wrong_tokens.take(client, _WRONG_TOKENS_PER_S):
+                raise RequestRefused(429, "too_many_requests", "too many wrong tokens: wait a moment")
             raise RequestRefused(
                 401, "no_token", "a token is needed: 'Authorization: Bearer ty_...', made by 'trackyard token create'"
             )
@@ -140,6 +172,11 @@ class Guard:
                 403, "no_scope", f"the token does not allow {scope!r}: it allows {', '.join(token.scopes)}"
             )
         return token.token_id
+
+
+def _check_size(headers: Mapping[str, str]) -> None:
+    if len(headers) > MAX_HEADERS or sum(map(len, headers.values())) > MAX_HEADER_BYTES:
+        raise RequestRefused(431, "headers_too_large", f"more than {MAX_HEADERS} headers or {MAX_HEADER_BYTES} bytes")
 
 
 @lru_cache(maxsize=4096)

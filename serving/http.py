@@ -28,6 +28,7 @@ class Request:
         body: What was sent.
         request_id: What the request is called in the log.
         token_id: The token that came with it, None for none.
+        may_read: Whether a request that everybody may make may be told more than others are.
         route: The route's pattern, once it is known.
     """
 
@@ -39,6 +40,7 @@ class Request:
     body: bytes = b""
     request_id: str = ""
     token_id: str | None = None
+    may_read: bool = False
     route: str = "none"
 
     @cached_property
@@ -69,6 +71,7 @@ class Request:
             "wsgi.multithread": True,
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
+            "trackyard.may_read": self.may_read,
         }
         for name, value in self.headers.items():
             if name == "content-type":

@@ -109,18 +109,15 @@ def _page_number(count: int) -> int:
     return min(int(text), (count - 1) // _PAGE_ROWS) if count and text.isdecimal() and len(text) < 6 else 0
 
 
-@pages.get("/health")
-def health() -> Any:
-    """Answers `ok` while the process lives."""
-    return Response("ok", mimetype="text/plain")
-
-
 @pages.get("/ready")
 def ready() -> Any:
-    """200 only when a model is loaded."""
+    """200 only when a model is loaded; what the model is, and why there is none, is for those who may read."""
     shelf = _part("shelf")
     found = status.model(shelf, shelf.main)
-    if found["version"] is not None:
+    is_ready = found["version"] is not None
+    if not request.environ["trackyard.may_read"]:
+        return _json({"ready": is_ready}, 200 if is_ready else 503)
+    if is_ready:
         return _json({"ready": True, "model": found})
     reason = found["error"] or shelf.upstream_error or "no version is champion yet: promote one"
     return _json({"ready": False, "reason": reason, "model": found}, 503)

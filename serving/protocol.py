@@ -1,9 +1,12 @@
 """uvicorn's HTTP/1.1 with limits for what comes before a body, and a shorter way for short questions.
 
 uvicorn itself bounds with httptools neither a head's size nor the time that it may take: one without an end would fill
-the memory, and one that comes slowly would keep its connection for ever. And it makes a task, a queue of messages and
-two writes of every answer, which for one row cost more than the prediction does: a request that is there as a whole,
-and that the application can answer at once, is answered with one write. Effects: those of uvicorn's protocol.
+the memory, and one that comes slowly would keep its connection for ever. Where a client offers another protocol by
+`Upgrade`, as `curl --http2` and Java's HttpClient do of themselves, httptools ends the request with its head, and its
+body is lost; such an offer is left out, as RFC 9110 (7.8) lets a server do. And uvicorn makes a task, a queue of
+messages and two writes of every answer, which for one row cost more than the prediction does: a request that is there
+as a whole, and that the application can answer at once, is answered with one write. Effects: those of uvicorn's
+protocol.
 """
 
 from __future__ import annotations
@@ -11,10 +14,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 2**10
 HEAD_TIMEOUT_S = 10.0
+_OFFERS = (b"upgrade", b"http2-settings")
+"""What offers another protocol: names of headers, and what `Connection` says of them."""
 
 
 class LimitedHttp(HttpToolsProtocol):
@@ -37,7 +43,9 @@ class LimitedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parses what came, and refuses a head that goes on for too long."""
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        if not self._parse(data):
+            return
         if self._held is not None:
             # The body is still on its way.
             self._let_go()
@@ -49,6 +57,32 @@ class LimitedHttp(HttpToolsProtocol):
         elif self._head_timer is None:
             self._wait()
 
+    def _parse(self, data: bytes) -> bool:
+        """Lets the parser call what is below; False where it is no HTTP that is spoken here."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as paused:
+                if self.parser.get_method() == b"CONNECT":
+                    self._refuse("CONNECT is not taken here.")
+                    return False
+                data = self._head_without_offers() + data[paused.args[0] :]
+                self.parser = HttpRequestParser(self)
+            except HttpParserError:
+                self._refuse("Invalid HTTP request received.")
+                return False
+            else:
+                return True
+
+    def _head_without_offers(self) -> bytes:
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b", ".join(one for one in value.split(b",") if one.strip().lower() not in _OFFERS)
+            if name not in _OFFERS:
+                lines.append(b"%s: %s" % (name, value))
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
     def on_message_begin(self) -> None:
         """Begins a head."""
         super().on_message_begin()
@@ -58,7 +92,8 @@ class LimitedHttp(HttpToolsProtocol):
         """Ends it."""
         self._is_head_open, self._head_bytes = False, 0
         self._stop_waiting()
-        super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._held = (cycle, app)
@@ -73,6 +108,9 @@ class LimitedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answers at once where that can be done."""
+        if self.parser.should_upgrade():
+            # Its head is read again without the offer, and then its body is.
+            return
         super().on_message_complete()
         if self._held is None or self._held[0] is not self.cycle:
             return

@@ -12,6 +12,8 @@ import gc
 import os
 import re
 import signal
+import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from serving.api import Api, too_large
+from serving.api import QUICK_BYTES, Api, too_large
+from serving.api import is_large as is_large_body
 from serving.app import app_from_env
 from serving.front import Front, headers_of
 from serving.http import Answer, Request
@@ -28,15 +31,56 @@ from serving.refreshing import keep_refreshing
 from serving.settings import ServingSettings
 from serving.table import RequestRefused
 
+_GONE = Answer(499, facts={"error": "client_gone"})
+"""For the log, which knows this status from other servers: nobody is there to read an answer."""
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _THREADS = 8
-# As long as a linear model takes for so many bytes, nobody else has to wait noticeably.
-_QUICK_BYTES = 256 * 2**10
+# One process works on large requests, one after the other; this thread waits for it, and the rest wait for the thread.
+_LARGE_THREADS = 1
+_MOST_WAITING = 256
+_MOST_LARGE_WAITING = 64
+_MOST_HELD = 64 * 2**20
+"""The most bytes of bodies that are here at once, on their way or waiting."""
 _MOST_DRAINED = 256 * 2**20
 _PARENT_S = 0.5
+# A thread that computes lets the event loop in after so many seconds; Python's own 5 ms would be what everybody waits.
+_SWITCH_S = 0.0005
+_TAKEN = "trackyard.request"
+"""Where a scope has the request that was let in and could not be answered at once."""
+_BUSY = RequestRefused(503, "busy", "more is waiting to be answered than can wait: try again in a moment")
+
+
+class _Pool:
+    """Threads for whose work only so much may wait.
+
+    Args:
+        threads: How many.
+        most_waiting: How many requests may be with them, at work or waiting.
+        name: What they are called.
+    """
+
+    def __init__(self, threads: int, most_waiting: int, name: str) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._most = most_waiting
+        self._count = 0
+
+    async def answer(self, work: Callable[[Request], Answer], request: Request) -> Answer:
+        """What the work returns, or that too much is waiting for it."""
+        if self._count >= self._most:
+            return busy()
+        self._count += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, request)
+        finally:
+            self._count -= 1
+
+
+def busy() -> Answer:
+    """What is said where more is waiting than can."""
+    return Answer.refusal(_BUSY, headers=(("Retry-After", "1"),))
 
 
 class Server:
@@ -52,30 +96,41 @@ class Server:
         self._front = front
         self._api = api
         self._settings = settings
-        self._quick_bytes = min(_QUICK_BYTES, settings.max_body_bytes)
         # They are the same list for a second, until the date in them is another.
         self._server_headers: Sequence[tuple[bytes, bytes]] = ()
         self._server_block = b""
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="answer")
+        self._large = _Pool(_LARGE_THREADS, _MOST_LARGE_WAITING, "large")
+        self._others = _Pool(_THREADS, _MOST_WAITING, "answer")
+        self._held = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answers one request."""
         started = time.perf_counter()
-        request = request_of(scope)
-        answer = self._front.refusal_of(request)
-        if request.method not in ("GET", "HEAD") or "content-length" in request.headers:
-            answer = await self._body(request, receive, answer) or answer
-        if answer is None and len(request.body) <= _QUICK_BYTES and self._api.is_quick(request.path):
-            answer = self._front.answer(request)
-        elif answer is None:
-            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._front.answer, request)
+        taken: Request | None = scope.get(_TAKEN)
+        request = taken or request_of(scope)
+        try:
+            answer = None if taken else await self._begun(request, receive)
+            if answer is None:
+                is_large = request.path.endswith("/predict") and is_large_body(request)
+                answer = await (self._large if is_large else self._others).answer(self._front.answer, request)
+        finally:
+            self._held -= 0 if taken else len(request.body)
         self._front.tell(request, answer, time.perf_counter() - started)
+        if answer is _GONE:
+            return
         is_bare = request.method == "HEAD" or answer.status in (204, 304)
         headers = _encoded(request, answer)
         if not is_bare:
             headers.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if is_bare else answer.body})
+
+    async def _begun(self, request: Request, receive: Receive) -> Answer | None:
+        """Lets a request in and reads its body; what can be answered now, None for what takes longer."""
+        answer = self._front.refusal_of(request)
+        if request.method not in ("GET", "HEAD") or "content-length" in request.headers:
+            answer = await self._body(request, receive, answer)
+        return answer or self._front.kept(request, lambda: self._api.quick(request))
 
     def at_once(self, scope: Message, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
         """The whole answer to a short question, from its status line on; None for any other (`protocol`).
@@ -87,16 +142,15 @@ class Server:
         """
         started = time.perf_counter()
         path = scope["path"]
-        is_short = scope["method"] == ("POST" if body else "GET") and len(body) <= self._quick_bytes
-        if not is_short or not self._api.is_quick(path):
+        is_short = scope["method"] == ("POST" if body else "GET") and len(body) <= QUICK_BYTES
+        if not is_short or not (path.endswith("/predict") or path in ("/status", "/health")):
             return None
         request = request_of(scope)
         request.body = body
-        answer = self._front.refusal_of(request)
-        if answer is None and path == "/predict":
-            answer = self._api.one_row(request)
+        answer = self._front.refusal_of(request) or self._front.kept(request, lambda: self._api.quick(request))
         if answer is None:
-            answer = self._front.answer(request)
+            scope[_TAKEN] = request
+            return None
         self._front.tell(request, answer, time.perf_counter() - started)
         if headers is not self._server_headers:
             self._server_headers, self._server_block = headers, _block(headers)
@@ -106,25 +160,43 @@ class Server:
         )  # fmt: skip
 
     async def _body(self, request: Request, receive: Receive, refusal: Answer | None) -> Answer | None:
-        """Reads the body; one that is too large is read to its end, so that its sender can read the answer."""
-        limit = self._settings.max_body_bytes if refusal is None else 0
-        size = 0
+        """Reads the body; one that is not taken is read to its end, so that its sender can read the answer.
+
+        A sender that is gone in the middle of it has not asked for what had come until then.
+        """
+        pieces: list[bytes] = []
         try:
             async with asyncio.timeout(self._settings.body_timeout_s):
-                while True:
-                    message = await receive()
-                    piece = message.get("body", b"")
-                    size += len(piece)
-                    if size <= limit:
-                        request.body += piece
-                    if not message.get("more_body") or size > _MOST_DRAINED:
-                        break
+                return await self._pieces(pieces, receive, refusal)
         except TimeoutError:
             slow = f"the body did not arrive within {self._settings.body_timeout_s:.0f} s"
             problems = [{"row": None, "field": "body", "rule": "all of it in time"}]
             refused = RequestRefused(408, "body_too_slow", slow, problems)
             return Answer.refusal(refused, headers=(("Connection", "close"),))
-        return Answer.refusal(too_large(self._settings)) if refusal is None and size > limit else None
+        finally:
+            request.body = b"".join(pieces)
+
+    async def _pieces(self, pieces: list[bytes], receive: Receive, refusal: Answer | None) -> Answer | None:
+        """Gathers a body; returns why it is not taken, None where it is."""
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return _GONE
+            piece = message.get("body", b"")
+            size += len(piece)
+            if refusal is None:
+                self._held += len(piece)
+                pieces.append(piece)
+                if size > self._settings.max_body_bytes:
+                    refusal = Answer.refusal(too_large(self._settings))
+                elif self._held > _MOST_HELD:
+                    refusal = busy()
+                if refusal is not None:
+                    self._held -= size
+                    pieces.clear()
+            if not message.get("more_body") or size > _MOST_DRAINED:
+                return refusal
 
 
 def request_of(scope: Message) -> Request:
@@ -166,6 +238,8 @@ def build() -> Server:
     """The service, from the environment, with a watch over the process that started this one."""
     app = app_from_env(os.environ)
     told = app.extensions["trackyard"]
+    sys.setswitchinterval(_SWITCH_S)
+    threading.Thread(target=told["aside"].start, name="aside", daemon=True).start()
     if os.environ.get(WORKER_OF):
         keep_refreshing(_EndWithParent(int(os.environ[WORKER_OF])).look, lambda stop: stop.wait(_PARENT_S), "parent")
     # What is there now stays, and an answer makes a few objects that go again: looking through them often is no use.

@@ -10,6 +10,8 @@ from ml.config import load_config
 from ml.errors import Misconfigured
 
 TOKEN_MODES = ("others", "all", "none")
+METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which Prometheus's client finds that folder; `--workers` sets it."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -36,6 +38,7 @@ class ServingSettings:
         max_body_bytes: The largest request body, in bytes.
         max_rows: The most rows of one request.
         body_timeout_s: How long, in seconds, a body may take to arrive.
+        metrics_dir: The folder in which several worker processes count together; None where there is one process.
     """
 
     airflow_url: str
@@ -56,6 +59,7 @@ class ServingSettings:
     max_body_bytes: int = 4 * 2**20
     max_rows: int = 10_000
     body_timeout_s: float = 10.0
+    metrics_dir: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> ServingSettings:
@@ -92,6 +96,7 @@ class ServingSettings:
             locked_for=_mode(environ.get("TRACKYARD_SERVING_TOKENS") or "others"),
             allowed_hosts=tuple(name.strip().lower() for name in hosts if name.strip()),
             rate_per_s=_whole(environ, "TRACKYARD_SERVING_RATE"),
+            metrics_dir=Path(environ[METRICS_DIR]) if environ.get(METRICS_DIR) else None,
         )
 
     @property

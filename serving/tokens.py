@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ml.errors import BadInput, Misconfigured
 
@@ -88,6 +89,15 @@ class TokenFile:
             self._write({**self._current(), token_id: token})
         return f"{_PREFIX}_{token_id}_{secret}"
 
+    def add(self, found: Sequence[Token]) -> None:
+        """Adds tokens that were made before, as a backup has them; one that is revoked here or there is revoked."""
+        with self._changing():
+            known = self._current()
+            for token in found:
+                mine = known.get(token.token_id)
+                known[token.token_id] = mine if mine and mine.revoked_at else token
+            self._write(known)
+
     def revoke(self, token_id: str) -> Token:
         """Takes a token back; doing it twice changes nothing.
 
@@ -119,6 +129,8 @@ class TokenFile:
             except FileNotFoundError:
                 self._seen, self._known = None, {}
                 return {}
+            except OSError as error:
+                raise Misconfigured(f"{self._path} cannot be read: {error.strerror}") from error
             mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if mark != self._seen:
                 self._known, self._seen = self._read(), mark
@@ -126,9 +138,10 @@ class TokenFile:
 
     def _read(self) -> dict[str, Token]:
         try:
-            found = [Token(**{**one, "scopes": tuple(one["scopes"])}) for one in json.loads(self._path.read_text())]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise Misconfigured(f"{self._path} cannot be read ({error}): delete it and make new tokens") from error
+            found = tokens_of(json.loads(self._path.read_text()))
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            why = error.strerror if isinstance(error, OSError) else f"it is damaged ({error})"
+            raise Misconfigured(f"{self._path} cannot be read: {why}; delete it and make new tokens") from error
         return {token.token_id: token for token in found}
 
     @contextmanager
@@ -145,6 +158,23 @@ class TokenFile:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
             handle.write(text)
         temporary.replace(self._path)
+
+
+def tokens_of(kept: Sequence[dict[str, Any]]) -> list[Token]:
+    """Tokens of a file's values.
+
+    Raises:
+        TypeError, KeyError, ValueError: They are not what `asdict` made of tokens.
+    """
+    return [_token_of(one) for one in kept]
+
+
+def _token_of(kept: dict[str, Any]) -> Token:
+    token = Token(**{**kept, "scopes": tuple(kept["scopes"])})
+    texts = (token.token_id, token.note, token.sha256, token.created_at, token.revoked_at or "", *token.scopes)
+    if not all(isinstance(text, str) for text in texts) or isinstance(kept["scopes"], str):
+        raise ValueError("a token has something else than texts in it")
+    return token
 
 
 def _hash(secret: str) -> str:

@@ -39,7 +39,7 @@ class Webhooks:
 
         Raises:
             RequestRefused: 404 where no secret is set, 401 for a wrong signature or a time that is too far from ours,
-                409 for one that came before.
+                409 for one that came before, 503 for one more than can be remembered.
         """
         if not self._secret:
             raise RequestRefused(404, "no_webhooks", "no webhooks are taken: set TRACKYARD_WEBHOOK_SECRET")
@@ -59,8 +59,12 @@ class Webhooks:
 
     def _remember(self, delivery: str, now: float) -> None:
         with self._lock:
-            # One that is older than the window twice over is refused for its time.
-            self._seen = {one: at for one, at in self._seen.items() if now - at <= 2 * WINDOW_S}
-            if delivery in self._seen or len(self._seen) >= _MOST_REMEMBERED:
+            # In the order in which they came; one that is older than the window twice over is refused for its time.
+            while self._seen and now - next(iter(self._seen.values())) > 2 * WINDOW_S:
+                del self._seen[next(iter(self._seen))]
+            if delivery in self._seen:
                 raise RequestRefused(409, "replayed", "this delivery came before")
+            if len(self._seen) >= _MOST_REMEMBERED:
+                most = f"{_MOST_REMEMBERED:,} deliveries came within {2 * WINDOW_S:.0f} s"
+                raise RequestRefused(503, "too_many_deliveries", f"{most}: send this one again later")
             self._seen[delivery] = now

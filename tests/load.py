@@ -1,7 +1,9 @@
 """A small HTTP load generator in a process of its own: `python -m tests.load HOST PORT ...`, JSON out.
 
 Each connection sends a request, waits for the whole answer, and sends the next; so the number of connections is the
-number of requests under way. Only what is needed of HTTP/1.1: answers with a Content-Length.
+number of requests under way. With a pace each waits for its turn besides, and an answer that is late counts from when
+the next request was due: whoever would have asked then would have waited too. Only what is needed of HTTP/1.1: answers
+with a Content-Length.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import subprocess
 import sys
 import time
@@ -27,11 +30,13 @@ class Load:
     connections: int
     seconds: float
     body: bytes = b""
+    per_s: float = 0.0
 
     def run(self) -> Figures:
         """Sends it from a process of its own."""
         command = [
-            sys.executable, "-m", "tests.load", str(self.port), self.path, str(self.connections), str(self.seconds)
+            sys.executable, "-m", "tests.load", str(self.port), self.path, str(self.connections), str(self.seconds),
+            str(self.per_s),
         ]  # fmt: skip
         done = subprocess.run(command, input=self.body, stdout=subprocess.PIPE, cwd=ROOT, check=True)
         return Figures(**json.loads(done.stdout))
@@ -50,9 +55,11 @@ class Figures:
 class Client(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, request: bytes, until: float, taken: list[float], errors: list[int]) -> None:
+    def __init__(self, request: bytes, until: float, every_s: float, taken: list[float], errors: list[int]) -> None:
         self._request = request
         self._until = until
+        self._every_s = every_s
+        self._due = time.perf_counter() + random.random() * every_s
         self._taken = taken
         self._errors = errors
         self._buffer = b""
@@ -62,10 +69,18 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._send()
+        self._next()
 
-    def _send(self) -> None:
-        self._sent = time.perf_counter()
+    def _next(self) -> None:
+        wait_s = self._due - time.perf_counter() if self._every_s else 0.0
+        if wait_s > 0:
+            asyncio.get_running_loop().call_later(wait_s, self._send)
+        else:
+            self._send(self._due if self._every_s else None)
+
+    def _send(self, due: float | None = None) -> None:
+        self._sent = due or time.perf_counter()
+        self._due += self._every_s
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
@@ -90,7 +105,7 @@ class Client(asyncio.Protocol):
         self._taken.append(now - self._sent)
         self._buffer, self._left = b"", -1
         if now < self._until:
-            self._send()
+            self._next()
         else:
             self._transport.close()
 
@@ -108,14 +123,15 @@ async def measure(load: Load) -> Figures:
     taken: list[float] = []
     errors: list[int] = []
     started = time.perf_counter()
+    every_s = load.connections / load.per_s if load.per_s else 0.0
     loop = asyncio.get_running_loop()
-    clients = [
-        (await loop.create_connection(
-            lambda: Client(head.encode() + load.body, started + load.seconds, taken, errors), "127.0.0.1", load.port
-        ))[1]
-        for _ in range(load.connections)
-    ]  # fmt: skip
-    await asyncio.gather(*(client.done for client in clients))
+    request, until = head.encode() + load.body, started + load.seconds
+
+    def client() -> Client:
+        return Client(request, until, every_s, taken, errors)
+
+    made = [await loop.create_connection(client, "127.0.0.1", load.port) for _ in range(load.connections)]
+    await asyncio.gather(*(one.done for _, one in made))
     lasted = time.perf_counter() - started
     taken.sort()
     at = [taken[min(int(len(taken) * share), len(taken) - 1)] * 1000 for share in (0.5, 0.99)]
@@ -125,7 +141,7 @@ async def measure(load: Load) -> Figures:
 def main() -> None:
     """Reads what to send from the arguments and stdin."""
     parser = argparse.ArgumentParser()
-    for name, kind in (("port", int), ("path", str), ("connections", int), ("seconds", float)):
+    for name, kind in (("port", int), ("path", str), ("connections", int), ("seconds", float), ("per_s", float)):
         parser.add_argument(name, type=kind)
     load = Load(**vars(parser.parse_args()), body=sys.stdin.buffer.read())
     print(json.dumps(asdict(asyncio.run(measure(load)))))

@@ -26,30 +26,39 @@ class RolloutTrigger(BaseTrigger):
     Args:
         rollout_id: The rollout that is watched.
         model: The registered model that the service serves.
-        champion: The version that the history knows as champion; None to look at no version.
+        champion: The version that the history knows as that model's champion, as a trigger says it that the previous
+            release made.
         pause_s: How many seconds to wait before the first look.
+        champions: The champion of each model as the history knows it.
     """
 
-    def __init__(self, rollout_id: str, model: str, champion: str | None = None, pause_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        rollout_id: str,
+        model: str,
+        champion: str | None = None,
+        pause_s: float = 0.0,
+        champions: dict[str, str] | None = None,
+    ) -> None:
         super().__init__()
         self.rollout_id = rollout_id
         self.model = model
-        self.champion = champion
         self.pause_s = pause_s
+        self.champions = {model: champion or ""} if champions is None else champions
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What the triggerer needs to build this again."""
-        arguments = ("rollout_id", "model", "champion", "pause_s")
+        arguments = ("rollout_id", "model", "pause_s", "champions")
         return "trackyard_rollout.RolloutTrigger", {name: getattr(self, name) for name in arguments}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yields one event, `{"end": "taken over" | "silent" | "moved", "detail": text}`."""
+        """Yields one event, what `ml.rollout.Watch.look` found, with the model and the champions that are known."""
         await asyncio.sleep(self.pause_s)
-        watch = rollout.Watch.from_environment(self.rollout_id, self.model, SILENCE_S, self.champion)
+        watch = rollout.Watch.from_environment(self.rollout_id, self.model, SILENCE_S, self.champions)
         while True:
             end = await watch.look()
             if end is not None:
-                yield TriggerEvent({**end, "model": self.model, "known": self.champion})
+                yield TriggerEvent({**end, "model": self.model, "known": self.champions})
                 return
             await asyncio.sleep(POLL_S)
 
@@ -72,24 +81,29 @@ class RolloutOperator(BaseOperator):
         self.log.info("live: %s version %s at %s", live["name"], live["version"], live["url"])
         context["ti"].xcom_push(key="live", value=live)
         # Somebody may have moved the champion since the last who looked; from here on the trigger looks.
-        noted = steps.note_champion(live["name"])
-        champion, pause_s = (live["version"], 0.0) if noted else ("", AGAIN_S)
-        self.defer(trigger=RolloutTrigger(run_id, live["name"], champion, pause_s), method_name="resume")
+        self._wait(run_id, live["name"], {}, {live["name"]: live["version"]})
 
-    def resume(self, context: Any, event: dict[str, str]) -> str:
+    def _wait(self, run_id: str, model: str, known: dict[str, str], moved: dict[str, str]) -> None:
+        """Writes down what moved, and waits on; what could not be written is seen again."""
+        noted = {name: version for name, version in moved.items() if steps.note_champion(name)}
+        pause_s = 0.0 if len(noted) == len(moved) else AGAIN_S
+        trigger = RolloutTrigger(run_id, model, pause_s=pause_s, champions={**known, **noted})
+        self.defer(trigger=trigger, method_name="resume")
+
+    def resume(self, context: Any, event: dict[str, Any]) -> str:
         """Ends the rollout: well when a newer one took over.
 
-        A champion that somebody moved ends nothing. The triggerer sees that it moved and may write nothing; this runs
-        on a worker, which writes it into the history, and waits on.
+        A champion that somebody moved, of whichever model, ends nothing. The triggerer sees that it moved and may write
+        nothing; this runs on a worker, which writes it into the history, and waits on.
 
         Raises:
             AirflowFailException: The service fell silent.
         """
         if event["end"] == "moved":
-            noted = steps.note_champion(event["model"])
-            champion, pause_s = (event["detail"], 0.0) if noted else (event["known"], AGAIN_S)
-            trigger = RolloutTrigger(context["run_id"], event["model"], champion, pause_s)
-            self.defer(trigger=trigger, method_name="resume")
+            # The previous release told of the rollout's own model alone.
+            moved = event.get("moved") or {event["model"]: event["detail"]}
+            known = event["known"] if isinstance(event["known"], dict) else {}
+            self._wait(context["run_id"], event["model"], known, moved)
         if event["end"] == "taken over":
             return event["detail"]
         raise AirflowFailException(event["detail"])

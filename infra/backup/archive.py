@@ -1,7 +1,8 @@
 """The backup file: a compressed tar whose last member, the manifest, has the sha256 of every other.
 
-Members are `trackyard-backup.json` (what this is), `databases/*.sql`, `keys.json`, `objects/*` and `manifest.json`. The
-file is written under a temporary name and moved into place, so that it appears whole or not at all.
+Members are `trackyard-backup.json` (what this is), `databases/*.sql`, `keys.json`, `tokens.json`, `objects/*` and
+`manifest.json`, whose seals tell whether somebody changed it (`infra.backup.sealing`). The file is written under a
+temporary name and moved into place, so that it appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
@@ -66,9 +67,15 @@ class ArchiveWriter:
         content = json.dumps(value, separators=(",", ":")).encode()
         self.add(name, io.BytesIO(content), len(content))
 
-    def finish(self, manifest: dict[str, Any]) -> None:
-        """Adds the manifest and ends the archive."""
-        self.add_json(MANIFEST, {"format": FORMAT, **manifest, "members": dict(self.members)})
+    def finish(self, manifest: dict[str, Any], seal: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Adds the manifest and ends the archive.
+
+        Args:
+            manifest: What is in the archive; its members are added.
+            seal: Gives the seals of the whole manifest.
+        """
+        whole = {"format": FORMAT, **manifest, "members": dict(self.members)}
+        self.add_json(MANIFEST, {**whole, "seals": seal(whole)})
         self._tar.close()
         self._gzip.close()
 
@@ -120,7 +127,8 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         with os.fdopen(descriptor, "r+b") as handle:
             _lock(handle, path)
             try:
-                # What a backup that was killed left under this name is written over.
+                # What a backup that was killed left under this name is written over, and loses the mode that it had.
+                os.fchmod(handle.fileno(), 0o600)
                 handle.truncate()
                 yield handle
                 handle.flush()
@@ -189,6 +197,9 @@ def check(path: Path) -> dict[str, Any]:
         found: dict[str, dict[str, Any]] = {}
         manifest: dict[str, Any] | None = None
         for name, size, content in members_of(path):
+            if name in found:
+                # Whoever reads it might take the other one.
+                raise ValueError("a member is there twice")
             whole = io.BytesIO(content.read(_MAX_JSON)) if name in (HEADER, MANIFEST) else None
             if not found:
                 _check_header(path, name, whole)

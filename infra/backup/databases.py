@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,11 @@ NEW, OLD = "_restoring", "_before_restore"
 
 _PREAMBLE_LINES = 40
 _PIECE = 2**20
+_END = 1000
+
+
+_PROVIDERS = {"b": " LOCALE_PROVIDER builtin BUILTIN_LOCALE {}", "i": " LOCALE_PROVIDER icu ICU_LOCALE {}"}
+"""Who sorts and folds a database's text, where it is not the C library."""
 
 
 def connect(url: str, database: str | None = None) -> Any:
@@ -95,38 +101,41 @@ def dump(url: str, database: str, snapshot_id: str, output: IO[bytes], leave_out
 
 
 def create_beside(url: str, database: str) -> str:
-    """Makes an empty database beside one that is there, with its owner and its sorting rules; returns its name.
-
-    Raises:
-        Misconfigured: There is no database of that name yet.
-    """
+    """Makes an empty database beside one that is there, with its owner and its sorting rules; returns its name."""
     from psycopg2 import sql
 
     name = database + NEW
     with connected(url) as cursor:
+        # Its columns have other names in each version of the server.
         cursor.execute(
-            "SELECT pg_get_userbyid(datdba), datcollate, datctype FROM pg_database WHERE datname = %s", (database,)
+            "SELECT pg_get_userbyid(datdba), datcollate, datctype, row ->> 'datlocprovider', "
+            "coalesce(row ->> 'datlocale', row ->> 'daticulocale') "
+            "FROM pg_database, to_jsonb(pg_database) AS row WHERE datname = %s",
+            (database,),
         )
-        found = cursor.fetchone()
-        if found is None:
-            raise Misconfigured(
-                f"there is no database {database!r} to restore into: let the stack set its databases up first"
-            )
-        owner, collate, ctype = found
+        owner, collate, ctype, provider, locale = cursor.fetchone()
         cursor.execute(
             sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE {} LC_CTYPE {}").format(
                 sql.Identifier(name), sql.Identifier(owner), sql.Literal(collate), sql.Literal(ctype)
             )
+            + sql.SQL(_PROVIDERS.get(provider, "")).format(sql.Literal(locale))
         )
         cursor.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
     return name
 
 
 def owner_of(url: str, database: str) -> str:
-    """The role that owns a database."""
+    """The role that owns a database.
+
+    Raises:
+        Misconfigured: There is no such database.
+    """
     with connected(url) as cursor:
         cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", (database,))
-        return str(cursor.fetchone()[0])
+        found = cursor.fetchone()
+    if found is None:
+        raise Misconfigured(f"there is no database {database!r}: let the stack set its databases up first")
+    return str(found[0])
 
 
 def owner_url(url: str, database: str) -> str:
@@ -141,8 +150,17 @@ def owner_url(url: str, database: str) -> str:
 def load(url: str, database: str, dumped: IO[bytes]) -> None:
     """Fills an empty database with what `dump` wrote, as its owner: all of it or nothing.
 
+    psql obeys commands of its own among the SQL, which run programs and write files. It is told to take none, with a
+    key that no dump can know.
+
+    Args:
+        url: The server's address, with an account of `infra.backup.accounts`: the SQL may give up the owner's role.
+        database: The database.
+        dumped: The dump, which is not trusted.
+
     Raises:
-        PipelineError: `psql` failed; its reason is given.
+        Misconfigured: The only `psql` of that version is too old to be told so.
+        PipelineError: It failed; its reason is given.
     """
     dbname, env = tools.connection(url, database)
     major = major_version(url)
@@ -166,18 +184,34 @@ def load(url: str, database: str, dumped: IO[bytes]) -> None:
             code = process.wait()
         said.seek(0)
         if code != 0:
-            raise PipelineError(f"database {database!r} could not be filled: {tools.reason(said.read().decode())}")
+            _say_why(database, said.read().decode(errors="replace"))
+
+
+def _say_why(database: str, said: str) -> None:
+    if "invalid command \\restrict" in said:
+        raise Misconfigured(
+            "this psql obeys commands in a dump: install its newest minor version (August 2025 or later) and try again"
+        )
+    raise PipelineError(f"database {database!r} could not be filled: {tools.reason(said)}")
 
 
 def _feed(dumped: IO[bytes], program: IO[bytes] | None, major: int) -> None:
     assert program is not None
+    program.write(b"\\restrict %s\n" % secrets.token_hex(32).encode())
+    own_key = b""
     for _ in range(_PREAMBLE_LINES):
         line = dumped.readline()
+        if line.startswith(b"\\restrict "):
+            # The dump's own key, which may not be used now; its end names it again.
+            own_key = line.split()[-1]
         # The dump of a newer server begins with settings; this is the one that servers before 17 do not know.
-        if not (major < 17 and line == b"SET transaction_timeout = 0;\n"):
+        elif not (major < 17 and line == b"SET transaction_timeout = 0;\n"):
             program.write(line)
+    held = b""
     while piece := dumped.read(_PIECE):
-        program.write(piece)
+        program.write(held[:-_END])
+        held = held[-_END:] + piece
+    program.write(held.rstrip().removesuffix(b"\\unrestrict " + own_key) + b"\n" if own_key else held)
 
 
 def drop(url: str, names: Iterable[str]) -> None:

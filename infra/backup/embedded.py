@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from infra import stack
-from infra.backup.archive import check
 from infra.backup.making import backup, refuse_place
-from infra.backup.restoring import Doors, restore
-from infra.backup.target import Target
+from infra.backup.restoring import Doors, restore, vetted
+from infra.backup.target import TOKENS, Target
+from infra.credentials import Credentials
 from infra.parts import Plan
 from infra.settings import Settings
 from infra.supervision import Supervisor
@@ -63,6 +63,18 @@ def _stores(settings: Settings, say: Callable[[str], None]) -> Iterator[_Stores]
             stack.up(settings, _Quiet(say))
 
 
+def _forget_versions(folder: Path) -> None:
+    """Deletes what the service keeps of the old state: its copies of versions and what it knows of runs.
+
+    Its tokens stay: they are no part of that state, and whoever has one goes on asking.
+    """
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif TOKENS not in path.name:
+            path.unlink(missing_ok=True)
+
+
 def backup_stack(
     settings: Settings, file: Path, say: Callable[[str], None], *, force: bool = False, passphrase: str = ""
 ) -> dict[str, Any]:
@@ -75,7 +87,9 @@ def backup_stack(
 def restore_stack(settings: Settings, file: Path, doors: Doors, passphrase: str = "") -> dict[str, Any]:
     """Restores the embedded stack, which is set up first where there is none; see `infra.backup.restoring.restore`."""
     # A file that is no good should not cost the start of a server, nor leave a home that it made.
-    check(file)
+    known = settings.secrets_file.exists()
+    secret = Credentials.load(settings.secrets_file).s3_secret_key if known else ""
+    vetted(file, secret, passphrase, trust=doors.trust)
     with _stores(settings, doors.say) as opened:
         plan = opened.plan
 
@@ -85,8 +99,7 @@ def restore_stack(settings: Settings, file: Path, doors: Doors, passphrase: str 
             Supervisor(plan).stop_all_but(STORES)
             # The next start looks at the accounts again, and the service asks which version is champion.
             (plan.home / "airflow" / "initialised").unlink(missing_ok=True)
-            shutil.rmtree(plan.home / "serving", ignore_errors=True)
-            (plan.home / "serving").mkdir(mode=0o700)
+            _forget_versions(plan.home / "serving")
 
         manifest = restore(Target.of_plan(plan, passphrase), file, replace(doors, stop_users=stop_users))
         # Messages about the tasks of the state that is gone.

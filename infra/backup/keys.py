@@ -44,8 +44,12 @@ def opened(found: dict[str, Any], passphrase: str) -> dict[str, str]:
         raise BadInput("TRACKYARD_BACKUP_PASSPHRASE is not the passphrase that the backup was made with") from None
 
 
+def stretched(passphrase: str, salt: bytes, length: int) -> bytes:
+    """So many bytes made from a passphrase, slowly enough that nobody tries many."""
+    return hashlib.scrypt(passphrase.encode(), salt=salt, dklen=length, **_SCRYPT)
+
+
 def _fernet(passphrase: str, salt: bytes) -> Any:
     from cryptography.fernet import Fernet
 
-    derived = hashlib.scrypt(passphrase.encode(), salt=salt, dklen=32, **_SCRYPT)
-    return Fernet(base64.urlsafe_b64encode(derived))
+    return Fernet(base64.urlsafe_b64encode(stretched(passphrase, salt, 32)))

@@ -12,15 +12,18 @@ import platform
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from infra.backup import contents, databases, objects
+from infra.backup.accounts import as_owners
 from infra.backup.archive import ArchiveWriter, new_file
 from infra.backup.keys import sealed
-from infra.backup.target import DATABASES, Target
+from infra.backup.sealing import seals
+from infra.backup.target import DATABASES, TOKENS, Target
 from ml.errors import BadInput, Misconfigured
 
 _LEAVE_OUT = {"airflow": ("public.session", "public.connection_test_request")}
@@ -50,6 +53,7 @@ def backup(target: Target, file: Path, say: Callable[[str], None], *, force: boo
     with new_file(file) as raw, ArchiveWriter(raw, header) as writer:
         manifest, known = _add_databases(target, file.parent, writer, say)
         writer.add_json("keys.json", sealed({"airflow_fernet_key": target.fernet_key}, target.passphrase))
+        writer.add_json(TOKENS, [asdict(token) for token in target.tokens()])
         entries = _add_objects(target, file.parent, writer, say)
         files = {entry["key"]: entry["sha256"] for entry in entries if entry["role"] == "artifacts"}
         silent = contents.refuse_missing(known, files)
@@ -62,7 +66,7 @@ def backup(target: Target, file: Path, say: Callable[[str], None], *, force: boo
             "versions": [one.as_json() for one in known],
         }
         manifest["counts"]["objects"] = len(entries)
-        writer.finish(manifest)
+        writer.finish(manifest, lambda whole: seals(whole, target.secret, target.passphrase))
         manifest["members"] = writer.members
     say(f"{file} is written and checked: {described(manifest)}, {file.stat().st_size / 2**20:.1f} MB")
     return manifest
@@ -94,9 +98,10 @@ def _add_databases(
 ) -> tuple[dict[str, Any], list[contents.Version]]:
     """Dumps every database; what the manifest says of them is read from the very snapshots that are dumped."""
     with ExitStack() as stack:
+        url = stack.enter_context(as_owners(target.database_url, DATABASES))
         opened = {}
         for name in DATABASES:
-            opened[name] = stack.enter_context(databases.snapshot(target.database_url, name))
+            opened[name] = stack.enter_context(databases.snapshot(url, name))
         connections = {name: connection for name, (connection, _) in opened.items()}
         revisions = contents.revisions(connections)
         if revisions["airflow"] is None or revisions["mlflow"] is None:
@@ -107,7 +112,7 @@ def _add_databases(
             say(f"database {name}")
             with tempfile.TemporaryFile(dir=folder) as dumped:
                 leave_out = _LEAVE_OUT.get(name, ())
-                databases.dump(target.database_url, name, snapshot_id, dumped, leave_out)
+                databases.dump(url, name, snapshot_id, dumped, leave_out)
                 size = dumped.seek(0, os.SEEK_END)
                 dumped.seek(0)
                 writer.add(f"databases/{name}.sql", dumped, size)

@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ml.errors import PipelineError, StoreDown, Untrusted
+from ml.errors import Misconfigured, PipelineError, StoreDown, Untrusted
+from ml.refusal import refusal
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -25,7 +26,8 @@ def answering(bucket: str) -> Iterator[None]:
     """Turns boto3's errors into one line.
 
     Raises:
-        StoreDown: The store does not answer, refuses the account, or has no such bucket.
+        Misconfigured: The store refuses the account, or has no such bucket.
+        StoreDown: It does not answer, or failed.
     """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
@@ -33,10 +35,12 @@ def answering(bucket: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError, Boto3Error) as error:
+        inner = error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error
+        reason = refusal(inner)
+        if reason:
+            raise Misconfigured(f"the S3 server refused bucket {bucket!r}: {reason}") from error
         said = " ".join(str(error).split())[:300]
-        raise StoreDown(
-            f"the S3 server failed at bucket {bucket!r} ({said}): is it up, and may the keys use the bucket?"
-        ) from error
+        raise StoreDown(f"the S3 server failed at bucket {bucket!r} ({said}): is it up?") from error
 
 
 def sizes(s3: S3Client, bucket: str) -> dict[str, int]:

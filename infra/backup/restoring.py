@@ -10,17 +10,20 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from infra import migrations
 from infra.backup import archive, contents, databases, objects
+from infra.backup.accounts import as_owners
 from infra.backup.keys import opened
 from infra.backup.making import described
-from infra.backup.target import DATABASES, Target
+from infra.backup.sealing import refuse_unsealed
+from infra.backup.target import DATABASES, TOKENS, Target
 from infra.migrations import SCHEMAS
 from ml.errors import BadInput, Misconfigured
+from serving.tokens import Token, tokens_of
 
 _PATIENCE_S = 20.0
 
@@ -31,12 +34,14 @@ class Doors:
 
     Attributes:
         say: Is told how it goes, in lines.
+        trust: Whether a backup may be restored whose seal cannot be checked here.
         may_replace: Is asked, with a description of what is there, whether it may be replaced.
         stop_users: Stops whatever uses the databases and buckets, once it is certain that the restore will begin.
         sleep: Waits for so many seconds.
     """
 
     say: Callable[[str], None]
+    trust: bool = False
     may_replace: Callable[[str], bool] = lambda description: False
     stop_users: Callable[[], None] = lambda: None
     sleep: Callable[[float], None] = time.sleep
@@ -62,10 +67,11 @@ def restore(target: Target, file: Path, doors: Doors) -> dict[str, Any]:
         Untrusted: The champion's file is not the one that was recorded.
     """
     doors.say(f"checking {file}")
-    manifest = archive.check(file)
-    key = _fernet_key(file, target)
+    manifest = vetted(file, target.secret, target.passphrase, trust=doors.trust)
+    key, tokens = _kept_beside(file, target)
     behind = refuse_unfit(manifest, target)
-    there = found_there(target)
+    with as_owners(target.database_url, DATABASES) as owners:
+        there = found_there(target, owners)
     if there and not doors.may_replace(there):
         raise BadInput(f"the stack is not empty ({there}): add --force to replace all of it by the backup")
     doors.stop_users()
@@ -75,8 +81,9 @@ def restore(target: Target, file: Path, doors: Doors) -> dict[str, Any]:
     written = objects.Restored(target.s3, target.buckets)
     doors.say(f"restoring {described(manifest)} of {manifest['made_at']}")
     try:
-        changed = _fill(target, file, manifest, written)
-        _settle(target, key, behind, doors)
+        with as_owners(target.database_url, DATABASES) as owners:
+            changed = _fill(target, owners, file, manifest, written)
+            _settle(replace(target, database_url=owners), key, behind, doors)
         databases.refuse_users(target.database_url, DATABASES, doors.sleep, _PATIENCE_S)
         databases.swap(target.database_url, DATABASES)
     except BaseException:
@@ -84,15 +91,42 @@ def restore(target: Target, file: Path, doors: Doors) -> dict[str, Any]:
         databases.drop(target.database_url, [name + databases.NEW for name in DATABASES])
         raise
     _finish(target, file, written, changed)
+    target.take_tokens(tokens)
     _verify(target, doors)
     return manifest
 
 
-def _fernet_key(file: Path, target: Target) -> str:
-    for name, _, content in archive.members_of(file):
-        if name == "keys.json":
-            return opened(json.load(content), target.passphrase)["airflow_fernet_key"]
-    raise BadInput(f"{file} has no keys: it was not made by 'trackyard backup'")
+def vetted(file: Path, secret: str, passphrase: str, *, trust: bool) -> dict[str, Any]:
+    """Reads the whole file, and returns its manifest if it is whole and may be believed.
+
+    Args:
+        file: A file that `backup` made.
+        secret: What only this stack knows; empty where there is none yet.
+        passphrase: What closes the file's keys; empty for none.
+        trust: Whether it may be one whose seal cannot be checked here.
+
+    Raises:
+        BadInput: It is damaged, was changed, or cannot be checked and is not trusted; or the passphrase is another.
+        Misconfigured: The passphrase is missing.
+    """
+    manifest = archive.check(file)
+    with archive.readable(file):
+        opened(_member(file, "keys.json"), passphrase)
+        refuse_unsealed(file, manifest, secret, passphrase, trust=trust)
+    return manifest
+
+
+def _member(file: Path, wanted: str) -> Any:
+    """The plain values of a member; None where there is none of that name."""
+    return next((json.load(content) for name, _, content in archive.members_of(file) if name == wanted), None)
+
+
+def _kept_beside(file: Path, target: Target) -> tuple[str, list[Token]]:
+    """What a backup has beside databases and objects: Airflow's key, and the service's tokens."""
+    with archive.readable(file):
+        # Backups that are older than this have no tokens.
+        tokens = tokens_of(_member(file, TOKENS) or [])
+        return opened(_member(file, "keys.json"), target.passphrase)["airflow_fernet_key"], tokens
 
 
 def refuse_unfit(manifest: Mapping[str, Any], target: Target) -> list[str]:
@@ -124,25 +158,28 @@ def refuse_unfit(manifest: Mapping[str, Any], target: Target) -> list[str]:
     return sorted(set(behind))
 
 
-def found_there(target: Target) -> str:
-    """What a stack holds already, for people; empty where it holds nothing that anybody made."""
+def found_there(target: Target, owners: str) -> str:
+    """What a stack holds already, for people; empty where it holds nothing that anybody made.
+
+    Args:
+        target: The stack's servers.
+        owners: The database server's address as the databases' owners.
+    """
     with ExitStack() as stack:
-        connections = {
-            name: stack.enter_context(databases.connected(target.database_url, name)).connection for name in DATABASES
-        }
+        connections = {name: stack.enter_context(databases.connected(owners, name)).connection for name in DATABASES}
         found = contents.counts(connections)
     found["objects"] = sum(len(objects.sizes(target.s3, bucket)) for bucket in target.buckets.values())
     return ", ".join(f"{count} {what}" for what, count in found.items() if count)
 
 
-def _fill(target: Target, file: Path, manifest: dict[str, Any], written: objects.Restored) -> set[str]:
-    """Fills new databases and adds missing objects; returns the members whose keys other objects have."""
+def _fill(target: Target, owners: str, file: Path, manifest: dict[str, Any], written: objects.Restored) -> set[str]:
+    """Fills new databases, as their owners, and adds missing objects; returns the members whose keys others have."""
     entries = {entry["member"]: entry for entry in manifest["objects"]}
     in_the_way: set[str] = set()
     for name, _, content in archive.members_of(file):
         if name.startswith("databases/"):
             fresh = databases.create_beside(target.database_url, Path(name).stem)
-            databases.load(target.database_url, fresh, content)
+            databases.load(owners, fresh, content)
         elif name in entries and not written.add(entries[name], content):
             in_the_way.add(name)
     return in_the_way
@@ -185,6 +222,6 @@ def _finish(target: Target, file: Path, written: objects.Restored, in_the_way: s
 
 
 def _verify(target: Target, doors: Doors) -> None:
-    with databases.connected(target.database_url, "mlflow") as cursor:
+    with as_owners(target.database_url, DATABASES) as owners, databases.connected(owners, "mlflow") as cursor:
         found = contents.versions(cursor.connection, target.artifact_bucket)
     objects.verify(target.s3, target.artifact_bucket, found, doors.say)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.object_store import ARTIFACT_BUCKET, DATA_BUCKET
 from infra.settings import HOST
 from ml.errors import Misconfigured
 from ml.storage import s3_client
+from serving.tokens import Token, TokenFile
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
     from infra.parts import Plan
+
+TOKENS = "tokens.json"
+"""The service's tokens, in its folder and in a backup; only hashes of them are there."""
 
 DATABASES = ("airflow", "mlflow", "mlflow_auth")
 """What is kept, in the order of the snapshots: what Airflow says is done is then in MLflow's, which comes after it.
@@ -31,6 +36,8 @@ class Target:
         database_url: A PostgreSQL address with an account that may make databases and act as their owners.
         s3: A client whose keys may read, write and list both buckets.
         fernet_key: The key that Airflow encrypts connections and variables with.
+        secret: What only this stack knows, and no backup holds: its S3 secret. Backups are sealed with it.
+        serving_dir: The folder with the service's tokens; None where it cannot be reached.
         data_bucket: The bucket of data sets and runs' tables.
         artifact_bucket: MLflow's bucket.
         mlflow_passwords: Accounts of MLflow and the passwords that they have after a restore; accounts that the
@@ -43,6 +50,8 @@ class Target:
     fernet_key: str
     data_bucket: str = DATA_BUCKET
     artifact_bucket: str = ARTIFACT_BUCKET
+    secret: str = ""
+    serving_dir: Path | None = None
     mlflow_passwords: Mapping[str, str] = field(default_factory=dict)
     passphrase: str = ""
 
@@ -66,6 +75,8 @@ class Target:
                 environ.get("AWS_DEFAULT_REGION"),
             ),
             fernet_key=environ["AIRFLOW__CORE__FERNET_KEY"],
+            secret=environ["AWS_SECRET_ACCESS_KEY"],
+            serving_dir=Path(serving) if (serving := environ.get("TRACKYARD_SERVING_STATE")) else None,
             data_bucket=environ.get("TRACKYARD_S3_BUCKET") or DATA_BUCKET,
             artifact_bucket=environ.get("TRACKYARD_ARTIFACT_BUCKET") or ARTIFACT_BUCKET,
             passphrase=environ.get("TRACKYARD_BACKUP_PASSPHRASE", ""),
@@ -82,12 +93,23 @@ class Target:
             database_url=f"postgresql://{postgres.SUPERUSER}:{secret.postgres_password}@{address}/postgres",
             s3=_patient_client(plan.url("s3"), secret.s3_access_key, secret.s3_secret_key, object_store.REGION),
             fernet_key=secret.airflow_fernet_key,
+            secret=secret.s3_secret_key,
+            serving_dir=plan.home / "serving",
             mlflow_passwords={
                 tracking_server.ADMIN: secret.mlflow_admin_password,
                 tracking_server.STATUS: secret.mlflow_status_password,
             },
             passphrase=passphrase,
         )
+
+    def tokens(self) -> list[Token]:
+        """The tokens of those who may ask the service; none where its folder cannot be reached."""
+        return TokenFile(self.serving_dir / TOKENS).tokens() if self.serving_dir else []
+
+    def take_tokens(self, found: list[Token]) -> None:
+        """Lets the service know tokens of a backup, beside its own; one that either side revoked is revoked."""
+        if found and self.serving_dir:
+            TokenFile(self.serving_dir / TOKENS).add(found)
 
     @property
     def buckets(self) -> dict[str, str]:

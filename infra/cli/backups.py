@@ -42,10 +42,12 @@ def restore(
     file: Annotated[Path, typer.Argument(help="A file that 'trackyard backup' made.", show_default=False)],
     force: Annotated[bool, typer.Option("--force", help="Replace what a stack holds that is not empty.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before replacing.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Restore a file whose seal cannot be checked here.")] = False,
 ) -> None:
     """Put the databases and buckets of a backup into this stack, which is set up first where there is none.
 
-    Nothing changes before the whole file was checked and filled in beside what is there.
+    Nothing changes before the whole file was checked and filled in beside what is there. What is in a backup will run
+    in the stack: restore none that somebody else could have changed.
     """
     from infra.backup.embedded import restore_stack
     from infra.backup.restoring import Doors
@@ -57,6 +59,7 @@ def restore(
     file = file.expanduser().absolute()
     doors = Doors(
         say=lambda text: say(session.out, text),
+        trust=trust,
         may_replace=lambda there: force and _agreed(session, there, yes),
         sleep=session.sleep,
     )

@@ -19,7 +19,8 @@ def gc(
     context: typer.Context,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
     older_than: Annotated[
-        float, typer.Option("--older-than", min=0, help="Days that intermediate data and unused data sets stay.")
+        float,
+        typer.Option("--older-than", min=0, help="Days that open runs, intermediate data and unused data sets stay."),
     ] = 30.0,
     as_json: Json = False,
 ) -> None:

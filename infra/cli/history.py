@@ -15,7 +15,7 @@ from infra.cli.models import Model, asked_for, check_model
 from infra.cli.output import local_time, say, show_json, show_table
 from infra.cli.session import Session
 from infra.cli.stack import Json
-from ml.errors import BadInput, Unavailable
+from ml.errors import BadInput, Misconfigured, Unavailable
 
 if TYPE_CHECKING:
     from infra.cli.doors import AnyStack
@@ -119,11 +119,11 @@ def history_of(session: Session, info: AnyStack, name: str) -> History:
 
 
 def notice(session: Session, info: AnyStack, names: Iterable[str]) -> None:
-    """Writes down who else moved a champion; a store that is away is no reason not to list models."""
+    """Writes down who else moved a champion; a store that is away or a broken history are no reason to list nothing."""
     for name in names:
         try:
             history_of(session, info, name).observe()
-        except Unavailable as error:
+        except (Misconfigured, Unavailable) as error:
             log.info("model=%s the history could not be written: %s", name, error)
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from infra.cli.doors import AnyStack
     from ml.history import History
-    from ml.registry import Move
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version.", show_default=False)]
 Model = Annotated[
@@ -45,24 +44,18 @@ def promote(
         raise BadInput("--force puts a version live that did not pass the gate: say why with --reason TEXT")
     session = session_of(context)
 
-    def change(tracker: MlflowClient, name: str) -> Move:
-        from ml import registry
-
-        return registry.promote(tracker, name, str(version))
-
     def target(tracker: MlflowClient, name: str) -> str:
         _refuse_unvalidated(tracker, name, str(version), force=force)
         return str(version)
 
-    _move(session, model, Change("trackyard promote", reason or "promoted by hand", target, change))
+    _move(session, model, Change("trackyard promote", reason or "promoted by hand", target))
 
 
 def rollback(context: typer.Context, reason: Reason = "", model: Model = None) -> None:
     """Make the version champion again that was champion before."""
     from ml import registry
 
-    wanted = Change("trackyard rollback", reason or "rolled back by hand", registry.before, registry.roll_back)
-    _move(session_of(context), model, wanted)
+    _move(session_of(context), model, Change("trackyard rollback", reason or "rolled back by hand", registry.before))
 
 
 @dataclass(frozen=True)
@@ -72,14 +65,12 @@ class Change:
     Attributes:
         way: The command.
         why: The reason.
-        target: Finds the version that goes live, or refuses.
-        make: Moves the aliases.
+        target: Finds the version that goes live, or refuses. That one is checked, and that one goes live.
     """
 
     way: str
     why: str
     target: Callable[[MlflowClient, str], str]
-    make: Callable[[MlflowClient, str], Move]
 
 
 def _refuse_unvalidated(tracker: MlflowClient, name: str, version: str, *, force: bool) -> None:
@@ -106,10 +97,14 @@ def _reachable_history(session: Session, info: AnyStack, name: str) -> History |
 
 
 def _move(session: Session, model: str | None, wanted: Change) -> None:
-    from ml.history import Cause, move_from_afar, user
-    from ml.registry import CHAMPION, aliases, write_version_tags
+    from ml.afar import move_from_afar
+    from ml.history import user
+    from ml.intent import Cause, refuse_long
+    from ml.registry import CHAMPION, aliases
+    from ml.registry import promote as go_live
     from ml.tracking import mapped
 
+    refuse_long(wanted.why)
     name = model or session.pipeline_config().model.name
     info = session.running_stack()
     tracker = session.tracker(info)
@@ -124,16 +119,8 @@ def _move(session: Session, model: str | None, wanted: Change) -> None:
         with tempfile.TemporaryDirectory(prefix="trackyard-") as folder:
             # What cannot be loaded, or is not the file that was recorded, is refused before anything moves.
             session.load(tracker, name, target, Path(folder))
-        cause, make = Cause(user(), wanted.way, wanted.why), partial(wanted.make, tracker, name)
+        cause, make = Cause(user(), wanted.way, wanted.why), partial(go_live, tracker, name, target)
         move = history.move(cause, make, target) if history else move_from_afar(tracker, name, cause, make, target)
-        tags = {
-            "promotion.reason": wanted.why,
-            "promotion.by": user(),
-            "promotion.at": session.now().isoformat(timespec="seconds"),
-        }
-        # Asking for what is live already changes nothing, so there is no reason to keep.
-        if move.version != before:
-            write_version_tags(tracker, name, move.version, tags)
     what = f"{name} version {move.version} is champion"
     if move.version == before:
         say(session.out, f"{what}, as it was before")

@@ -19,7 +19,7 @@ from infra.cli.records import Outcome
 from infra.cli.session import Session, session_of
 from infra.cli.stack import DAG_ID, Json
 from infra.following import Patience, RunView, Time, follow, trigger_once
-from ml.errors import AirflowDown, BadInput
+from ml.errors import AirflowDown, BadInput, StoreDown
 from ml.folders import files_of, put_folder
 from ml.settings import allowed_sources
 from ml.source import refuse, refuse_default
@@ -74,7 +74,7 @@ def run(
     if local is not None:
         uri = upload(session, info, local)
     elif uri:
-        refuse(uri, session.store(info), allowed_sources(info.client_environ()).hosts)
+        _refuse_address(session, info, uri)
     run_id = new_run_id(session.now(), secrets.token_hex(2))
     conf = conf_of(settled, uri, note)
     time = Time(session.clock, session.sleep)
@@ -114,6 +114,19 @@ def settle_config(
     if rows is not None and (settled.data.uri or data):
         raise BadInput("--rows says how many rows to generate, and there is a data set: leave one of the two out")
     return settled
+
+
+def _refuse_address(session: Session, info: AnyStack, uri: str) -> None:
+    """Refuses before anything is triggered what the run would refuse.
+
+    A stack elsewhere whose bucket cannot be reached from here is left to do it by itself: its trigger form does, and
+    its first task.
+    """
+    try:
+        info.check_store()
+    except StoreDown:
+        return
+    refuse(uri, session.store(info), allowed_sources(info.client_environ()).hosts)
 
 
 def _is_address(data: str) -> bool:

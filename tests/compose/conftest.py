@@ -26,6 +26,8 @@ from tests.support import ROOT, clean_environ, free_ports, wait_for
 
 READY_S = 420.0
 PUBLISHED = ("AIRFLOW", "MLFLOW", "SERVING", "FLOWER")
+BEFORE_SILO = "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z"
+"""The S3 image of deployments that were made before the default was Silo: MinIO's last official one."""
 
 
 def _engine() -> str:
@@ -165,6 +167,13 @@ class Deployment:
     def get(self, part: str, path: str, **options: Any) -> httpx.Response:
         return httpx.get(self.url(part) + path, timeout=20, trust_env=False, **options)
 
+    def forget(self, setting: str) -> None:
+        """Takes a setting out of the .env, so that the default of the file holds from the next `up` on."""
+        path = self.folder / ".env"
+        kept = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith(f"{setting}=")]
+        path.write_text("".join(kept))
+        self.__dict__.pop("env", None)
+
     def remove(self) -> None:
         """Stops everything and deletes its volumes."""
         self.compose("--profile", "tls", "--profile", "tools", "down", "-v", "-t", "5", "--remove-orphans", check=False)
@@ -177,6 +186,9 @@ def new_deployment(folder: Path, *overrides: str, **settings: str) -> Deployment
     ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
     urls = {f"{name}_URL": f"http://127.0.0.1:{ports[f'{name}_PORT']}" for name in PUBLISHED}
     init_env.write(folder / ".env", {**ports, **urls, **settings})
+    further = {name: value for name, value in settings.items() if name not in init_env.SETTINGS}
+    with (folder / ".env").open("a") as handle:
+        handle.writelines(f"{name}={value}\n" for name, value in further.items())
     files = ("docker-compose.yaml", *(f"infra/compose/{name}.yaml" for name in overrides))
     return Deployment(f"trackyard-test-{secrets.token_hex(3)}", folder, compose_program(), files)
 
@@ -195,7 +207,7 @@ def built(engine: None) -> float:
     try:
         images.ensure_base()
         text = (ROOT / "docker-compose.yaml").read_text() + (ROOT / "infra/compose/seaweedfs.yaml").read_text()
-        images.ensure_servers(images.named_in(text))
+        images.ensure_servers([*images.named_in(text), BEFORE_SILO])
     except images.CannotBuild as error:
         pytest.skip(str(error))
     begin = time.monotonic()
@@ -205,8 +217,8 @@ def built(engine: None) -> float:
 
 @pytest.fixture(scope="session")
 def deployment(built: float, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """The file as it is, up and healthy; gone at the end with its volumes."""
-    found = new_deployment(tmp_path_factory.mktemp("deployment"))
+    """The file as it is, up and healthy, with the S3 image of before; gone at the end with its volumes."""
+    found = new_deployment(tmp_path_factory.mktemp("deployment"), S3_IMAGE=BEFORE_SILO)
     try:
         found.up()
         yield found

@@ -148,6 +148,16 @@ def build_ours() -> None:
     assert done.returncode == 0, f"the image was not built:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
 
+def default_of(variable: str, text: str) -> str:
+    """The image of other people's that a compose file names where a variable is not set.
+
+    >>> default_of("REDIS_IMAGE", "image: ${REDIS_IMAGE:-redis:8}")
+    'redis:8'
+    """
+    (name,) = set(re.findall(rf"image: \$\{{{variable}:-([^}}]+)\}}", text))
+    return str(name)
+
+
 def named_in(text: str) -> list[str]:
     """The images of other people's that a compose file names as defaults.
 

@@ -35,15 +35,18 @@ def first_run(deployment: Deployment) -> dict[str, Any]:
     return found
 
 
-def predict(deployment: Deployment) -> dict[str, Any]:
-    answer = httpx.post(deployment.url("serving") + "/predict", json={"rows": [ROW]}, timeout=10, trust_env=False)
+def predict(deployment: Deployment, token: str = "") -> dict[str, Any]:
+    given = {"Authorization": f"Bearer {token}"} if token else {}
+    url = deployment.url("serving") + "/predict"
+    answer = httpx.post(url, json={"rows": [ROW]}, headers=given, timeout=10, trust_env=False)
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
     return found
 
 
 def served_version(deployment: Deployment) -> str | None:
-    model = deployment.get("serving", "/status").json()["model"]
+    given = {"Authorization": f"Bearer {deployment.env['SERVING_TOKEN']}"}
+    model = deployment.get("serving", "/status", headers=given).json()["model"]
     return str(model["version"]) if model and model.get("version") else None
 
 
@@ -77,13 +80,34 @@ def test_promote_moves_what_is_served(deployment: Deployment, first_run: dict[st
     wait_for(lambda: served_version(deployment) == version, "the other version to be served", 30)
 
 
-def test_a_data_set_goes_into_the_bucket_from_a_container(deployment: Deployment, tmp_path: Path) -> None:
-    (tmp_path / "mine.csv").write_text("a,b,y\n" + "".join(f"{i},{i % 3},{i % 2}\n" for i in range(200)))
-    tmp_path.chmod(0o755)
+MINE = """\
+model: {name: mine}
+data: {target: bought, features: [visits, plan]}
+"""
 
+
+def test_a_model_is_trained_on_a_file_of_ones_own(deployment: Deployment, tmp_path: Path) -> None:
+    rows = (f"{number % 50},{'abc'[number % 3]},{int(number % 50 > 20 + number % 7)}\n" for number in range(400))
+    (tmp_path / "mine.csv").write_text("visits,plan,bought\n" + "".join(rows))
+    (tmp_path / "mine.yaml").write_text(MINE)
+    tmp_path.chmod(0o755)
     options = ("-v", f"{tmp_path}:/host:ro")
+
+    # In a container, which puts the file into the bucket by itself.
+    own = ("--data", "/host/mine.csv", "--config", "/host/mine.yaml")
+    first = json.loads(deployment.tool("trackyard", "run", *own, "--json", options=options).stdout)
+    assert (first["state"], first["model"]["name"]) == ("success", "mine")
+    # From the host, by its address.
     done = deployment.tool("trackyard", "data", "add", "/host/mine.csv", options=options)
-    assert done.stdout.strip().splitlines()[-1].startswith("s3://trackyard/datasets/")
+    address = done.stdout.strip().splitlines()[-1]
+    assert address.startswith("s3://trackyard/datasets/")
+    again = deployment.cli_json("run", "--data", address, "--config", str(tmp_path / "mine.yaml"))
+    assert again["state"] == "success"
+    assert again["metrics"] == first["metrics"]
+    # Another bucket is no more allowed than before, and the file itself cannot go there from the host.
+    elsewhere = deployment.cli("run", "--data", "s3://elsewhere/x.csv")
+    assert elsewhere.returncode == 2, elsewhere.stderr
+    assert elsewhere.stderr.count("\n") == 1
     from_host = deployment.cli("data", "add", str(tmp_path / "mine.csv"))
     assert from_host.returncode == 3
     assert "docker compose run --rm trackyard COMMAND" in from_host.stderr
@@ -165,19 +189,24 @@ def test_a_run_outlives_a_killed_container(
     wait_for(lambda: not deployment.not_healthy(), "every service to be healthy again", 240)
 
 
-def test_down_and_up_lose_nothing(deployment: Deployment, first_run: dict[str, Any]) -> None:
+def test_down_another_s3_image_and_up_lose_nothing(deployment: Deployment, first_run: dict[str, Any]) -> None:
     versions = deployment.cli_json("models")
     runs = {run["dag_run_id"] for run in deployment.cli_json("runs")}
     wait_for(lambda: served_version(deployment) is not None, "a model to be served", 60)
     before = predict(deployment)
 
     deployment.compose("down")
+    deployment.forget("S3_IMAGE")
     deployment.up()
 
+    (store,) = deployment.containers("s3")
+    assert store["Config"]["Image"] == images.default_of("S3_IMAGE", (ROOT / "docker-compose.yaml").read_text())
     assert deployment.cli_json("models") == versions
     assert {run["dag_run_id"] for run in deployment.cli_json("runs")} == runs
     wait_for(lambda: served_version(deployment) is not None, "the model to be served again", 60)
     assert predict(deployment) == before
+    # It works on with what is there, and with what is new.
+    assert deployment.cli_json("run")["state"] == "success"
 
 
 def _environment(container: dict[str, Any]) -> dict[str, str]:
@@ -225,29 +254,6 @@ def test_the_workers_key_opens_its_own_bucket_alone(deployment: Deployment) -> N
     assert done.stdout.split() == ["AccessDenied", "AccessDenied"]
 
 
-def test_the_proxy_serves_the_four_by_name_over_https(deployment: Deployment) -> None:
-    deployment.compose("--profile", "tls", "up", "-d", "--no-build", "proxy")
-    try:
-
-        def answer(name: str, path: str) -> int:
-            host = f"{name}.{deployment.env['TLS_DOMAIN']}"
-            url = f"https://127.0.0.1:{deployment.env['TLS_PORT']}{path}"
-            extensions = {"sni_hostname": host}
-            # The certificate is of Caddy's own authority, which this machine does not know.
-            with httpx.Client(verify=False, trust_env=False, timeout=10) as client:
-                return client.get(url, headers={"Host": host}, extensions=extensions).status_code
-
-        wait_for(lambda: answer("airflow", "/api/v2/monitor/health") == 200, "the proxy to answer", 60)
-        assert answer("mlflow", "/health") == 200
-        assert answer("mlflow", "/") == 401
-        assert answer("serving", "/status") == 200
-        assert answer("flower", "/healthcheck") == 200
-        with pytest.raises(httpx.HTTPError):
-            answer("unknown", "/")
-    finally:
-        deployment.compose("--profile", "tls", "rm", "-s", "-f", "proxy")
-
-
 def test_seaweedfs_takes_the_place_of_minio(built: float, tmp_path: Path) -> None:
     found = new_deployment(tmp_path / "seaweedfs", "seaweedfs")
     try:
@@ -270,10 +276,39 @@ def test_accounts_of_the_service_only_read(deployment: Deployment) -> None:
     login = ("status", deployment.env["MLFLOW_STATUS_PASSWORD"])
     url = deployment.url("mlflow") + "/api/2.0/mlflow/experiments/"
     assert httpx.post(url + "search", json={"max_results": 1}, auth=login, trust_env=False).status_code == 200
-    refused = httpx.post(url + "delete", json={"experiment_id": "0"}, auth=login, trust_env=False)
-    assert refused.status_code == 403
+    for change in ({"create": {"name": "of-a-reader"}}, {"delete": {"experiment_id": "0"}}):
+        ((path, body),) = change.items()
+        assert httpx.post(url + path, json=body, auth=login, trust_env=False).status_code == 403, path
     assert httpx.post(url + "search", json={"max_results": 1}, trust_env=False).status_code == 401
     assert deployment.get("flower", "/workers").status_code == 401
+
+
+def test_the_workers_go_on_with_what_somebody_else_made_in_mlflow(deployment: Deployment) -> None:
+    admin = ("admin", deployment.env["MLFLOW_ADMIN_PASSWORD"])
+    workers = ("pipeline", deployment.env["MLFLOW_PIPELINE_PASSWORD"])
+
+    def post(path: str, body: dict[str, str], account: tuple[str, str]) -> dict[str, Any]:
+        url = f"{deployment.url('mlflow')}/api/2.0/mlflow/{path}"
+        answer = httpx.post(url, json=body, auth=account, timeout=20, trust_env=False)
+        assert answer.status_code == 200, f"{path}: {answer.text}"
+        found: dict[str, Any] = answer.json()
+        return found
+
+    experiment = post("experiments/create", {"name": "by-hand"}, admin)["experiment_id"]
+    run = post("runs/create", {"experiment_id": experiment}, admin)["run"]["info"]["run_id"]
+    # What a retry does with what its broken try left.
+    post("runs/delete", {"run_id": run}, workers)
+
+
+def test_what_would_leave_the_service_open_to_everybody_does_not_start(built: float, tmp_path: Path) -> None:
+    found = new_deployment(tmp_path / "open", TLS_BIND_ADDRESS="0.0.0.0")
+    try:
+        for service in ("database-job", "serving"):
+            done = found.compose("run", "--rm", "-T", "--no-deps", service, check=False)
+            assert done.returncode == 1, service
+            assert "trackyard: SERVING_TOKENS is none, and 0.0.0.0" in done.stdout + done.stderr
+    finally:
+        found.remove()
 
 
 def test_containers_are_closed_up(deployment: Deployment) -> None:

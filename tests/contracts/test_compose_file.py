@@ -20,7 +20,7 @@ from infra.probe import PROBES
 from tests.support import ROOT
 
 BIN = Path(sys.executable).parent
-OVERRIDES = ("seaweedfs", "external", "images.lock")
+OVERRIDES = ("seaweedfs", "external", "web-data", "images.lock")
 JOBS = {"volume-job", "bucket-job", "database-job"}
 ON_DEMAND = {"trackyard", "backup"}
 EXTERNAL = {
@@ -72,6 +72,40 @@ def test_every_published_port_is_on_the_loopback_address(resolved: dict[str, Any
         ("flower", "5556"),
         ("proxy", "8443"),
     }
+
+
+def test_with_https_for_everybody_nothing_else_is_published_to_them(env_file: Path) -> None:
+    services = resolve(env_file, TLS_BIND_ADDRESS="0.0.0.0", SERVING_TOKENS="all")["services"]
+    published = {name: port["host_ip"] for name, each in services.items() for port in each.get("ports", [])}
+
+    assert published.pop("proxy") == "0.0.0.0"
+    assert set(published) == {"airflow-api-server", "mlflow", "serving", "flower"}
+    assert set(published.values()) == {"127.0.0.1"}
+
+
+def test_whoever_refuses_an_open_service_is_told_every_address(env_file: Path) -> None:
+    services = resolve(env_file, BIND_ADDRESS="192.168.1.5", TLS_BIND_ADDRESS="0.0.0.0")["services"]
+
+    for name in ("database-job", "serving"):
+        assert services[name]["environment"]["TRACKYARD_BIND_ADDRESSES"] == "192.168.1.5 0.0.0.0", name
+        assert services[name]["environment"]["TRACKYARD_SERVING_TOKENS"] == "none", name
+
+
+@pytest.mark.parametrize(
+    ("overrides", "buckets"), [((), "trackyard"), (("external",), "team-data,shared")], ids=["base", "external"]
+)
+def test_the_form_is_made_where_the_workers_buckets_are_known(
+    env_file: Path, overrides: tuple[str, ...], buckets: str
+) -> None:
+    services = resolve(env_file, *overrides, S3_DATA_BUCKETS="team-data,shared")["services"]
+    bucket = services["worker"]["environment"]["TRACKYARD_S3_BUCKET"]
+
+    parsers = {name for name in services if name.startswith("airflow-")}
+    assert "airflow-dag-processor" in parsers
+    for name in (*parsers, "worker", "trackyard"):
+        environment = services[name]["environment"]
+        assert environment["TRACKYARD_S3_BUCKET"] == bucket, name
+        assert environment["TRACKYARD_DATA_BUCKETS"] == buckets, name
 
 
 def test_every_service_is_closed_up_and_has_limits(resolved: dict[str, Any]) -> None:
@@ -172,6 +206,17 @@ def test_only_published_parts_are_on_the_front_network(env_file: Path) -> None:
     assert store == {"s3", "bucket-job", "mlflow", "worker", "trackyard", "backup"}
 
 
+def test_nobody_but_who_fetches_data_gets_a_way_out(env_file: Path) -> None:
+    found = resolve(env_file, "web-data")
+    out = {name for name, network in found["networks"].items() if not network.get("internal")}
+
+    assert out == {"front", "outside"}
+    assert {name for name, each in found["services"].items() if "outside" in each.get("networks", {})} == {
+        "worker",
+        "trackyard",
+    }
+
+
 def test_the_lock_names_every_image_of_the_file_by_digest() -> None:
     tags = image_lock.tags_of((ROOT / "docker-compose.yaml").read_text())
     locked = yaml.safe_load(image_lock.LOCK.read_text())["services"]
@@ -225,6 +270,37 @@ def test_the_linter_of_dockerfiles_finds_nothing() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_bucket_job_needs_nothing_but_mc_and_shows_it_no_secret(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    # Silo's image has a shell, mc, and little else.
+    (tmp_path / "mc").write_text(
+        f"""#!/bin/sh
+printf '%s\n' "$*" >> {told}
+case "$*" in
+    "admin user add s3") read -r key; read -r secret; printf 'read %s %s\n' "$key" "$secret" >> {told} ;;
+    "admin user info s3 MKEY") echo 'PolicyName: only-models' ;;
+    "admin user info s3 WKEY") echo 'PolicyName: only-data' ;;
+esac
+"""
+    )
+    (tmp_path / "mc").chmod(0o755)
+    script = (ROOT / "infra/compose/minio.sh").read_text().replace("/tmp/", f"{tmp_path}/")
+    environ = {
+        "PATH": str(tmp_path), "S3_ENDPOINT": "http://s3:9000", "S3_ROOT_KEY": "RKEY", "S3_ROOT_SECRET": "root-secret",
+        "S3_MLFLOW_BUCKET": "models", "S3_MLFLOW_KEY": "MKEY", "S3_MLFLOW_SECRET": "mlflow-secret",
+        "S3_WORKER_BUCKET": "data", "S3_WORKER_KEY": "WKEY", "S3_WORKER_SECRET": "worker-secret",
+    }  # fmt: skip
+    done = subprocess.run(["/bin/sh", "-c", script], env=environ, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    lines = told.read_text().splitlines()
+    assert [line for line in lines if "secret" in line] == ["read MKEY mlflow-secret", "read WKEY worker-secret"]
+    for bucket in ("models", "data"):
+        actions = json.loads((tmp_path / f"{bucket}.json").read_text())["Statement"]
+        resources = [resource for statement in actions for resource in statement["Resource"]]
+        assert resources == [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
 
 
 def test_shell_scripts_are_plain_and_parse() -> None:

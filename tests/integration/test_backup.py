@@ -49,11 +49,12 @@ def _predictions(one: RunningStack) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Backup:
-    """A file that `trackyard backup` made of the running stack, and what the stack's champion said then."""
+    """A file that `trackyard backup` made of the running stack; what its champion said then; and the id of a token."""
 
     file: Path
     champion: str
     predictions: dict[str, Any]
+    token: str
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +62,13 @@ def backup(running: RunningStack, real_run: Trained, tmp_path_factory: pytest.Te
     champion = running.champion()
     assert champion
     wait_for(lambda: running.status()["model"]["version"] == champion, "the champion to be served")
+    # Revoked, so that nobody who asks this stack needs one.
+    token = running.cli("token", "create", "for the backup").stdout.split("_")[1]
+    assert running.cli("token", "revoke", token).returncode == 0
     file = tmp_path_factory.mktemp("backup") / "stack.tar.gz"
     done = running.cli("backup", str(file))
     assert done.returncode == 0, done.stderr
-    return Backup(file, champion, _predictions(running))
+    return Backup(file, champion, _predictions(running), token)
 
 
 def _settings(home: Path) -> Settings:
@@ -89,7 +93,11 @@ def second_home(tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_a_backup_restored_elsewhere_predicts_the_same_and_can_be_gone_back_to(
     running: RunningStack, backup: Backup, second_home: dict[str, str]
 ) -> None:
-    restored = _trackyard(second_home, "restore", str(backup.file))
+    unknown = _trackyard(second_home, "restore", str(backup.file))
+    assert unknown.returncode == 2
+    assert "--trust" in unknown.stderr
+    assert not Path(second_home["TRACKYARD_HOME"]).exists()
+    restored = _trackyard(second_home, "restore", str(backup.file), "--trust")
     assert restored.returncode == 0, restored.stderr
     settings = Settings.from_env(second_home)
     second = RunningStack(settings, stack.up(settings, Silent()))
@@ -104,26 +112,29 @@ def test_a_backup_restored_elsewhere_predicts_the_same_and_can_be_gone_back_to(
     assert second.airflow.dag("Airflow_Lab2")["dag_id"] == "Airflow_Lab2"
     assert _mlflow_answers(logins["mlflow"]) == 200
     assert _mlflow_answers({**logins["mlflow"], "password": first_logins["mlflow"]["password"]}) == 401
+    assert backup.token in [token["id"] for token in second.cli_json("token", "list")]
 
     # Then the champion is lost and an object is added, and the backup is gone back to, as after a bad upgrade.
     done = second.cli("data", "add", str(ROOT / "LICENSE"))
     assert done.returncode == 0, done.stderr
+    own_token = second.cli("token", "create", "made since").stdout.split("_")[1]
     with databases.connected(Target.of_plan(second.info.plan).database_url, "mlflow") as cursor:
         cursor.execute("DELETE FROM registered_model_aliases WHERE alias = 'champion'")
     damaged = second.cli_json("models")
     assert damaged != versions
-    refused = _trackyard(second_home, "restore", str(backup.file))
+    refused = _trackyard(second_home, "restore", str(backup.file), "--trust")
     assert refused.returncode == 2
     assert "--force" in refused.stderr
     assert second.cli_json("models") == damaged
 
-    back = _trackyard(second_home, "restore", str(backup.file), "--force", "--yes")
+    back = _trackyard(second_home, "restore", str(backup.file), "--force", "--yes", "--trust")
 
     assert back.returncode == 0, back.stderr
     second.healthy(400)
     assert second.cli_json("models") == versions
     kept = objects.sizes(Target.of_plan(second.info.plan).s3, "trackyard")
     assert [key for key in kept if key.endswith("LICENSE")] == []
+    assert {backup.token, own_token} <= {token["id"] for token in second.cli_json("token", "list")}
     wait_for(lambda: second.status()["model"]["version"] == backup.champion, "the champion to be served", 120)
     assert _predictions(second) == backup.predictions
 
@@ -236,7 +247,7 @@ def _create_roles(url: str) -> None:
 def test_a_backup_of_postgresql_18_goes_into_16_and_back_into_a_file(
     backup: Backup, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
-    restored = _trackyard(elsewhere.environ, "restore", str(backup.file))
+    restored = _trackyard(elsewhere.environ, "restore", str(backup.file), "--trust")
 
     assert restored.returncode == 0, restored.stderr
     assert f"version {backup.champion} is there" in restored.stdout
@@ -258,7 +269,7 @@ def test_a_backup_of_postgresql_18_goes_into_16_and_back_into_a_file(
 def test_what_airflow_encrypted_is_encrypted_anew_with_the_new_key(
     backup: Backup, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
-    assert _trackyard(elsewhere.environ, "restore", str(backup.file)).returncode == 0
+    assert _trackyard(elsewhere.environ, "restore", str(backup.file), "--trust").returncode == 0
     with databases.connected(elsewhere.target.database_url, "airflow") as cursor:
         hidden = Fernet(elsewhere.target.fernet_key).encrypt(b"hunter2").decode()
         cursor.execute("INSERT INTO variable (key, val, is_encrypted) VALUES ('hidden', %s, true)", (hidden,))
@@ -282,7 +293,7 @@ def test_what_airflow_encrypted_is_encrypted_anew_with_the_new_key(
 def test_an_older_backup_is_migrated_and_a_newer_one_refused(
     backup: Backup, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
-    assert _trackyard(elsewhere.environ, "restore", str(backup.file)).returncode == 0
+    assert _trackyard(elsewhere.environ, "restore", str(backup.file), "--trust").returncode == 0
     schema = next(schema for schema in migrations.SCHEMAS if schema.name == "airflow")
     newest = migrations.head(schema)
     older = migrations.known_revisions(schema)[newest][0]
@@ -347,14 +358,18 @@ def test_an_older_mlflow_database_is_brought_up_once(elsewhere: Elsewhere) -> No
 def test_a_restore_that_fails_or_is_killed_leaves_the_old_state(
     backup: Backup, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
-    assert _trackyard(elsewhere.environ, "restore", str(backup.file)).returncode == 0
+    assert _trackyard(elsewhere.environ, "restore", str(backup.file), "--trust").returncode == 0
     runs, keys = elsewhere.count("mlflow", "runs"), elsewhere.keys()
     broken = tmp_path / "broken.tar.gz"
     _with_broken_sql(backup.file, broken)
     elsewhere.target.s3.put_object(Bucket="trackyard", Key="datasets/newer", Body=b"since the backup")
     keys["trackyard"]["datasets/newer"] = 16
 
-    failed = _trackyard(elsewhere.environ, "restore", str(broken), "--force", "--yes")
+    changed = _trackyard(elsewhere.environ, "restore", str(broken), "--force", "--yes")
+    assert changed.returncode == 2
+    assert "--trust" in changed.stderr
+
+    failed = _trackyard(elsewhere.environ, "restore", str(broken), "--force", "--yes", "--trust")
 
     assert failed.returncode == 1
     assert "could not be filled" in failed.stderr
@@ -366,7 +381,7 @@ def test_a_restore_that_fails_or_is_killed_leaves_the_old_state(
     assert (elsewhere.count("mlflow", "runs"), elsewhere.keys()) == (runs, keys)
 
     # What it left is cleared away by the next one, which also takes away what the backup does not have.
-    assert _trackyard(elsewhere.environ, "restore", str(backup.file), "--force", "--yes").returncode == 0
+    assert _trackyard(elsewhere.environ, "restore", str(backup.file), "--trust", "--force", "--yes").returncode == 0
     assert elsewhere.database_names() == {"postgres", *DATABASES}
     del keys["trackyard"]["datasets/newer"]
     assert elsewhere.keys() == keys
@@ -382,14 +397,15 @@ def _with_broken_sql(source: Path, target: Path) -> None:
         for name, _, content in archive.members_of(source):
             whole = content.read()
             if name not in (archive.HEADER, archive.MANIFEST):
-                whole += b"\nSELECT no_such_column;\n" if name == "databases/mlflow.sql" else b""
+                whole = whole.replace(b"\nSET ", b"\nSELECT no_such_column;\nSET ", name == "databases/mlflow.sql")
                 writer.add(name, io.BytesIO(whole), len(whole))
-        writer.finish({name: value for name, value in manifest.items() if name not in ("format", "members")})
+        kept = {name: value for name, value in manifest.items() if name not in ("format", "members", "seals")}
+        writer.finish(kept, lambda whole: {})
 
 
 def _kill_while_filling(elsewhere: Elsewhere, file: Path) -> None:
     process = subprocess.Popen(
-        [TRACKYARD, "restore", str(file), "--force", "--yes"],
+        [TRACKYARD, "restore", str(file), "--force", "--yes", "--trust"],
         env=elsewhere.environ, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     wait_for(lambda: "airflow" + databases.NEW in elsewhere.database_names(), "a new database", 300)
@@ -400,7 +416,7 @@ def _kill_while_filling(elsewhere: Elsewhere, file: Path) -> None:
 def test_a_restore_waits_for_nobody_and_names_who_is_connected(backup: Backup, elsewhere: Elsewhere) -> None:
     url = elsewhere.target.database_url
     with closing(psycopg2.connect(url, dbname="mlflow")):
-        refused = _trackyard(elsewhere.environ, "restore", str(backup.file))
+        refused = _trackyard(elsewhere.environ, "restore", str(backup.file), "--trust")
 
     assert refused.returncode == 2
     assert "in use (mlflow/postgres)" in refused.stderr
@@ -426,7 +442,7 @@ def test_a_file_that_is_no_good_costs_one_line_and_makes_no_home(backup: Backup,
 
 
 def test_a_version_without_its_file_fails_the_backup(elsewhere: Elsewhere, backup: Backup, tmp_path: Path) -> None:
-    assert _trackyard(elsewhere.environ, "restore", str(backup.file)).returncode == 0
+    assert _trackyard(elsewhere.environ, "restore", str(backup.file), "--trust").returncode == 0
     champion = next(one for one in archive.check(backup.file)["versions"] if one["is_champion"])
     elsewhere.target.s3.delete_object(Bucket="mlflow", Key=champion["key"])
 

@@ -111,13 +111,23 @@ def test_the_service_account_of_mlflow_can_only_read(running: RunningStack, real
     api = running.info.urls["mlflow"] + "/api/2.0/mlflow"
 
     found = httpx.get(f"{api}/registered-models/get", params={"name": "ad-click"}, auth=account, timeout=20)
+    runs = httpx.post(f"{api}/experiments/search", json={"max_results": 1}, auth=account, timeout=20)
     changed = httpx.post(
         f"{api}/registered-models/alias", auth=account, timeout=20,
         json={"name": "ad-click", "alias": "champion", "version": "1"},
     )  # fmt: skip
+    made = [
+        httpx.post(f"{api}/{kind}/create", json={"name": "of-a-reader"}, auth=account, timeout=20).status_code
+        for kind in ("experiments", "registered-models")
+    ]
+    sent = httpx.put(
+        f"{running.info.urls['mlflow']}/api/2.0/mlflow-artifacts/artifacts/0/x", content=b"x", auth=account, timeout=20
+    )
 
-    assert found.status_code == 200
+    assert found.status_code == runs.status_code == 200
     assert changed.status_code == 403
+    assert made == [403, 403]
+    assert sent.status_code == 403
 
 
 @pytest.mark.parametrize("part", ["mlflow", "flower"])

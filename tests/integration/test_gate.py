@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -22,18 +23,27 @@ def store_of(running: RunningStack) -> Store:
     return Store.from_settings(TaskSettings.from_env(running.info.client_environ()))
 
 
-def answer(running: RunningStack, run_id: str, option: str, reason: str) -> None:
-    """Answers the run's approval over Airflow's REST API, once it is asked for."""
+def entry_keys(store: Store, model: str) -> list[str]:
+    """The entries of a model's history, in order."""
+    return [each.key for each in store.listed(f"history/{model}@") if "intent" not in each.key]
+
+
+def airflow(running: RunningStack) -> httpx.Client:
+    """Airflow's REST API, with the administrator's account."""
     login = running.info.logins()["airflow"]
     account = {"username": login["username"], "password": login["password"]}
     token = httpx.post(f"{login['url']}/auth/token", json=account, timeout=30).json()["access_token"]
+    return httpx.Client(base_url=login["url"], headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+def answer(running: RunningStack, run_id: str, option: str, reason: str) -> None:
+    """Answers the run's approval over Airflow's REST API, once it is asked for."""
     wait_for(lambda: running.tasks(run_id)[APPROVAL]["state"] == "awaiting_input", "the approval to be asked for", 240)
     path = f"/api/v2/dags/{PIPELINE}/dagRuns/{quote(run_id)}/taskInstances/{APPROVAL}/-1/hitlDetails"
-    headers = {"Authorization": f"Bearer {token}"}
-    asked = httpx.get(login["url"] + path, headers=headers, timeout=30).json()
-    assert "better than a dummy" in asked["body"]
     body = {"chosen_options": [option], "params_input": {"reason": reason}}
-    httpx.patch(login["url"] + path, json=body, headers=headers, timeout=30).raise_for_status()
+    with airflow(running) as client:
+        assert "better than a dummy" in client.get(path).json()["body"]
+        client.patch(path, json=body).raise_for_status()
 
 
 def history(running: RunningStack, model: str) -> list[dict[str, Any]]:
@@ -128,7 +138,7 @@ def test_a_champion_moved_in_mlflow_is_noticed_by_the_rollout(running: RunningSt
     running.mlflow.set_registered_model_alias("ad-click", "champion", target)
 
     def noticed() -> bool:
-        last = json.loads(store.read(store.listed("history/ad-click/")[-1].key))
+        last = json.loads(store.read(entry_keys(store, "ad-click")[-1]))
         return (last["after"], last["way"]) == (target, "outside Trackyard")
 
     # Nobody calls the command line meanwhile.
@@ -137,10 +147,63 @@ def test_a_champion_moved_in_mlflow_is_noticed_by_the_rollout(running: RunningSt
     assert running.champion() == was
 
 
+def test_the_service_tells_who_promoted_the_live_version_whichever_way_it_was(running: RunningStack) -> None:
+    def promoted(version: str, words: str) -> dict[str, str]:
+        """What the service tells of that version's promotion, once it is live and that reason is told."""
+
+        def look() -> dict[str, str] | None:
+            (found,) = [each for each in running.status()["models"] if each["name"] == "told"]
+            told: dict[str, str] = found["promoted"] or {}
+            return told if found["version"] == version and words in told.get("reason", "") else None
+
+        return wait_for(look, f"the service to tell who promoted version {version}", 180) or {}
+
+    assert running.run("told_by_the_service", model_name="told", rows=400) == "success"
+    by_run = promoted("1", "there was no champion before it")
+    first = running.mlflow.get_model_version("told", "1")
+    running.mlflow.create_model_version("told", first.source, first.run_id, tags=dict(first.tags))
+    done = running.cli("promote", "2", "--model", "told", "--reason", "it is the same")
+    assert done.returncode == 0, done.stderr
+    by_command = promoted("2", "it is the same")
+    # Nobody calls the command line or runs anything meanwhile.
+    running.mlflow.set_registered_model_alias("told", "champion", "1")
+    by_hand = promoted("1", "by hand in MLflow")
+
+    entries = history(running, "told")
+    assert [entry["way"] for entry in entries] == ["DAG run", "trackyard promote", "outside Trackyard"]
+    for told, entry in zip((by_run, by_command, by_hand), entries, strict=True):
+        assert (told["by"], told["at"], told["reason"]) == (entry["who"], entry["at"], entry["why"])
+        assert entry["sha256"] == first.tags["model.sha256"]
+    assert by_run["by"] == f"{PIPELINE} told_by_the_service"
+    assert by_hand["by"] == "somebody with an MLflow account"
+    assert set(running.mlflow.get_registered_model("told").tags) == {"history.head"}
+
+
+def test_a_run_id_that_is_used_again_begins_anew(running: RunningStack) -> None:
+    def run(seed: int) -> None:
+        config = {"data": {"generate": {"rows": 80, "seed": seed}}, "split": {"folds": 0}}
+        assert running.run(run_id, model_name="again", note=f"seed {seed}", config=config) == "success"
+
+    # As long as an id may be: the rollout's is made of it.
+    run_id = f"nightly_{'n' * 242}"
+    run(1)
+    with airflow(running) as client:
+        client.delete(f"/api/v2/dags/{PIPELINE}/dagRuns/{run_id}").raise_for_status()
+    run(2)
+
+    first, second = running.versions(run_id, "again")
+    runs = [running.mlflow.get_run(version.run_id) for version in (first, second)]
+    assert [found.data.params["data.generate.seed"] for found in runs] == ["1", "2"]
+    assert [found.data.tags["note"] for found in runs] == ["seed 1", "seed 2"]
+    assert running.tasks(run_id)["my_trigger_task"]["state"] == "success"
+    # What belongs to the first is still found from its version.
+    assert running.cli_json("reproduce", "1", "--model", "again")["identical"] is True
+
+
 def test_verify_notices_one_changed_character(running: RunningStack, real_run: Trained) -> None:
     store = store_of(running)
     assert "is whole" in running.cli("history", "--verify").stdout
-    key = store.listed("history/ad-click/")[0].key
+    key = entry_keys(store, "ad-click")[0]
     content = store.read(key)
 
     store.write_bytes(content.replace(b"DAG run", b"DAG rum"), key)
@@ -172,7 +235,8 @@ def test_a_version_leads_to_its_origin_and_is_trained_again(running: RunningStac
 def test_gc_closes_what_a_dead_dag_run_left_open(running: RunningStack, real_run: Trained) -> None:
     experiment = running.mlflow_run(real_run.run_id).info.experiment_id
     tags = {"run_key": "of_nobody", "airflow.dag_id": PIPELINE, "airflow.run_id": "gone_for_good"}
-    left = running.mlflow.create_run(experiment, tags=tags)
+    began = datetime.now(UTC) - timedelta(days=40)
+    left = running.mlflow.create_run(experiment, int(began.timestamp() * 1000), tags)
     store = store_of(running)
     store.write_bytes(b"x", "runs/of_nobody_at_all/raw.parquet")
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Becomes the server whose command this container was given: `postgres ...`, `server /data` (MinIO), none (Mailpit), or
+# Becomes the server whose command this container was given: `postgres ...`, `server /data` (Silo, MinIO), none (Mailpit), or
 # any command line (Redis, SeaweedFS, Caddy).
 set -eu
 

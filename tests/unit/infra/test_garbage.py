@@ -30,10 +30,10 @@ class Place:
             raise BadInput(f"there is no run {run_id}")
         return {"dag_run_id": run_id, "state": self.states[run_id]}
 
-    def run(self, name: str, status: str = "FINISHED", **tags: str) -> str:
-        made = self.tracker.create_run(
-            "0", tags={"run_key": name, "airflow.run_id": name, "airflow.dag_id": "Airflow_Lab2", **tags}
-        )
+    def run(self, name: str, status: str = "FINISHED", days: float = 60, **tags: str) -> str:
+        began = int((self.call.today - timedelta(days=days)).timestamp() * 1000)
+        known = {"run_key": name, "airflow.run_id": name, "airflow.dag_id": "Airflow_Lab2", **tags}
+        made = self.tracker.create_run("0", began, {key: value for key, value in known.items() if value})
         if status != "RUNNING":
             self.tracker.set_terminated(made.info.run_id, status)
         for part in ("config.json", "raw.parquet", "X_test.parquet"):
@@ -75,6 +75,23 @@ def test_a_run_whose_teardown_is_at_work_is_left_alone(place: Place) -> None:
     place.call.airflow.task_instances = lambda dag_id, run_id: [{"task_id": "close_run_task", "state": "running"}]
 
     assert place.gc()["open_runs"] == []
+
+
+def test_a_candidate_of_a_search_goes_on_as_long_as_its_run(place: Place) -> None:
+    going, over = place.run("going", "RUNNING"), place.run("over", "RUNNING")
+    place.states = {"going": "running", "over": "failed"}
+    none = {"airflow.run_id": "", "airflow.dag_id": ""}
+    place.run("going-0", "RUNNING", **{"mlflow.parentRunId": going, **none})
+    left = place.run("over-0", "RUNNING", **{"mlflow.parentRunId": over, **none})
+
+    assert set(place.gc()["open_runs"]) == {over, left}
+
+
+def test_an_open_run_that_is_young_stays(place: Place) -> None:
+    young = place.run("young", "RUNNING", days=1)
+
+    assert place.gc()["open_runs"] == []
+    assert place.gc("--older-than", "0.5")["open_runs"] == [young]
 
 
 def test_old_tables_go_and_what_is_needed_to_train_again_stays(place: Place) -> None:

@@ -15,9 +15,12 @@ from tests.support import ROOT
 
 
 @contextmanager
-def server(port: int, answers: dict[str, object]) -> Iterator[None]:
+def server(port: int, answers: dict[str, object]) -> Iterator[dict[str, str | None]]:
+    given: dict[str, str | None] = {}
+
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            given[self.path] = self.headers.get("Authorization")
             body = json.dumps(answers[self.path]).encode()
             self.send_response(200 if answers[self.path] is not None else 503)
             self.send_header("Content-Length", str(len(body)))
@@ -33,7 +36,7 @@ def server(port: int, answers: dict[str, object]) -> Iterator[None]:
         pytest.skip(f"port {port}, which the check asks inside a container, is taken on this machine")
     threading.Thread(target=web.serve_forever, daemon=True).start()
     try:
-        yield
+        yield given
     finally:
         web.shutdown()
         web.server_close()
@@ -46,6 +49,13 @@ def test_a_stale_heartbeat_of_the_scheduler_is_no_health(
     with server(8974, {"/health": answer}):
         assert probe.main("airflow-scheduler") == code
     assert capsys.readouterr().out.startswith("airflow-scheduler: ")
+
+
+def test_the_service_is_asked_with_the_stacks_own_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKYARD_SERVING_TOKEN", "ours")
+    with server(5555, {"/health": {}, "/status": {}}) as given:
+        assert probe.main("serving") == 0
+    assert given == {"/health": None, "/status": "Bearer ours"}
 
 
 def test_what_goes_wrong_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

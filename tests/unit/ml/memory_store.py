@@ -63,5 +63,8 @@ class MemoryStore:
         found = [(key, content) for key, content in sorted(self.objects.items()) if key.startswith(prefix)]
         return [Listed(key, len(content), self.changed[key]) for key, content in found]
 
+    def copy(self, key: str, to: str) -> None:
+        self.write_bytes(self.objects[key], to)
+
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ml.address import Allowed, form_pattern, locate_web, refuse_inner, shown
-from ml.errors import BadInput
+from ml.errors import BadInput, Misconfigured
 from ml.settings import allowed_sources
 
 HOSTS = ("data.example.org", "files.example.org:8443")
@@ -45,6 +45,11 @@ def test_a_web_address_at_another_host_is_refused_in_one_line(uri: str) -> None:
         locate_web(uri, HOSTS)
 
     assert "\n" not in str(caught.value)
+
+
+def test_a_pattern_is_never_built_from_no_bucket() -> None:
+    with pytest.raises(Misconfigured, match="TRACKYARD_S3_BUCKET is not set where the DAG files are parsed"):
+        form_pattern(Allowed((), HOSTS))
 
 
 def test_no_web_address_is_allowed_without_the_setting() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml import decide, generate, lineage, model_log, preprocess, promotion, registry, reproduce, tracking
+from ml import decide, generate, learned_rows, lineage, model_log, preprocess, promotion, registry, reproduce, tracking
 from ml.config import PipelineConfig, resolve
 from ml.digest import digest_of
-from ml.errors import ApprovalTimedOut, GateFailed, Unavailable, UnreadableData
+from ml.errors import ApprovalTimedOut, GateFailed, RunClosed, Unavailable, UnreadableData
 from ml.history import History
 from tests.unit.ml.memory_store import MemoryStore
 
@@ -52,6 +54,7 @@ class Place:
         self.store.write_json(config.as_dict(), f"{path}config.json")
         self.store.write_parquet(frame, f"{path}raw.parquet")
         self.store.write_parquet(frame.iloc[train][roles.features], f"{path}X_train.parquet")
+        self.store.write_parquet(learned_rows.table(learned, labels), f"{path}{learned_rows.FILE}")
         self.store.write_json({"train": train.tolist(), "test": test.tolist()}, f"{path}rows.json")
         features, target = (
             preprocess.features_of(frame.iloc[test], roles),
@@ -170,6 +173,81 @@ def test_not_better_is_not_failed(place: Place, data: pd.DataFrame) -> None:
     assert promoted(better)["champion"] is True
 
 
+FOREST = {"estimator": "RandomForestClassifier", "parameters": {"n_estimators": 30, "random_state": 0}}
+
+
+def grown(place: Place, data: pd.DataFrame, before: int, **sections: Any) -> Any:
+    """A run on noisy data, beside a champion that learned from the beginning of the same; forests remember rows."""
+    noise = noisy(data, 0.3)
+    model = {"name": place.name, **FOREST}
+    promoted(place.run(noise.head(before), model=model))
+    return place.run(noise, model=model, **sections)
+
+
+def verdict_of(context: Any) -> dict[str, Any]:
+    found: dict[str, Any] = context.store.read_json(context.path("verdict.json"))
+    return found
+
+
+def test_a_champion_is_not_judged_by_rows_that_it_learned_from(place: Place, data: pd.DataFrame) -> None:
+    context = grown(place, data, 700)
+    taught = set(place.store.read_json(next(k for k in place.store.objects if k.endswith("rows.json")))["train"])
+    unseen = [row for row in context.store.read_json(context.path("rows.json"))["test"] if row not in taught]
+
+    done = promoted(context)
+    check = verdict_of(context)["checks"][-1]
+
+    assert 150 < len(unseen) < 250
+    assert (check["found"]["rows"], check["found"]["left_out"]) == (len(unseen), 300 - len(unseen))
+    assert f"on the same {len(unseen)} rows" in done["reason"]
+    assert f"({300 - len(unseen)} more are left out, which the champion was trained on)" in check["words"]
+    # On all of the rows the champion would win by what it remembers: by more than the margin, as a forest does.
+    assert check["found"]["gain"] > -0.05
+
+
+@pytest.mark.parametrize("unsure", ["pass", "fail"])
+def test_too_few_rows_that_the_champion_never_saw_are_told(place: Place, data: pd.DataFrame, unsure: str) -> None:
+    context = grown(place, data.head(110), 100, promotion={"gate": {"unsure": unsure}})
+    words = r"was trained on \d+ of the 33 held-out rows, and \d+ others, \d of the rarer class, are too few"
+
+    if unsure == "fail":
+        with pytest.raises(GateFailed, match=words):
+            promoted(context)
+    else:
+        done = promoted(context)
+        assert done["champion"] is False
+        assert re.search(words, done["reason"])
+
+    assert place.aliases["champion"] == "1"
+
+
+def test_rows_learned_before_hashes_were_kept_are_known_from_the_tables(place: Place, data: pd.DataFrame) -> None:
+    first, second = place.run(data.head(700)), place.run(data)
+    key = first.path(learned_rows.FILE)
+    found = place.store.read_parquet(key)["row"]
+    promoted(first)
+    place.store.delete(key)
+    place.store.write_parquet(first.target("train").to_frame(), first.path("y_train.parquet"))
+
+    promoted(second)
+
+    assert verdict_of(second)["checks"][-1]["found"]["left_out"] == len(
+        set(found) & set(learned_rows.hashes(second.test_part()[0], second.test_part()[1]))
+    )
+
+
+def test_a_champion_whose_rows_nobody_knows_is_not_compared(place: Place, data: pd.DataFrame) -> None:
+    first, second = place.run(data), place.run(data)
+    promoted(first)
+    for name in (learned_rows.FILE, "X_train.parquet"):
+        place.store.delete(first.path(name))
+
+    done = promoted(second)
+
+    assert done["champion"] is False
+    assert "nothing tells which rows it was trained on" in done["reason"]
+
+
 def test_a_task_that_runs_again_finds_its_verdict(place: Place, data: pd.DataFrame) -> None:
     first, second = place.run(data), place.run(data)
     promoted(first)
@@ -235,6 +313,65 @@ def test_an_approval_is_asked_for_with_the_verdict(place: Place, data: pd.DataFr
     assert form["hours"] == 1.5
 
 
+def test_the_form_of_an_approval_reads_the_verdict_and_writes_nothing(place: Place, data: pd.DataFrame) -> None:
+    context = asked(place, data)
+    place.client.delete_model_version_tag(place.name, "1", "validation")
+    before = dict(place.store.objects), dict(context.run.data.tags)
+
+    unwrapped(decide.approval, context)
+
+    assert (dict(place.store.objects), dict(context.run.data.tags)) == before
+    assert "validation" not in place.tags(context)
+
+
+def test_a_verdict_whose_judge_died_before_telling_is_told_by_the_next_try(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data)
+    promoted(context)
+    for tag in ("validation", "gate.verdict"):
+        place.client.delete_model_version_tag(place.name, "1", tag)
+
+    promoted(context)
+
+    assert place.tags(context)["validation"] == "passed"
+    assert json.loads(place.tags(context)["gate.verdict"])["passed"] is True
+
+
+def test_the_outcome_is_written_once_and_stays_through_the_approvals_task(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data)
+    promoted(context)
+
+    tracking.begin_step(place.client, context.run, reopens=False)
+    unwrapped(decide.approval, context)
+    assert context.run.data.tags["outcome"] == "success"
+
+    tracking.begin_step(place.client, context.run)
+    assert "outcome" not in context.run.data.tags
+
+
+def test_an_approval_that_timed_out_is_asked_for_again_when_its_task_is_cleared(
+    place: Place, data: pd.DataFrame
+) -> None:
+    context = asked(place, data)
+    with pytest.raises(ApprovalTimedOut):
+        unwrapped(decide.unanswered, context)
+
+    form = unwrapped(decide.approval, context)
+
+    assert form["subject"] == f"May {place.name} version 1 go live?"
+    assert context.run.data.tags["promotion.approval"] == "waiting"
+    assert unwrapped(decide.answer, context, True, "Ada")["champion"] is True
+
+
+def test_a_run_that_was_stopped_puts_nothing_live(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data)
+    place.client.set_terminated(context.mlflow_run_id, "KILLED")
+
+    with pytest.raises(RunClosed, match="closed as KILLED"):
+        promoted(context)
+
+    assert "champion" not in place.aliases
+
+
 def test_nobody_is_asked_where_nothing_is_to_be_decided(place: Place, data: pd.DataFrame) -> None:
     context = place.run(data)
     promoted(context)
@@ -251,6 +388,9 @@ def test_an_approved_version_goes_live_with_the_persons_name(place: Place, data:
     assert found == {"version": "1", "champion": True, "reason": "approved by Ada: looks fine"}
     assert place.aliases["champion"] == "1"
     assert place.history() == [(None, "1", "approval", "Ada")]
+    tags = place.tags(context)
+    assert (tags["promoted.by"], tags["promoted.reason"]) == ("Ada", "approved by Ada: looks fine")
+    assert datetime.fromisoformat(tags["promoted.at"]).tzinfo
     assert context.run.data.tags["outcome"] == "success"
     assert unwrapped(decide.approval, context) == {}
 

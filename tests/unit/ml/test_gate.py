@@ -111,6 +111,45 @@ def test_labels_that_are_all_noise_are_caught_by_default(data: pd.DataFrame) -> 
     assert "no better than the 0.5 of a dummy classifier" in verdict.reasons[0]
 
 
+def ranked(target: list[int], scores: list[float]) -> Evidence:
+    """What a run finds whose model says these scores of held-out rows."""
+    features = pd.DataFrame({"x": np.zeros(len(target))})
+    known = features.assign(**{"\0target": target})
+    return Evidence(
+        features, np.array(target, dtype=float), np.array(scores), None, known, features, total=10 * len(target)
+    )
+
+
+@pytest.mark.parametrize(
+    ("positives", "rows", "scores", "status"),
+    [
+        (1, 300, "best", "passed"),
+        (1, 30, "best", "unsure"),
+        (1, 300, "good", "unsure"),
+        (3, 300, "good", "unsure"),
+        (50, 300, "good", "passed"),
+        (3, 300, "bad", "failed"),
+        (50, 300, "none", "failed"),
+        (299, 300, "best", "passed"),
+        (298, 300, "good", "unsure"),
+    ],
+)
+def test_a_dummy_is_beaten_or_the_rows_are_too_few(positives: int, rows: int, scores: str, status: str) -> None:
+    target = [1] * positives + [0] * (rows - positives)
+    rarer = min(positives, rows - positives)
+    of_rarer = np.linspace(*{"best": (2, 3), "good": (0.6, 0.9), "bad": (0.1, 0.4), "none": (0.4, 0.6)}[scores], rarer)
+    of_others = np.linspace(0, 1, rows - rarer)
+    said = np.concatenate([of_rarer, of_others]) if rarer == positives else -np.concatenate([of_others, of_rarer])
+
+    verdict = gate.judge(ranked(target, said.tolist()), PipelineConfig())
+    (check,) = [each for each in verdict.checks if each.name == "better than a dummy"]
+    strict = gate.judge(ranked(target, said.tolist()), configured(gate={"unsure": "fail", "leak": None}))
+
+    assert check.status == status
+    assert ("the sample is too small" in check.words) == (status == "unsure")
+    assert strict.passed == (status == "passed")
+
+
 def test_label_noise_in_training_is_caught_by_the_champion(data: pd.DataFrame) -> None:
     candidate = seen(data, taught=noisy(data, 0.3))
 

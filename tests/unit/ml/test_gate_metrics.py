@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from itertools import combinations
+
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
 from ml import evaluate
-from ml.gate_metrics import Draw, metric_of, paired_gain, sign, weighted
+from ml.gate_metrics import Draw, can_tell, chance_of_luck, metric_of, paired_gain, sign, weighted
 
 RNG = np.random.default_rng(0)
 TARGET = (RNG.random(200) < 0.4).astype(float)
@@ -75,3 +78,59 @@ def test_the_same_rows_give_the_same_interval() -> None:
     other = np.clip(SCORES + 0.05, 0, 1)
 
     assert paired_gain("brier", TARGET, SCORES, other, Draw()) == paired_gain("brier", TARGET, SCORES, other, Draw())
+
+
+def test_the_bootstraps_memory_does_not_grow_with_the_rows() -> None:
+    rows = 30_000
+    rng = np.random.default_rng(1)
+    target, ours = (rng.random(rows) < 0.4).astype(float), rng.random(rows)
+
+    tracemalloc.start()
+    paired_gain("average_precision", target, ours, rng.random(rows), Draw(resamples=200))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 120_000_000
+
+
+def test_an_interval_is_to_the_bit_what_it_was() -> None:
+    gain = paired_gain("log_loss", TARGET, np.clip(SCORES, 0.01, 0.99), np.full(200, 0.4), Draw())
+
+    assert [value.hex() for value in (gain.estimate, gain.low, gain.high)] == [
+        "0x1.5011dd96741c8p-3",
+        "0x1.a868883a8dcd7p-4",
+        "0x1.c4b45c8f8ba46p-3",
+    ]
+
+
+@pytest.mark.parametrize("positives", [1, 2, 3, 5, 10, 50])
+@pytest.mark.parametrize("has_ties", [False, True])
+def test_random_scores_beat_a_dummy_as_rarely_as_is_said(positives: int, has_ties: bool) -> None:
+    """At 95 % that is 2.5 % of trials: about 4 of 150, and 10 are three standard deviations more."""
+    rng = np.random.default_rng(positives)
+    target = (np.arange(120) < positives).astype(float)
+    passed = 0
+    for _ in range(150):
+        scores = rng.random(120)
+        chance = chance_of_luck(target, np.round(scores**4, 1) if has_ties else scores, Draw(resamples=200))
+        passed += chance <= 0.025
+
+    assert passed <= 10
+
+
+def test_the_chance_of_luck_is_that_of_every_order() -> None:
+    scores = np.array([0.9, 0.8, 0.8, 0.7, 0.5, 0.4, 0.4, 0.4, 0.3, 0.1])
+    target = np.array([1, 0, 1, 0, 1, 0, 0, 0, 0, 0.0])
+    areas = [sk.roc_auc_score(np.isin(np.arange(10), found), scores) for found in combinations(range(10), 3)]
+    exact = np.mean(np.array(areas) >= sk.roc_auc_score(target, scores) - 1e-12)
+
+    assert chance_of_luck(target, scores, Draw(resamples=10_000)) == pytest.approx(exact, abs=0.01)
+    # The same of the other class, with the scores turned round.
+    assert chance_of_luck(1 - target, 1 - scores, Draw(resamples=10_000)) == pytest.approx(exact, abs=0.01)
+
+
+def test_rows_that_can_tell_nothing_are_known_beforehand() -> None:
+    assert not can_tell(np.arange(30) < 1, 0.95)
+    assert can_tell(np.arange(41) < 1, 0.95)
+    assert not can_tell(np.arange(300) < 0, 0.95)
+    assert can_tell(np.arange(600_000) < 300_000, 0.95)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ml import model_log, registry, tracking
-from ml.errors import BadInput, HashMismatch, StaleCandidate, Untrusted
+from ml.errors import BadInput, HashMismatch, RunClosed, StaleCandidate, Untrusted
 from ml.load import load_verified
 
 if TYPE_CHECKING:
@@ -129,6 +129,38 @@ def test_a_run_key_has_one_version_however_often_it_is_registered(client: Mlflow
     assert versions(client, "once", "a", "a", "b", "a") == ["1", "1", "2", "1"]
 
 
+def test_a_closed_run_registers_nothing(client: MlflowClient) -> None:
+    run = open_run(client, "closed")
+    model = client.create_logged_model(run.info.experiment_id, name="m", source_run_id=run.info.run_id)
+    client.set_terminated(run.info.run_id, "KILLED")
+
+    with pytest.raises(RunClosed):
+        registry.register_while_open(client, "closed", model.model_id, run.info.run_id, {"run_key": "c"})
+
+    assert registry.find_model(client, "closed") is None
+
+
+def test_what_was_registered_while_the_run_was_closed_is_taken_back(client: MlflowClient) -> None:
+    run = open_run(client, "registered late")
+    model = client.create_logged_model(run.info.experiment_id, name="m", source_run_id=run.info.run_id)
+
+    class Late:
+        """The run is closed after it was looked at and before the version is made."""
+
+        def create_model_version(self, *arguments: Any, **options: Any) -> Any:
+            client.set_terminated(run.info.run_id, "KILLED")
+            return client.create_model_version(*arguments, **options)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+    late: Any = Late()
+    with pytest.raises(RunClosed):
+        registry.register_while_open(late, "taken-back", model.model_id, run.info.run_id, {"run_key": "late"})
+
+    assert registry.find_versions(client, "taken-back", "late") == []
+
+
 def test_a_version_whose_answer_was_lost_is_deleted_unless_an_alias_points_to_it(client: MlflowClient) -> None:
     versions(client, "twice", "a")
     source = client.get_model_version("twice", "1").source
@@ -151,15 +183,14 @@ def test_a_promotion_keeps_the_one_before_and_can_be_done_twice(client: MlflowCl
     assert registry.aliases(client, "promoted") == {"champion": "2", "previous_champion": "1"}
 
 
-def test_a_rollback_goes_back_and_forth(client: MlflowClient) -> None:
+def test_the_champion_before_is_known_once_there_were_two(client: MlflowClient) -> None:
     versions(client, "rolled", "a", "b")
     registry.promote(client, "rolled", "1")
     with pytest.raises(BadInput, match="no champion before"):
-        registry.roll_back(client, "rolled")
+        registry.before(client, "rolled")
     registry.promote(client, "rolled", "2")
 
-    assert registry.roll_back(client, "rolled") == registry.Move("1", "2")
-    assert registry.roll_back(client, "rolled") == registry.Move("2", "1")
+    assert registry.before(client, "rolled") == "1"
 
 
 def test_an_older_version_does_not_replace_a_newer_champion_by_itself(client: MlflowClient) -> None:

@@ -45,6 +45,15 @@ def test_a_failure_tells_task_and_message() -> None:
             assert part in told
 
 
+def test_a_run_that_a_person_stopped_is_told_as_stopped() -> None:
+    stopped = replace(BAD, failed_task=None, message="")
+
+    assert subject(stopped) == "[Trackyard] ad-click: run was stopped (manual__1)"
+    for told in (html(stopped), text(stopped)):
+        assert "ended before its work was done" in told
+        assert "Task" not in told
+
+
 def test_a_version_that_the_gate_refused_is_told_as_a_decision() -> None:
     refused = replace(BAD, version="4", failed_task="promote_model_task", message="failed the gate: F1", refused=True)
 

@@ -24,6 +24,7 @@ class Both:
         self.champion: str | None = "2"
         self.tags: dict[str, str] = {}
         self.is_up = True
+        self.others: list[dict[str, Any]] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,7 +32,9 @@ class Both:
                 if self.path.startswith("/api/"):
                     aliases = [{"alias": "champion", "version": outer.champion}] if outer.champion else []
                     tags = [{"key": key, "value": value} for key, value in outer.tags.items()]
-                    self._answer({"registered_model": {"name": "m", "aliases": aliases, "tags": tags}})
+                    model = {"name": "m", "aliases": aliases, "tags": tags}
+                    found = {"registered_models": [model, *outer.others]}
+                    self._answer(found if "/search" in self.path else {"registered_model": model})
                 elif outer.is_up:
                     self._answer({"model": outer.served})
                 else:
@@ -99,7 +102,7 @@ def test_a_rollout_waits_for_the_champion_and_then_says_how_far_it_came(
     assert both.tags == {}
 
 
-def look(watch: rollout.Watch) -> dict[str, str] | None:
+def look(watch: rollout.Watch) -> dict[str, Any] | None:
     # In a thread of its own: a browser in this process may have left a loop running in this one.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, watch.look()).result()
@@ -115,20 +118,27 @@ def test_a_newer_rollout_takes_over(both: Both) -> None:
     assert look(watch) == {"end": "taken over", "detail": "rollout r2 took over"}
 
 
-@pytest.mark.parametrize(("known", "champion", "seen"), [("1", "2", "2"), ("2", "3", "3")])
+@pytest.mark.parametrize(("known", "champion", "seen"), [("1", "2", "2"), ("2", "3", "3"), ("2", "", "")])
 def test_a_champion_that_moved_is_seen(both: Both, known: str, champion: str, seen: str) -> None:
     both.champion = champion
-    watch = rollout.Watch("r1", "m", both.services, champion=known)
+    watch = rollout.Watch("r1", "m", both.services, champions={"m": known})
 
-    assert look(watch) == {"end": "moved", "detail": seen}
-    assert look(rollout.Watch("r1", "m", both.services, champion=champion)) is None
+    assert look(watch) == {"end": "moved", "moved": {"m": seen}}
+    assert look(rollout.Watch("r1", "m", both.services, champions={"m": champion})) is None
     assert look(rollout.Watch("r1", "m", both.services)) is None
+
+
+def test_a_champion_of_another_model_that_moved_is_seen(both: Both) -> None:
+    both.others = [{"name": "n", "aliases": [{"alias": "champion", "version": "7"}]}, {"name": "without"}]
+
+    assert look(rollout.Watch("r1", "m", both.services, champions={"m": "2"})) == {"end": "moved", "moved": {"n": "7"}}
+    assert look(rollout.Watch("r1", "m", both.services, champions={"m": "2", "n": "7"})) is None
 
 
 def test_a_newer_rollout_counts_more_than_a_champion_that_moved(both: Both) -> None:
     both.tags[rollout.TAG] = "r2"
 
-    found = look(rollout.Watch("r1", "m", both.services, champion="1"))
+    found = look(rollout.Watch("r1", "m", both.services, champions={"m": "1"}))
 
     assert found
     assert found["end"] == "taken over"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,15 @@ def test_links_are_quoted() -> None:
     )
     assert context.version_link("ad click", "3") == "http://public/#/models/ad%20click/versions/3"
     assert context.path("config.json") == f"runs/{context.key}/config.json"
+
+
+def test_a_rollout_has_an_id_that_airflow_takes_whatever_the_run_is_called() -> None:
+    long, other = "n" * 250, "n" * 249 + "o"
+
+    assert steps.rollout_id("manual__1") == "rollout__manual__1"
+    assert len(steps.rollout_id(long)) <= 250
+    assert steps.rollout_id(long) != steps.rollout_id(other)
+    assert re.fullmatch(r"[A-Za-z0-9_.~:+-]+", steps.rollout_id(long))
 
 
 def test_the_form_defaults_come_from_the_named_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

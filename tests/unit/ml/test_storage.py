@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.stub import Stubber
 
-from ml.errors import BadInput, StoreDown, UnreadableData
+from ml.errors import BadInput, Misconfigured, StoreDown, UnreadableData
+from ml.refusal import refusal
 from ml.settings import TaskSettings
-from ml.storage import Store
+from ml.storage import Store, s3_client
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
 
@@ -69,6 +72,33 @@ def test_a_store_that_is_away_is_told_with_its_address() -> None:
     ):  # fmt: skip
         with pytest.raises(StoreDown, match=r"http://127\.0\.0\.1:9 does not answer"):
             call()
+
+
+@pytest.mark.parametrize(
+    ("code", "cure"),
+    [("InvalidAccessKeyId", "check the S3 keys"), ("403", "check the S3 keys"), ("NoSuchBucket", "make it")],
+)
+def test_a_store_that_refuses_us_is_no_outage(code: str, cure: str, tmp_path: Path) -> None:
+    client = s3_client(NOBODY_LISTENS, ("x", "y"), region="us-east-1", tries=1)
+    store = Store(client, "trackyard", ("trackyard",), "http://s3")
+    file = tmp_path / "file"
+    file.write_text("a")
+
+    for method, call in (
+        ("get_object", lambda: store.read_json("a")),
+        ("put_object", lambda: store.write_json({}, "a")),
+        ("head_object", lambda: store.exists("a")),
+        ("put_object", lambda: store.upload(file, "a")),
+    ):
+        with Stubber(client) as answers:
+            answers.add_client_error(method, service_error_code=code)
+            with pytest.raises(Misconfigured, match=rf"http://s3 refused s3://trackyard/a: {code}: .*{cure}"):
+                call()
+
+
+def test_keys_that_are_not_set_are_named() -> None:
+    assert "AWS_ACCESS_KEY_ID" in refusal(NoCredentialsError())
+    assert refusal(ClientError({"Error": {"Code": "SlowDown"}}, "PutObject")) == ""
 
 
 def test_the_store_comes_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

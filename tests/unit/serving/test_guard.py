@@ -110,16 +110,67 @@ def test_a_client_that_asks_too_often_is_slowed_down_and_others_are_not(
     assert [status_of(guard, request()) for _ in range(6)] == [200] * 5 + [429]
 
 
-def test_tokens_cannot_be_tried_out(settings: ServingSettings, tokens: TokenFile, clock: Clock) -> None:
-    guard = Guard(replace(settings, locked_for="all"), tokens, clock)
+def test_tokens_cannot_be_tried_out_and_good_ones_are_never_slowed_down_by_that(
+    settings: ServingSettings, tokens: TokenFile, clock: Clock
+) -> None:
+    guard = Guard(replace(settings, locked_for="all", own_token="stack-own"), tokens, clock)
     good = tokens.create("ada", ["read"])
 
-    found = {status_of(guard, request(token=f"ty_{number}_x")) for number in range(30)}
+    # A stranger and its friends behind one proxy have one address.
+    found = [status_of(guard, request(token=f"ty_{number}_x")) for number in range(30)]
 
-    assert found == {401, 429}
-    assert status_of(guard, request(token=good)) == 429
+    assert found == [401] * 10 + [429] * 20
+    assert [status_of(guard, request(token=one)) for one in (good, "stack-own")] == [200, 200]
+    assert status_of(guard, request()) == 401
     clock.now += 5
-    assert status_of(guard, request(token=good)) == 200
+    assert status_of(guard, request(token="ty_1_x")) == 401
+
+
+def test_who_asks_too_often_behind_a_proxy_slows_down_no_token(
+    settings: ServingSettings, tokens: TokenFile, clock: Clock
+) -> None:
+    guard = Guard(replace(settings, rate_per_s=5, locked_for="none", own_token="stack-own"), tokens, clock)
+    ada, bob = tokens.create("ada", ["read"]), tokens.create("bob", ["read"])
+
+    assert [status_of(guard, request(THERE)) for _ in range(11)] == [200] * 10 + [429]
+    assert [status_of(guard, request(THERE, ada)) for _ in range(11)] == [200] * 10 + [429]
+    assert [status_of(guard, request(THERE, one)) for one in (bob, "stack-own")] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("mode", "client", "token", "host", "told"),
+    [
+        ("others", HERE, "", "localhost", True), ("others", THERE, "", "localhost", False),
+        ("others", HERE, "", "evil.example", False), ("all", HERE, "", "localhost", False),
+        ("all", THERE, "stack-own", "localhost", True), ("all", THERE, "ty_1_x", "localhost", False),
+        ("none", THERE, "", "localhost", True), ("all", THERE, "READ", "localhost", True),
+        ("all", THERE, "PREDICT", "localhost", False),
+    ],
+)  # fmt: skip
+def test_who_may_be_told_why_it_is_not_ready(
+    settings: ServingSettings, tokens: TokenFile, mode: str, client: str, token: str, host: str, told: bool
+) -> None:
+    guard = Guard(replace(settings, locked_for=mode, own_token="stack-own"), tokens)
+    made = {scope.upper(): tokens.create("ada", [scope]) for scope in ("read", "predict")}
+    asked = request(client, made.get(token, token), host, "/ready")
+
+    assert guard.admit(asked, "read") is None
+    assert asked.may_read is told
+
+
+def test_a_damaged_file_of_tokens_closes_nothing_that_needs_none(
+    settings: ServingSettings, tokens: TokenFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    guard = Guard(replace(settings, own_token="stack-own"), tokens)
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    tokens.create("ada", ["read"])
+    tokens._path.write_text("{")
+
+    assert [status_of(guard, request(THERE, "ty_1_x")) for _ in range(3)] == [503] * 3
+    assert [status_of(guard, request(THERE, "stack-own")), status_of(guard, request())] == [200, 200]
+    assert status_of(guard, request(THERE, "ty_1_x", path="/ready")) == 200
+    assert len(caplog.records) == 1
+    assert str(tokens._path) in caplog.text
 
 
 def test_headers_are_bounded(settings: ServingSettings, tokens: TokenFile) -> None:

@@ -42,7 +42,7 @@ def _frame(
         values = [random_.gauss(middle, width) for _ in range(rows)]
         columns[name] = [math.nan if random_.random() < 0.05 else value for value in values]
     for name in texts:
-        values = [random_.choice(["red", "green", "blue", "", "grün", "rare"]) for _ in range(rows)]
+        values = [random_.choice(["red", "green", "blue", "x y", "grün", "rare"]) for _ in range(rows)]
         columns[name] = pd.Series([math.nan if random_.random() < 0.05 else value for value in values], dtype=object)
     return pd.DataFrame(columns)
 

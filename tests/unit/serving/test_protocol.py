@@ -148,3 +148,46 @@ def test_rubbish_is_refused(connection: socket.socket) -> None:
     connection.sendall(b"\x16\x03\x01\x02\x00\x01\r\n\r\n")
 
     assert read(connection, b"nothing ends like this").startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("path", ["/", "/long"])
+@pytest.mark.parametrize("connection_header", ["Upgrade, HTTP2-Settings", "keep-alive, upgrade"])
+def test_an_offer_of_another_protocol_costs_no_body(
+    connection: socket.socket, echo: Echo, path: str, connection_header: str
+) -> None:
+    # As curl --http2 and Java's HttpClient send it.
+    offers = {"Connection": connection_header, "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
+
+    connection.sendall(post(b"first", path, **offers) + post(b"second"))
+    found = read(connection, b"second")
+    whole = post(b"third", path, **offers)
+    connection.sendall(whole[:60])
+    connection.sendall(whole[60:-2])
+    connection.sendall(whole[-2:])
+    found += read(connection, b"third")
+
+    assert found.count(b"HTTP/1.1 200") == 3
+    assert [found.index(each) for each in (b"first", b"second", b"third")] == sorted(
+        found.index(each) for each in (b"first", b"second", b"third")
+    )
+
+
+def test_an_offer_beside_chunks_costs_no_body(connection: socket.socket, echo: Echo) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection.sendall(head + b"3\r\nabc\r\n0\r\n\r\n" + post(b"second"))
+
+    assert b"\r\n\r\nabcHTTP/1.1 200" in read(connection, b"second")
+
+
+def test_an_offer_and_a_wish_to_close_are_told_apart(connection: socket.socket, echo: Echo) -> None:
+    connection.sendall(post(b"abc", Connection="close, Upgrade", Upgrade="websocket"))
+
+    found = read(connection, b"nothing ends like this")
+    assert b"connection: close" in found
+    assert found.endswith(b"abc")
+
+
+def test_a_tunnel_is_refused(connection: socket.socket, echo: Echo) -> None:
+    connection.sendall(b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert read(connection, b"nothing ends like this").startswith(b"HTTP/1.1 400")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -164,13 +165,12 @@ def test_what_is_answered_at_once_is_what_is_answered_otherwise(server: Server, 
         (scope_of(client="203.0.113.9"), BODY),
         (scope_of(host="evil.example"), BODY),
         (scope_of(content_encoding="gzip"), BODY),
-        (scope_of(content_type="text/plain"), BODY),
         (scope_of(query=b"threshold=0.001"), BODY),
         (scope_of("GET", "/health"), b""),
         (scope_of(path="/models/ad-click/predict"), BODY),
         (scope_of(path="/models/nothing/predict"), BODY),
     ],
-    ids=["no token", "host", "compressed", "type", "query", "health", "by name", "no such model"],
+    ids=["no token", "host", "compressed", "query", "health", "by name", "no such model"],
 )
 def test_every_rule_holds_at_once_too(server: Server, scope: dict[str, Any], body: bytes) -> None:
     long_way = ask(server, scope, Exchange([body]))
@@ -197,9 +197,125 @@ def test_a_model_that_takes_its_time_goes_the_long_way_and_is_counted_once(
     asked: list[Any] = []
     monkeypatch.setattr(server._front._guard, "admit", lambda *given: asked.append(given))
 
-    assert at_once(server, scope_of(), BODY) is None
-    assert ask(server, scope_of(), Exchange([BODY])).status == 200
+    scope = scope_of()
+    assert at_once(server, scope, BODY) is None
+    assert ask(server, scope, Exchange([])).status == 200
     assert len(asked) == 1
+
+
+FAR_OUT = {**ROW, "Area Income": 1e90}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", json.dumps({"rows": [FAR_OUT]}).encode()),
+        ("application/json", json.dumps({"rows": [ROW, FAR_OUT]}).encode()),
+        ("application/json", json.dumps({"rows": [{}] * 1000}).encode()),
+        ("application/json", BODY + b" " * 16_384),
+        ("text/csv", b"Age\n1\n"),
+        ("application/vnd.apache.parquet", b"PAR1"),
+    ],
+    ids=["far out", "one far out", "many cells", "large", "CSV", "Parquet"],
+)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_may_take_its_time_is_answered_in_a_thread(
+    server: Server, monkeypatch: pytest.MonkeyPatch, kind: str, body: bytes, is_there: bool
+) -> None:
+    threads: list[str] = []
+    answer = server._front.answer
+    monkeypatch.setattr(
+        server._front, "answer", lambda asked: threads.append(threading.current_thread().name) or answer(asked)
+    )
+
+    scope = scope_of(content_type=kind)
+    if is_there:
+        assert at_once(server, scope, body) is None
+    # What was read and let in by then is not read again.
+    found = ask(server, scope, Exchange([] if server_has(scope) else [body]))
+
+    assert found.status in (200, 400, 422)
+    assert [name.split("_")[0] for name in threads] == [
+        "large" if kind != "application/json" or len(body) > 16_384 else "answer"
+    ]
+
+
+def server_has(scope: dict[str, Any]) -> bool:
+    """Whether a request was let in already."""
+    return "trackyard.request" in scope
+
+
+def test_the_state_is_told_at_once_where_it_is_at_hand(server: Server) -> None:
+    assert at_once(server, scope_of("GET", "/status")) is None
+    long_way = ask(server, scope_of("GET", "/status"), Exchange([]))
+    found = at_once(server, scope_of("GET", "/status"))
+
+    assert found
+    assert json.loads(found.body)["model"] == json.loads(long_way.body)["model"]
+
+
+def test_more_than_can_wait_is_told_to_come_back(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def slow(request: Any) -> Answer:
+        waiting.set()
+        go_on.wait(20)
+        return Answer(200)
+
+    monkeypatch.setattr(server._front, "answer", slow)
+    monkeypatch.setattr(server._large, "_most", 1)
+    scope = scope_of(content_type="text/csv")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, server, scope, Exchange([BODY]))
+        assert waiting.wait(20)
+        second = ask(server, scope_of(content_type="text/csv"), Exchange([BODY]))
+        go_on.set()
+
+        assert first.result().status == 200
+    assert (second.status, second.headers["retry-after"]) == (503, "1")
+    assert json.loads(second.body)["error"]["code"] == "busy"
+    assert ask(server, scope_of(content_type="text/csv"), Exchange([BODY])).status == 200
+
+
+def test_more_bodies_than_can_be_held_are_told_to_come_back(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.server._MOST_HELD", 30_000)
+    exchange = Exchange([b" " * 20_000] * 4)
+
+    found = ask(server, scope_of(), exchange)
+
+    assert (found.status, exchange.pieces) == (503, [])
+    assert server._held == 0
+    assert ask(server, scope_of(), Exchange([BODY])).status == 200
+
+
+def test_a_body_whose_sender_is_gone_is_not_scored(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server._front._journal, "_stream", log := io.StringIO())
+
+    class Gone(Exchange):
+        async def receive(self) -> dict[str, Any]:
+            return await super().receive() if len(self.pieces) > 1 else {"type": "http.disconnect"}
+
+    found = ask(server, scope_of(), Gone([BODY, b""]))
+    server._front._journal.flush()
+
+    assert found.status == 0
+    assert [json.loads(line)["status"] for line in log.getvalue().splitlines()] == [499]
+    assert b"trackyard_rows_predicted_total{" not in server._front._telemetry.render()
+    assert server._held == 0
+
+
+def test_values_that_training_did_not_know_are_counted(server: Server) -> None:
+    telemetry = server._front._telemetry
+    facts = {"model": "ad-click", "version": "7", "rows": 3, "unseen": {"City": 2, "Country": 1}}
+
+    telemetry.count([(Answer(200, facts=facts), 0.01), (Answer(200, facts=facts), 0.02)])
+
+    told = telemetry.render().decode()
+    assert 'trackyard_unseen_categories_total{column="City",model="ad-click"} 4.0' in told
+    assert 'trackyard_unseen_categories_total{column="Country",model="ad-click"} 2.0' in told
+    assert 'trackyard_rows_predicted_total{model="ad-click",version="7"} 6.0' in told
+    assert 'trackyard_request_seconds_bucket{le="0.01",route="none"} 1.0' in told
+    assert 'trackyard_request_seconds_count{route="none"} 2.0' in told
 
 
 def test_a_header_ends_where_it_ends() -> None:

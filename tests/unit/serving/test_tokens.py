@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import subprocess
 import sys
@@ -69,9 +70,24 @@ def test_a_scope_that_there_is_not_is_named(path: Path, scopes: list[str]) -> No
         TokenFile(path).create("ada", scopes)
 
 
-def test_a_damaged_file_is_an_error_that_says_what_to_do(path: Path) -> None:
+_KEPT = {"token_id": "a", "note": "x", "scopes": ["read"], "sha256": "0", "created_at": "x", "revoked_at": None}
+_WRONG = ({"more": 1}, {"sha256": 5}, {"scopes": "read"}, {"scopes": 5}, {"token_id": []})
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["{", "", "5", "[5]", '{"a": 1}', "[[]]", "null", "[" * 100_000, *(json.dumps([_KEPT | one]) for one in _WRONG)],
+)
+def test_a_damaged_file_is_an_error_that_says_what_to_do(path: Path, damaged: str) -> None:
     path.parent.mkdir()
-    path.write_text("{")
+    path.write_text(damaged)
+
+    with pytest.raises(Misconfigured, match=f"{path}.*make new tokens"):
+        TokenFile(path).check("ty_a_b")
+
+
+def test_a_file_that_may_not_be_looked_at_is_an_error_too(path: Path) -> None:
+    path.parent.write_text("no folder")
 
     with pytest.raises(Misconfigured, match=str(path)):
         TokenFile(path).check("ty_a_b")

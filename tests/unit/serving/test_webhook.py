@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from mlflow.webhooks.delivery import _generate_hmac_signature
 
-from serving import ServingSettings, create_app
+from serving import ServingSettings, create_app, webhook
 from serving.shelf import ModelShelf
+from serving.table import RequestRefused
 from tests.unit.serving.test_champion import Registry
 
 SECRET = "a-secret-word"
@@ -33,11 +34,9 @@ def shelf(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Mode
 
 
 def post(settings: ServingSettings, shelf: ModelShelf, *all_headers: dict[str, str], body: str = BODY) -> list[int]:
-    from serving.webhook import Webhooks
-
     client = create_app(
         replace(settings, webhook_secret=SECRET), shelf=shelf, start_background=False,
-        webhooks=Webhooks(SECRET, clock=lambda: NOW),
+        webhooks=webhook.Webhooks(SECRET, clock=lambda: NOW),
     ).test_client()  # fmt: skip
     return [client.post("/webhooks/mlflow", data=body, headers=headers).status_code for headers in all_headers]
 
@@ -49,6 +48,24 @@ def test_a_genuine_delivery_makes_the_service_look_at_once(settings: ServingSett
 
 def test_a_delivery_counts_once(settings: ServingSettings, shelf: ModelShelf) -> None:
     assert post(settings, shelf, signed(), signed(), signed("d2")) == [204, 409, 204]
+
+
+def test_one_more_than_can_be_remembered_is_told_so_and_is_taken_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "_MOST_REMEMBERED", 2)
+    now = [float(NOW)]
+    webhooks = webhook.Webhooks(SECRET, clock=lambda: now[0])
+
+    def status_of(delivery: str) -> int:
+        headers = {name.lower(): value for name, value in signed(delivery, int(now[0])).items()}
+        try:
+            webhooks.check(headers, BODY.encode())
+        except RequestRefused as refused:
+            return refused.status
+        return 204
+
+    assert [status_of(one) for one in ("d1", "d2", "d3", "d1")] == [204, 204, 503, 409]
+    now[0] += 2 * webhook.WINDOW_S + 1
+    assert [status_of(one) for one in ("d3", "d4", "d5", "d3")] == [204, 204, 503, 409]
 
 
 @pytest.mark.parametrize(

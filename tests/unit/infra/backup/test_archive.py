@@ -23,7 +23,7 @@ def _write(path: Path, content: bytes = b"x" * 50_000) -> None:
         writer = archive.ArchiveWriter(raw, {"trackyard": "1.0"})
         writer.add("databases/airflow.sql", io.BytesIO(content), len(content))
         writer.add_json("keys.json", {"clear": {}})
-        writer.finish({"counts": {}})
+        writer.finish({"counts": {}}, lambda manifest: {"sealed": sorted(manifest)})
 
 
 def test_a_whole_file_is_accepted_and_private(tmp_path: Path) -> None:
@@ -33,6 +33,7 @@ def test_a_whole_file_is_accepted_and_private(tmp_path: Path) -> None:
 
     manifest = archive.check(path)
     assert set(manifest["members"]) == {archive.HEADER, "databases/airflow.sql", "keys.json"}
+    assert manifest["seals"] == {"sealed": ["counts", "format", "members"]}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [name for name, _, _ in archive.members_of(path)][-1] == archive.MANIFEST
 
@@ -67,6 +68,18 @@ def test_a_member_that_was_exchanged_is_refused(tmp_path: Path) -> None:
         changed = unzipped.read().replace(b"x" * 1000, b"y" * 1000, 1)
     with gzip.open(path, "wb") as zipped:
         zipped.write(changed)
+
+    with pytest.raises(BadInput, match="damaged"):
+        archive.check(path)
+
+
+def test_a_member_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "backup.tar.gz"
+    with archive.new_file(path) as raw:
+        writer = archive.ArchiveWriter(raw, {})
+        for content in (b"changed", b"checked"):
+            writer.add("databases/airflow.sql", io.BytesIO(content), 7)
+        writer.finish({}, lambda manifest: {})
 
     with pytest.raises(BadInput, match="damaged"):
         archive.check(path)
@@ -151,8 +164,11 @@ def test_what_a_killed_backup_left_is_written_over(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", killed, str(path)], check=False)
     assert done.returncode == 9
     assert not path.exists()
+    # Whoever could read it before must not read the next one.
+    path.with_name(".backup.tar.gz.partial").chmod(0o644)
 
     _write(path)
 
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     archive.check(path)
     assert [found.name for found in tmp_path.iterdir()] == ["backup.tar.gz"]

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, IncompleteReadError
 
 from infra.backup import objects
 from infra.backup.contents import Version
-from ml.errors import Untrusted
+from ml.errors import Misconfigured, StoreDown, Untrusted
 
 
 class _Body:
@@ -118,3 +118,12 @@ def test_the_champions_file_is_read_back() -> None:
     assert "ad-click version 2 is there" in said[0]
     with pytest.raises(Untrusted, match="ad-click version 3"):
         objects.verify(store, "mlflow", [Version("ad-click", 3, "0" * 64, "key", is_champion=True)], said.append)
+
+
+def test_a_store_that_refuses_the_keys_is_no_outage() -> None:
+    refused = ClientError({"Error": {"Code": "SignatureDoesNotMatch"}}, "ListObjectsV2")
+
+    with pytest.raises(Misconfigured, match=r"refused bucket 'mlflow'.*check the S3 keys"), objects.answering("mlflow"):
+        raise refused
+    with pytest.raises(StoreDown, match="is it up"), objects.answering("mlflow"):
+        raise ClientError({"Error": {"Code": "InternalError"}}, "ListObjectsV2")

@@ -106,7 +106,7 @@ def test_listing_models_notices_what_was_moved_by_hand(registry, versions) -> No
 
     registry("models")
 
-    assert len(registry.store.listed("history/ad-click/")) == 2
+    assert len(registry.store.listed("history/ad-click@")) == 2
 
 
 def test_verify_notices_one_changed_character(registry, versions) -> None:
@@ -114,7 +114,7 @@ def test_verify_notices_one_changed_character(registry, versions) -> None:
     registry("promote", "1", "--reason", "good")
     registry("promote", "2")
     assert "is whole: 2 entries" in registry("history", "--verify").stdout
-    key = "history/ad-click/00000001.json"
+    key = registry.store.listed("history/ad-click@")[0].key
     registry.store.objects[key] = registry.store.objects[key].replace(b"good", b"goof")
 
     result = registry("history", "--verify")

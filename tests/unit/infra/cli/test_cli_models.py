@@ -85,9 +85,9 @@ def test_promote_moves_the_champion_and_says_so(registry, versions) -> None:
         "the service at http://127.0.0.1:5555 serves version 2",
     ]
     assert _aliases(registry) == {"champion": "2", "previous_champion": "1"}
-    assert tags["promotion.reason"] == "it is newer"
-    assert tags["promotion.at"] == "2026-01-31T09:30:15+00:00"
-    assert tags["promotion.by"]
+    assert tags["promoted.reason"] == "it is newer"
+    assert tags["promoted.at"] == "2026-01-31T09:30:15.000+00:00"
+    assert tags["promoted.by"]
 
 
 def test_promoting_the_champion_changes_nothing(registry, versions) -> None:
@@ -97,7 +97,7 @@ def test_promoting_the_champion_changes_nothing(registry, versions) -> None:
     result = registry("promote", "1", "--reason", "again")
 
     assert "as it was before" in result.stdout
-    assert registry.tracker.get_model_version("ad-click", "1").tags["promotion.reason"] == "first"
+    assert registry.tracker.get_model_version("ad-click", "1").tags["promoted.reason"] == "first"
 
 
 def test_a_service_that_lags_is_waited_for_and_told(registry, versions) -> None:
@@ -137,6 +137,36 @@ def test_rollback_goes_back_and_forth(registry, versions) -> None:
 
     assert first == "ad-click version 1 is champion (before: version 2)"
     assert second == "ad-click version 2 is champion (before: version 1)"
+
+
+def test_the_version_that_was_checked_is_the_one_that_a_rollback_goes_to(registry, versions) -> None:
+    versions(3)
+    registry("promote", "1")
+    registry("promote", "2")
+    checked: list[str] = []
+
+    def load(tracker: Any, name: str, version: str, workdir: Path) -> None:
+        checked.append(version)
+        # Meanwhile somebody moves both aliases.
+        tracker.set_registered_model_alias(name, "previous_champion", "3")
+
+    registry._load = load
+    registry("rollback")
+
+    assert checked == [_aliases(registry)["champion"]] == ["1"]
+
+
+def test_a_reason_in_any_script_is_kept_whole_and_a_longer_one_refused(registry, versions) -> None:
+    versions(2)
+    reason = "説明" * 440 + "\x01 \udc80"
+
+    assert registry("promote", "1", "--reason", reason).exit_code == 0
+    assert registry.tracker.get_model_version("ad-click", "1").tags["promoted.reason"] == "説明" * 440
+    refused = registry("promote", "2", "--reason", "説明" * 501)
+
+    assert refused.exit_code == 2
+    assert refused.stderr == "trackyard: the reason has 1,002 characters, and 1,000 are kept: shorten it\n"
+    assert _aliases(registry) == {"champion": "1"}
 
 
 def test_without_a_champion_before_there_is_no_way_back(registry, versions) -> None:

@@ -286,3 +286,13 @@ def test_data_add_prints_the_address_alone(registry, tmp_path) -> None:
 
     assert result.stdout == "s3://trackyard/datasets/0af3/own.csv\n"
     assert registry("data", "add", "nowhere.csv").exit_code == 2
+
+
+def test_an_address_for_a_stack_elsewhere_is_left_to_that_stack_where_its_bucket_is_not_reachable(registry) -> None:
+    logins = {"AIRFLOW_ADMIN_PASSWORD": "one", "MLFLOW_ADMIN_PASSWORD": "two"}
+    registry.environ |= {**logins, "TRACKYARD_ENV_FILE": "/nowhere"}
+
+    result = registry("--remote", "http://server:8080", "run", "--data", "s3://team-data/own.csv", "--no-wait")
+
+    assert result.exit_code == 0, result.stderr
+    assert registry.airflow.triggered[0]["conf"]["data"] == "s3://team-data/own.csv"

@@ -1,0 +1,74 @@
+"""Which rows a version was trained on: a hash of each, kept with its run, so that no later run judges it by them. Pure.
+
+Data grows, and the split's seed puts rows of an old training part into a new test part. A row is known by its features
+and its target, wherever it stands in the table and in whatever order the columns are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+FILE = "learned_rows.parquet"
+"""What a run keeps: eight bytes for each row that was learned from. It stays when the run's tables are cleared away."""
+_MISSING = "\0missing"
+
+
+def hashes(features: pd.DataFrame, target: Any) -> np.ndarray:
+    """A hash of each row, which the same content has in every run and on every machine.
+
+    Args:
+        features: What is learned from (`preprocess.features_of`), shape (n_rows, n_features), columns in any order.
+        target: 0 or 1, shape (n_rows,).
+
+    Returns:
+        uint64, shape (n_rows,).
+    """
+    import numpy as np
+    import pandas as pd
+
+    columns: dict[str, Any] = {name: _plain(features[name]) for name in sorted(features.columns)}
+    columns["\0target"] = np.asarray(target, dtype="float64")
+    found: np.ndarray = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy()
+    return found
+
+
+def _plain(values: pd.Series) -> Any:
+    """The values in one spelling: minus zero is zero, every missing number the same, text as plain objects."""
+    import numpy as np
+    from pandas.api.types import is_numeric_dtype
+
+    if is_numeric_dtype(values.dtype):
+        numbers = values.to_numpy(dtype="float64", na_value=np.nan) + 0.0
+        return np.where(np.isnan(numbers), np.nan, numbers)
+    return values.astype(object).where(values.notna(), _MISSING).to_numpy()
+
+
+def table(features: pd.DataFrame, target: Any) -> pd.DataFrame:
+    """What is kept of a training part; `hashes` says of what."""
+    import pandas as pd
+
+    return pd.DataFrame({"row": hashes(features, target)})
+
+
+def only_theirs(held_out: np.ndarray, theirs: np.ndarray, ours: np.ndarray) -> np.ndarray:
+    """Which held-out rows another version was trained on and this one was not, so that they favour the other.
+
+    A row whose content both learned favours neither. Where few different rows are possible that is nearly every row,
+    and where the same data is trained on again it is every repeated one.
+
+    Args:
+        held_out: The hashes of the held-out rows, shape (n_rows,).
+        theirs: Those of the rows that the other was trained on.
+        ours: Those of the rows that this one was trained on.
+
+    Returns:
+        Truths, shape (n_rows,).
+    """
+    import numpy as np
+
+    found: np.ndarray = np.isin(held_out, theirs) & ~np.isin(held_out, ours)
+    return found

@@ -1,0 +1,234 @@
+"""Reads and scores large requests in a process of its own: `python -m serving.aside`. Effects: that process.
+
+In the service's own process ten thousand rows would hold up everybody else, in whichever thread they were worked on:
+Python runs one thread at a time, and many of the calls that read rows let no other in before they are done. So the body
+goes to this process as it came, and the answer comes back as it is sent. What a version's folded form does not answer
+is asked back, since the process knows no other model. It is started once, and again where it did not survive a request;
+it ends with the service.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, Pipe
+from typing import TYPE_CHECKING, Any
+
+from serving.parsing import parse
+from serving.predictor import Predictor
+from serving.scoring import answer_of, as_json
+from serving.table import RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_S = 60.0
+_NICENESS = 5
+"""How far the process stands back where there are not enough processors for it and the service."""
+_MOST_KNOWN = 4
+_ASK, _DONE, _REFUSED, _FAILED = "ask", "done", "refused", "failed"
+
+
+class Stopped(Exception):
+    """The process ended, or took too long, in the middle of a request; or the service did not answer it."""
+
+
+class Declined(Exception):
+    """A request that takes more time than it may take here."""
+
+
+@dataclass(frozen=True)
+class FormOnly(Predictor):
+    """A version as its folded form alone, which computes in no time.
+
+    Attributes:
+        otherwise: Finds the probability of each row of columns that the form leaves to others.
+    """
+
+    otherwise: Callable[[Mapping[str, Any]], NDArray[np.float64]]
+
+    @classmethod
+    def of_version(
+        cls, predictor: Predictor, otherwise: Callable[[Mapping[str, Any]], NDArray[np.float64]]
+    ) -> FormOnly:
+        """The form of a version."""
+        return cls(predictor.loaded, predictor.form, predictor.nullable, otherwise)
+
+    def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
+        """The probability of the positive class for each row, as `Predictor` has it."""
+        found = self.form.probability(columns) if self.form else None
+        return self.otherwise(columns) if found is None else found
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request for a prediction.
+
+    Attributes:
+        body: What was sent.
+        kind: Its content type.
+        arguments: The address's arguments.
+        max_rows: The most rows.
+        most_cells: The most values that the model may have to look at; None for any number.
+    """
+
+    body: bytes
+    kind: str
+    arguments: Mapping[str, str]
+    max_rows: int
+    most_cells: int | None = None
+
+    def answer(self, predictor: Predictor) -> tuple[bytes, dict[str, Any]]:
+        """The answer as JSON, and what the log says of it.
+
+        Raises:
+            RequestRefused: The request is not what it must be.
+            Declined: It has more than `most_cells`.
+        """
+        table = parse(self.body, self.kind, self.max_rows)
+        if self.most_cells is not None and table.size * len(predictor.loaded.inputs) > self.most_cells:
+            raise Declined
+        answer = answer_of(predictor, table, self.arguments)
+        loaded = predictor.loaded
+        return as_json(answer), {"model": loaded.name, "version": loaded.version, "rows": table.size}
+
+
+class Aside:
+    """Starts the process when it is needed, and asks it one thing at a time; one object may be shared by threads.
+
+    Args:
+        patience_s: How many seconds one request may take.
+    """
+
+    def __init__(self, patience_s: float = _PATIENCE_S) -> None:
+        self._patience_s = patience_s
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._told: list[tuple[str, ...]] = []
+
+    def start(self) -> None:
+        """Starts the process where it does not run."""
+        with self._lock:
+            self._started()
+
+    def close(self) -> None:
+        """Ends the process."""
+        with self._lock:
+            self._end()
+
+    def answer(self, predictor: Predictor, job: Job) -> tuple[bytes, dict[str, Any]]:
+        """What `job.answer(predictor)` returns, found in the process.
+
+        Raises:
+            RequestRefused: The request is not what it must be.
+            Stopped: The process did not survive it, or took too long.
+        """
+        with self._lock:
+            connection = self._started()
+            try:
+                reply = self._ask(connection, predictor, job)
+            except (EOFError, OSError) as error:
+                self._end()
+                raise Stopped(f"the process for large requests ended ({type(error).__name__})") from error
+            except BaseException:
+                # It would wait for an answer that nobody gives, and the next one would get this one's.
+                self._end()
+                raise
+        what, facts, body = reply
+        if what == _REFUSED:
+            raise RequestRefused(*facts)
+        if what == _FAILED:
+            raise Stopped(f"the process for large requests failed: {facts}")
+        return body, facts
+
+    def _ask(self, connection: Connection, predictor: Predictor, job: Job) -> tuple[str, Any, bytes]:
+        loaded = predictor.loaded
+        key = (loaded.name, loaded.version, loaded.sha256)
+        facts = None
+        if key not in self._told:
+            facts = (replace(loaded, pipeline=None), predictor.form, predictor.nullable)
+            self._told = [*self._told[-_MOST_KNOWN + 1 :], key]
+        connection.send((key, facts, replace(job, body=b"")))
+        connection.send_bytes(job.body)
+        while True:
+            if not connection.poll(self._patience_s):
+                raise Stopped(f"a large request took more than {self._patience_s:.0f} s")
+            what, found = connection.recv()
+            if what != _ASK:
+                return what, found, connection.recv_bytes()
+            connection.send(predictor.probability(found))
+
+    def _started(self) -> Connection:
+        if self._connection is None or self._process is None or self._process.poll() is not None:
+            self._end()
+            ours, theirs = Pipe()
+            command = [sys.executable, "-m", "serving.aside", str(theirs.fileno())]
+            # In a group of its own: what tells the service to stop must not cut off what it still waits for.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),), process_group=0
+            )
+            theirs.close()
+            self._connection = ours
+        return self._connection
+
+    def _end(self) -> None:
+        process, connection = self._process, self._connection
+        self._process, self._connection, self._told = None, None, []
+        if connection is not None:
+            connection.close()
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
+def serve(connection: Connection) -> None:
+    """Answers one request after the other until there are no more."""
+
+    def ask(columns: Mapping[str, Any]) -> NDArray[np.float64]:
+        connection.send((_ASK, dict(columns)))
+        found: NDArray[np.float64] = connection.recv()
+        return found
+
+    known: dict[tuple[str, ...], FormOnly] = {}
+    while True:
+        key, facts, job = connection.recv()
+        if facts is not None:
+            loaded, form, nullable = facts
+            known = dict([*known.items()][-_MOST_KNOWN + 1 :]) | {key: FormOnly(loaded, form, nullable, ask)}
+        job = replace(job, body=connection.recv_bytes())
+        body = b""
+        try:
+            body, told = job.answer(known[key])
+            connection.send((_DONE, told))
+        except RequestRefused as refused:
+            connection.send((_REFUSED, (refused.status, refused.code, refused.message, refused.problems)))
+        except (EOFError, OSError):
+            raise
+        except Exception as error:
+            log.exception("a large request failed")
+            connection.send((_FAILED, type(error).__name__))
+        connection.send_bytes(body)
+
+
+def main() -> None:
+    """Serves the service that started this process, to its end."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    os.nice(_NICENESS)
+    with Connection(int(sys.argv[1])) as connection, suppress(EOFError, OSError):
+        serve(connection)
+
+
+if __name__ == "__main__":
+    main()
