@@ -101,7 +101,10 @@ class Job:
             raise Declined
         answer = answer_of(predictor, table, self.arguments)
         loaded = predictor.loaded
-        return as_json(answer), {"model": loaded.name, "version": loaded.version, "rows": table.size}
+        facts: dict[str, Any] = {"model": loaded.name, "version": loaded.version, "rows": table.size}
+        if "warnings" in answer:
+            facts["unseen"] = {each["field"]: each["rows"] for each in answer["warnings"]}
+        return as_json(answer), facts
 
 
 class Aside:

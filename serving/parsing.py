@@ -84,13 +84,23 @@ def read_json(body: bytes) -> Any:
 
 def _read_slowly(body: bytes) -> Any:
     try:
-        return json.loads(body.decode("utf-8"))
+        return json.loads(body.decode("utf-8"), parse_constant=_NoValue)
     except UnicodeDecodeError as error:
         raise _unreadable("bad_json", "JSON in UTF-8", "is not UTF-8") from error
     except RecursionError as error:
         raise _unreadable("bad_json", "JSON of rows and their fields", "is nested too deeply") from error
     except ValueError as error:
         raise _unreadable("bad_json", "JSON in UTF-8", f"is not JSON: {str(error)[:200]}") from error
+
+
+class _NoValue:
+    """What JSON does not know, such as NaN; it is no value of any column, and a missing one is null."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
 
 
 def _json_table(body: bytes) -> Table:
@@ -149,6 +159,8 @@ def _from_split(split: Any) -> Table:
 
 
 def _csv_table(body: bytes, max_rows: int) -> Table:
+    if not body.strip():
+        return Table(0)
     try:
         text = decoded(body, "the body")
         dialect = find_dialect(text, "the body")

@@ -150,4 +150,4 @@ def _all_numbers(values: Sequence[Any], *, has_null: bool) -> Any:
 
 
 def _shown(value: Any) -> str:
-    return repr(value)[:40] if isinstance(value, (str, int, float, bool)) or value is None else type(value).__name__
+    return type(value).__name__ if isinstance(value, (list, dict)) else repr(value)[:40]
