@@ -6,7 +6,6 @@ Pure. Light (pydantic and yaml), because Airflow imports it whenever it parses a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 
 from ml.config_messages import describe, estimator_of, suggest
 from ml.config_schema import ColumnRule, PipelineConfig
+from ml.config_yaml import read_yaml
 from ml.errors import Misconfigured
 from ml.estimators import DEFAULT, LogisticParameters
 
@@ -24,19 +24,6 @@ __all__ = [
     "ColumnRule", "PipelineConfig", "config_from_trigger", "flatten", "form_defaults", "json_schema", "load_config",
     "parse_assignments", "parse_config", "resolve",
 ]  # fmt: skip
-
-
-class _Yaml(yaml.SafeLoader):
-    """YAML to which 1e-6 is a number, as in YAML 1.2 and in JSON; the library's 1.1 takes it for text."""
-
-
-_Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _plain_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Yaml)  # noqa: S506 - a loader of plain values alone, as the one that it extends
 
 
 def load_config(path: Path | None) -> PipelineConfig:
@@ -51,7 +38,7 @@ def load_config(path: Path | None) -> PipelineConfig:
     if path is None:
         return PipelineConfig()
     try:
-        found = _plain_yaml(path.read_text(encoding="utf-8"))
+        found = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Misconfigured(
             f"{path} does not exist: name an existing file, or write one with 'trackyard init'"
@@ -118,7 +105,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         if not equals or not all(path):
             raise Misconfigured(f"--set {word!r} is not KEY=VALUE: write for example --set split.test_size=0.2")
         try:
-            value = _plain_yaml(text)
+            value = read_yaml(text)
         except yaml.YAMLError as error:
             raise Misconfigured(f"--set {key}: {text!r} cannot be read ({_one_line(error)})") from error
         nested: Any = value
@@ -208,7 +195,7 @@ def _split_key(key: str) -> list[str]:
 
 
 def _plain(found: Any) -> Any:
-    """YAML dates and keys that are not text, as text: the file's author meant what stands there."""
+    """Keys that are not text, and dates, as text: what a caller has, and YAML of ours has not."""
     if isinstance(found, Mapping):
         return {str(key): _plain(value) for key, value in found.items()}
     if isinstance(found, (list, tuple)):

@@ -22,6 +22,28 @@ def as_whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def as_truth(value: Any) -> Any:
+    """yes, no, on and off, which other YAML takes for truths, as such; anything else as it is."""
+    return _TRUTHS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+_TRUTHS = {"yes": True, "on": True, "no": False, "off": False}
+Truth = Annotated[bool, BeforeValidator(as_truth)]
+
+
+def as_truth_or_auto(value: Any) -> Any:
+    """A truth, or the word auto.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    found = as_truth(value)
+    if isinstance(found, bool) or found == "auto":
+        return found
+    raise ValueError("should be true, false or auto")
+
+
+TruthOrAuto = Annotated[bool | Literal["auto"], BeforeValidator(as_truth_or_auto)]
 Whole = Annotated[int, BeforeValidator(as_whole)]
 MOST = 2**31 - 1
 """The greatest whole number where nothing else bounds one: arithmetic in C goes no further."""

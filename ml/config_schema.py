@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from ml.config_base import MOST, Texts, Whole
+from ml.config_base import MOST, Texts, Truth, TruthOrAuto, Whole
 from ml.config_base import Section as _Section
 from ml.config_base import as_tuple as _as_tuple
 from ml.estimators import ALLOWED, DEFAULT, LogisticParameters, Parameters
@@ -88,8 +88,8 @@ class ColumnRule(_Section):
     minimum: float | None = None
     maximum: float | None = None
     allowed: Values | None = None
-    nullable: bool = False
-    unique: bool = False
+    nullable: Truth = False
+    unique: Truth = False
     missing: Words | None = Field(
         default=None, description="texts that stand for a missing value here; [] for none at all"
     )
@@ -108,7 +108,7 @@ class SplitConfig(_Section):
 
     test_size: float = Field(default=0.3, gt=0, lt=1, description="the fraction of rows that training never sees")
     random_state: Whole = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the split")
-    stratify: bool | Literal["auto"] = Field(
+    stratify: TruthOrAuto = Field(
         default="auto",
         description="keep the class balance the same in both parts; auto: where the rarer label has less than a fifth",
     )
@@ -121,6 +121,7 @@ class PreprocessingConfig(_Section):
     scalers: Annotated[tuple[Literal["minmax", "standard"], ...], BeforeValidator(_as_tuple)] = Field(
         default=("minmax", "standard"), description="scalers, side by side"
     )
+
     impute: Literal["median", "mean", "most_frequent"] = Field(
         default="median", description="what fills a missing number"
     )
@@ -128,6 +129,13 @@ class PreprocessingConfig(_Section):
         default="auto",
         description="categories with fewer rows are taken together; auto: 5 where there are such, else 1",
     )
+
+    @field_validator("scalers")
+    @classmethod
+    def _each_once(cls, found: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(found)) < len(found):
+            raise ValueError("names a scaler twice: each stands beside the others, so name it once")
+        return found
 
 
 class ModelConfig(_Section):
@@ -174,7 +182,7 @@ class Range(_Section):
 
     low: int | float
     high: int | float
-    log: bool = False
+    log: Truth = False
 
     @model_validator(mode="after")
     def _range_is_a_range(self) -> Range:
@@ -209,8 +217,8 @@ class NotificationConfig(_Section):
     """Who gets mail, and when."""
 
     to: Texts = Field(default=("team@trackyard.local",), description="addresses")
-    on_success: bool = True
-    on_failure: bool = True
+    on_success: Truth = True
+    on_failure: Truth = True
 
     @model_validator(mode="after")
     def _addresses_are_addresses(self) -> NotificationConfig:

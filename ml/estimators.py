@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ml.config_base import MOST, Section, Whole
+from ml.config_base import MOST, Section, Truth, TruthOrAuto, Whole
+from ml.errors import BadInput
 
 DEFAULT = "LogisticRegression"
 _SEED = Field(default=42, ge=0, le=2**32 - 1)
@@ -22,7 +23,7 @@ class LogisticParameters(Section):
     C: float = Field(default=1.0, gt=0)
     l1_ratio: float = Field(default=0.0, ge=0, le=1)
     tol: float = Field(default=1e-4, gt=0)
-    fit_intercept: bool = True
+    fit_intercept: Truth = True
     class_weight: Literal["balanced"] | None = None
     max_iter: Whole = Field(default=100, ge=1, le=100_000)
     solver: Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"] = "lbfgs"
@@ -46,7 +47,7 @@ class BoostingParameters(Section):
     l2_regularization: float = Field(default=0.0, ge=0)
     max_features: float = Field(default=1.0, gt=0, le=1)
     max_bins: Whole = Field(default=255, ge=2, le=255)
-    early_stopping: Literal["auto"] | bool = "auto"
+    early_stopping: TruthOrAuto = "auto"
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
     n_iter_no_change: Whole = Field(default=10, ge=1, le=MOST)
     tol: float = Field(default=1e-7, ge=0)
@@ -82,6 +83,21 @@ ALLOWED: dict[str, type[LogisticParameters] | type[BoostingParameters] | type[Fo
     "RandomForestClassifier": ForestParameters,
 }
 """The allow-list: the estimator's name in scikit-learn, and what its parameters may be."""
+
+
+def fit(pipeline: Any, features: Any, target: Any) -> Any:
+    """The Pipeline, fitted.
+
+    Raises:
+        BadInput: scikit-learn refuses its parameters for these rows, which another try would not change.
+    """
+    try:
+        return pipeline.fit(features, target)
+    except ValueError as error:
+        raise BadInput(
+            f"scikit-learn cannot fit {type(pipeline[-1]).__name__} to these {len(features)} rows "
+            f"({' '.join(str(error).split())[:300]}): correct model.parameters, or bring more rows"
+        ) from error
 
 
 def build(name: str, parameters: Parameters) -> Any:

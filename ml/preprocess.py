@@ -162,18 +162,22 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[np.ndarray,
         The positions of the training rows and of the test rows, in the order in which they are used.
 
     Raises:
-        ContractViolation: One of the parts would have one class only.
+        ContractViolation: One of the parts would have no row, or one class only.
     """
     import numpy as np
     from sklearn.model_selection import train_test_split
 
-    target = frame[config.data.target]
-    train, test = train_test_split(
-        np.arange(len(frame)),
-        test_size=config.split.test_size,
-        random_state=config.split.random_state,
-        stratify=target if _is_stratified(target, config) else None,
-    )
+    target, size = frame[config.data.target], config.split.test_size
+    stratify = target if _is_stratified(target, config) else None
+    try:
+        train, test = train_test_split(
+            np.arange(len(frame)), test_size=size, random_state=config.split.random_state, stratify=stratify
+        )
+    except ValueError as error:
+        raise ContractViolation(
+            f"{len(frame)} rows cannot be split with split.test_size {size:g} so that each part has both classes: "
+            "set another, or bring more rows"
+        ) from error
     for name, rows in (("training", train), ("test", test)):
         if target.iloc[rows].nunique() < 2:
             raise ContractViolation(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ml.config_base import MOST, Metric, Section, Whole, as_tuple
+from ml.config_base import MOST, Metric, Section, Truth, Whole, as_tuple
 from ml.leakage import LEAK_AUC
 
 
@@ -43,7 +43,7 @@ class GateConfig(Section):
     """What a version must show on the held-out rows before it may be promoted."""
 
     thresholds: dict[Metric, float] = Field(default={}, description="the least of a metric; the most of a loss")
-    dummy: bool = Field(default=True, description="whether it must rank rows better than a model that knows nothing")
+    dummy: Truth = Field(default=True, description="whether it must rank rows better than a model that knows nothing")
     leak: float | None = Field(
         default=LEAK_AUC, gt=0.5, le=1, description="the ROC AUC that one feature alone may have; null: any"
     )

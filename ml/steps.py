@@ -210,8 +210,11 @@ def train(context: Context) -> str:
 
     Returns:
         The version's number, as text; the same one when the step is run again.
+
+    Raises:
+        BadInput: scikit-learn refuses the parameters for these rows.
     """
-    from ml import curves, evaluate, logged_images, model_log, provenance, registry, tracking
+    from ml import curves, estimators, evaluate, logged_images, model_log, provenance, registry, tracking
     from ml import preprocess as decide
 
     name, seed = context.config.model.name, context.config.split.random_state
@@ -221,7 +224,7 @@ def train(context: Context) -> str:
         return str(registered[0].version)
     choose(context)
     features, target = decide.features_of(context.table("X_train"), context.roles), context.target("train")
-    pipeline = decide.build_pipeline(context.config, context.roles).fit(features, target)
+    pipeline = estimators.fit(decide.build_pipeline(context.config, context.roles), features, target)
     readings = model_log.readings_of(context.roles.columns, context.commas)
     logged = model_log.log_once(context.tracker, context.run, pipeline, features, readings)
     found = evaluate.metrics(target, evaluate.probabilities(pipeline, features), "train")

@@ -42,18 +42,17 @@ def init(
     Shows what was found: types, missing and distinct values, suspected ids, constants and leaks, the class balance.
     Read the file and correct what was guessed wrong.
     """
-    import yaml
-
     from infra.inspect_data import HEADINGS, findings, inspect_table, model_name_of, remarks
     from infra.pipeline_text import pipeline_yaml
     from ml.config import parse_config
+    from ml.config_yaml import read_yaml
 
     session = session_of(context)
     if output.exists() and not force:
         raise BadInput(f"{output} exists: name another file with --output, or add --force to write over it")
     found = inspect_table(_read(data), target, data.name)
     name = model_name_of(data.resolve().name.split(".")[0])
-    config = parse_config(yaml.safe_load(pipeline_yaml(found, name)), str(output))
+    config = parse_config(read_yaml(pipeline_yaml(found, name)), str(output))
     local = local_source(str(data), config.data.max_bytes) if add else None
     text = pipeline_yaml(found, name, upload(session, session.running_stack(), local) if local else "")
     write_file(output, text)

@@ -13,7 +13,7 @@ import skops.io
 
 from ml import estimators, preprocess, trees
 from ml.config import PipelineConfig, config_from_trigger, form_defaults, parse_config, resolve
-from ml.errors import Misconfigured, Untrusted
+from ml.errors import BadInput, Misconfigured, Untrusted
 from ml.load import TRUSTED_TYPES
 from tests.unit.ml.test_preprocess import config, mixed
 
@@ -158,3 +158,21 @@ def test_a_tree_that_leads_outside_of_its_table_is_not_used() -> None:
     forest[-1].estimators_[0].tree_.feature[0] = 99
     with pytest.raises(Untrusted, match="the feature 99"):
         trees.check(forest)
+
+
+@pytest.mark.parametrize("fraction", [1e-9, 0.999])
+def test_parameters_that_these_rows_cannot_bear_are_told_in_one_line_and_never_tried_again(fraction: float) -> None:
+    settings = config(
+        model={
+            "estimator": "HistGradientBoostingClassifier",
+            "parameters": {"early_stopping": True, "validation_fraction": fraction},
+        }
+    )
+    frame = mixed(60)
+    roles = preprocess.decide_roles(frame, settings)
+    features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
+
+    with pytest.raises(BadInput, match="cannot fit HistGradientBoostingClassifier to these 60 rows") as caught:
+        estimators.fit(preprocess.build_pipeline(settings, roles), features, target)
+
+    assert "\n" not in str(caught.value)

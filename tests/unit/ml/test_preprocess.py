@@ -154,3 +154,12 @@ def test_the_estimator_gets_its_parameters() -> None:
     estimator = preprocess.build_pipeline(settings, preprocess.decide_roles(mixed(), settings))[-1]
 
     assert (estimator.C, estimator.max_iter, estimator.class_weight) == (0.5, 7, "balanced")
+
+
+@pytest.mark.parametrize("stratify", [True, False])
+@pytest.mark.parametrize("size", [1e-9, 0.999])
+def test_a_part_of_no_row_is_told_in_one_line(size: float, stratify: bool) -> None:
+    with pytest.raises(ContractViolation, match=r"split\.test_size|one class only") as caught:
+        preprocess.split_rows(mixed(60), config(split={"test_size": size, "stratify": stratify}))
+
+    assert "\n" not in str(caught.value)
