@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -186,7 +187,7 @@ def _worker(plan: Plan) -> Launch:
         # Several tasks share two cores; a thread pool for each of them only makes them wait for one another.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
-        "TRACKYARD_SERVING_START": f"{sys.executable} -m infra.launch start serving",
+        "TRACKYARD_SERVING_START": shlex.join(plan.python("infra.launch", "start", "serving")),
         "TRACKYARD_HOME": str(plan.home),
     }
     arguments = ("celery", "worker", "--skip-serve-logs", "--without-mingle", "--without-gossip")
@@ -238,7 +239,8 @@ PARTS: tuple[Part, ...] = (
     Part("airflow-triggerer", _triggerer, after=("postgres",)),
     Part("celery-worker", _worker, after=("postgres", "redis"), stop_s=30),
     Part("flower", _flower, after=("redis", "postgres"), url="flower"),
-    Part("serving", _serving, after=("mlflow",), url="serving"),
+    # It finishes the requests that it has, for which uvicorn gives it 20 s.
+    Part("serving", _serving, after=("mlflow",), url="serving", stop_s=25),
 )
 """Every part, in the order in which people read them."""
 
