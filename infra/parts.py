@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -23,6 +23,19 @@ PASSED_ON = (
 
 
 SERVING_TOKEN = "TRACKYARD_SERVING_TOKEN"  # noqa: S105 - the name of the variable
+
+
+@cache
+def git_commit(root: Path) -> str:
+    """A checkout's commit, marked `-dirty` where files differ from it; empty outside a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -88,20 +101,8 @@ class Plan:
             "TRACKYARD_PIPELINE_FILE": str(self.settings.pipeline_file),
             SERVING_TOKEN: self.credentials.serving_token,
         }
-        commit = self._commit
+        commit = git_commit(self.settings.root)
         return env | ({"TRACKYARD_GIT_COMMIT": commit} if commit else {})
-
-    @cached_property
-    def _commit(self) -> str:
-        """The checkout's commit, marked where files differ from it; empty outside a checkout."""
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(self.settings.root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-                capture_output=True, text=True, timeout=10, check=True,
-            )  # fmt: skip
-        except (OSError, subprocess.SubprocessError):
-            return ""
-        return done.stdout.strip()
 
     def airflow_env(self, *, server: bool) -> dict[str, str]:
         """What an Airflow part gets; only a server part knows the database and signs tokens."""
