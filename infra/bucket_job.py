@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from infra.object_store import try_bucket
 from ml.errors import Misconfigured, PipelineError, StoreDown
 from ml.storage import s3_client
 
@@ -47,13 +47,8 @@ def try_key(s3: S3Client, bucket: str) -> None:
     Raises:
         Misconfigured: The object came back changed.
     """
-    key = f"health/{uuid.uuid4().hex}"
-    s3.put_object(Bucket=bucket, Key=key, Body=b"trackyard")
-    try:
-        if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != b"trackyard":
-            raise Misconfigured(f"the store gave back another object than was put into {bucket}")
-    finally:
-        s3.delete_object(Bucket=bucket, Key=key)
+    if not try_bucket(s3, bucket):
+        raise Misconfigured(f"the store gave back another object than was put into {bucket}")
 
 
 def run(

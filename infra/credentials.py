@@ -8,6 +8,7 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from ml.errors import Misconfigured
 
@@ -62,24 +63,50 @@ class Credentials:
         """
         try:
             mode = path.stat().st_mode & 0o777
-            found = json.loads(path.read_text())
+            found = _checked(json.loads(path.read_text()))
         except FileNotFoundError:
             raise Misconfigured(f"no secrets in {path}: run 'trackyard up' to set the stack up") from None
         except (OSError, ValueError) as error:
-            raise Misconfigured(f"{path} cannot be read ({error}): restore it from a backup") from error
+            # New secrets would not open the databases that were made with the old ones.
+            raise Misconfigured(
+                f"{path} is damaged ({error}), and the stack's data opens with no other secrets: "
+                "put a copy of the file back, or begin anew with another TRACKYARD_HOME"
+            ) from error
         if mode & 0o077:
             raise Misconfigured(f"{path} is open to other users (mode {mode:o}): run 'chmod 600 {path}'")
         known = {f.name for f in fields(cls)}
+        if _FIRST - set(found):
+            missing = ", ".join(sorted(_FIRST - set(found)))
+            raise Misconfigured(
+                f"{path} lacks {missing}, and the stack's data opens with no other: put a copy of the file back, "
+                "or begin anew with another TRACKYARD_HOME"
+            )
         return cls(**{name: value for name, value in found.items() if name in known})
 
     @classmethod
     def load_or_create(cls, path: Path) -> Credentials:
-        """Reads the secrets, or generates them on the first start; the file appears whole or not at all."""
-        known = json.loads(path.read_text()) if path.exists() else {}
+        """Reads the secrets, or generates them on the first start; the file appears whole or not at all.
+
+        Raises:
+            Misconfigured: The file is damaged; it is left as it is.
+        """
+        known = path.exists()
         credentials = cls.load(path) if known else cls()
-        if set(known) != {f.name for f in fields(cls)}:
-            write_private(path, json.dumps(asdict(credentials), indent=1))
+        whole = json.dumps(asdict(credentials), indent=1)
+        if not known or path.read_text() != whole:
+            write_private(path, whole)
         return credentials
+
+
+_LATER = {"serving_token", "mlflow_webhook_key"}
+_FIRST = {f.name for f in fields(Credentials)} - _LATER
+"""What every file has had from the beginning; whatever came later is generated where it is missing."""
+
+
+def _checked(found: Any) -> dict[str, str]:
+    if not isinstance(found, dict) or not all(isinstance(value, str) and value for value in found.values()):
+        raise ValueError("it should hold names and their secrets")
+    return found
 
 
 def write_private(path: Path, text: str) -> None:

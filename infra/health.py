@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import smtplib
-import uuid
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from infra import object_store, postgres, redis_server, tracking_server
 from infra.parts import FLOWER_USER, Plan
 from infra.settings import HOST
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
 
 TIMEOUT_S = 5.0
 
@@ -17,8 +20,13 @@ class NotReady(Exception):
     """The part does not do its job yet; the message says what is missing."""
 
 
-def check(plan: Plan, name: str) -> str:
+def check(plan: Plan, name: str, *, at_start: bool = False) -> str:
     """Lets the part do its job once.
+
+    Args:
+        plan: The stack's plan.
+        name: The part.
+        at_start: Whether it may first be given what it needs and lacks, as a start does: the buckets.
 
     Returns:
         What was seen, in a few words.
@@ -27,6 +35,8 @@ def check(plan: Plan, name: str) -> str:
         NotReady: It did not; in any way that it can fail.
     """
     try:
+        if at_start and name in _SET_UP:
+            _SET_UP[name](plan)
         return _CHECKS[name](plan)
     except NotReady:
         raise
@@ -70,16 +80,31 @@ def _redis(plan: Plan) -> str:
 
 
 def _s3(plan: Plan) -> str:
+    from botocore.exceptions import ClientError
+
     s3 = object_store.client(plan.ports["s3"], plan.credentials)
-    object_store.create_buckets(s3)
-    key = f"health/{uuid.uuid4().hex}"
-    s3.put_object(Bucket=object_store.DATA_BUCKET, Key=key, Body=b"trackyard")
-    try:
-        if s3.get_object(Bucket=object_store.DATA_BUCKET, Key=key)["Body"].read() != b"trackyard":
-            raise NotReady("an object came back changed")
-    finally:
-        s3.delete_object(Bucket=object_store.DATA_BUCKET, Key=key)
-    return "put, get and delete work"
+    for bucket in object_store.BUCKETS:
+        try:
+            came_back = object_store.try_bucket(s3, bucket)
+        except ClientError as error:
+            raise NotReady(_bucket_trouble(bucket, error)) from error
+        if not came_back:
+            raise NotReady(f"an object came back changed from bucket {bucket!r}")
+    return "put, get and delete work in both buckets"
+
+
+def _bucket_trouble(bucket: str, error: ClientError) -> str:
+    """What is wrong with a bucket of a server that answers."""
+    code = error.response.get("Error", {}).get("Code", "")
+    if code == "NoSuchBucket":
+        return (
+            f"bucket {bucket!r} is gone: 'trackyard up' makes it again, 'trackyard restore' brings back what was in it"
+        )
+    return f"bucket {bucket!r} takes no object ({code}): is the disk full?"
+
+
+def _create_buckets(plan: Plan) -> None:
+    object_store.create_buckets(object_store.client(plan.ports["s3"], plan.credentials))
 
 
 def _smtp(plan: Plan) -> str:
@@ -162,3 +187,5 @@ _CHECKS: dict[str, Callable[[Plan], str]] = {
     "flower": _flower,
     "serving": _serving,
 }
+
+_SET_UP: dict[str, Callable[[Plan], None]] = {"s3": _create_buckets}

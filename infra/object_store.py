@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 DATA_BUCKET = "trackyard"
 ARTIFACT_BUCKET = "mlflow"
+BUCKETS = (DATA_BUCKET, ARTIFACT_BUCKET)
 REGION = "us-east-1"
+MIN_FREE_MB = 100
+"""The free disk, in MiB, below which the server takes no more objects."""
 _GRPC_ROLES = ("master", "volume", "filer", "s3", "client", "admin", "worker", "mount", "msg_broker", "msg_agent")
 
 
@@ -52,13 +56,18 @@ def command(folder: Path, ports: Mapping[str, int], runtime_dir: Path) -> list[s
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
         "s3.autoCreateBucket": "false",
+        "s3.allowDeleteBucketNotEmpty": "false",
         "master.port": ports["s3_master"],
         "master.port.grpc": ports["s3_master_grpc"],
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": 1024,
         "volume.port": ports["s3_volume"],
         "volume.port.grpc": ports["s3_volume_grpc"],
-        "volume.max": 0,
+        # A bucket takes seven volumes at once, which have no size until they are filled. So their number is no measure
+        # of the disk: counted from what is free (0), a small disk has none left for the second bucket.
+        "volume.max": 10000,
+        # Its default is a hundredth of the whole disk, which on a large one is more than the stack ever needs.
+        "volume.minFreeSpace": f"{MIN_FREE_MB}MiB",
         "volume.preStopSeconds": 0,
         "filer.port": ports["s3_filer"],
         "filer.port.grpc": ports["s3_filer_grpc"],
@@ -88,9 +97,19 @@ def client(port: int, credentials: Credentials) -> S3Client:
 def create_buckets(s3: S3Client) -> None:
     """Makes the buckets that are missing; calling it again changes nothing."""
     found = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
-    for bucket in (DATA_BUCKET, ARTIFACT_BUCKET):
+    for bucket in BUCKETS:
         if bucket not in found:
             s3.create_bucket(Bucket=bucket)
+
+
+def try_bucket(s3: S3Client, bucket: str) -> bool:
+    """Writes an object, reads it back and deletes it; tells whether it came back as it was."""
+    key = f"health/{uuid.uuid4().hex}"
+    s3.put_object(Bucket=bucket, Key=key, Body=b"trackyard")
+    try:
+        return s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"trackyard"
+    finally:
+        s3.delete_object(Bucket=bucket, Key=key)
 
 
 def _weed() -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -22,6 +23,19 @@ PASSED_ON = (
 
 
 SERVING_TOKEN = "TRACKYARD_SERVING_TOKEN"  # noqa: S105 - the name of the variable
+
+
+@cache
+def git_commit(root: Path) -> str:
+    """A checkout's commit, marked `-dirty` where files differ from it; empty outside a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -87,20 +101,8 @@ class Plan:
             "TRACKYARD_PIPELINE_FILE": str(self.settings.pipeline_file),
             SERVING_TOKEN: self.credentials.serving_token,
         }
-        commit = self._commit
+        commit = git_commit(self.settings.root)
         return env | ({"TRACKYARD_GIT_COMMIT": commit} if commit else {})
-
-    @cached_property
-    def _commit(self) -> str:
-        """The checkout's commit, marked where files differ from it; empty outside a checkout."""
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(self.settings.root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-                capture_output=True, text=True, timeout=10, check=True,
-            )  # fmt: skip
-        except (OSError, subprocess.SubprocessError):
-            return ""
-        return done.stdout.strip()
 
     def airflow_env(self, *, server: bool) -> dict[str, str]:
         """What an Airflow part gets; only a server part knows the database and signs tokens."""
@@ -186,7 +188,7 @@ def _worker(plan: Plan) -> Launch:
         # Several tasks share two cores; a thread pool for each of them only makes them wait for one another.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
-        "TRACKYARD_SERVING_START": f"{sys.executable} -m infra.launch start serving",
+        "TRACKYARD_SERVING_START": shlex.join(plan.python("infra.launch", "start", "serving")),
         "TRACKYARD_HOME": str(plan.home),
     }
     arguments = ("celery", "worker", "--skip-serve-logs", "--without-mingle", "--without-gossip")
@@ -238,7 +240,8 @@ PARTS: tuple[Part, ...] = (
     Part("airflow-triggerer", _triggerer, after=("postgres",)),
     Part("celery-worker", _worker, after=("postgres", "redis"), stop_s=30),
     Part("flower", _flower, after=("redis", "postgres"), url="flower"),
-    Part("serving", _serving, after=("mlflow",), url="serving"),
+    # It finishes the requests that it has, for which uvicorn gives it 20 s.
+    Part("serving", _serving, after=("mlflow",), url="serving", stop_s=25),
 )
 """Every part, in the order in which people read them."""
 

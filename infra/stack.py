@@ -29,6 +29,8 @@ from ml.errors import Misconfigured, PipelineError
 __all__ = ["PART_NAMES", "PartStatus", "Report", "StackError", "StackInfo", "down", "status", "up", "wipe"]
 
 _GIVE_UP_AFTER_EXITS = 4
+_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# The state of a Trackyard stack.\n"
+"""The mark that backup programs know (its first line), and that 'down --wipe' looks for (both)."""
 
 
 class StackError(PipelineError):
@@ -188,7 +190,7 @@ def wipe(settings: Settings) -> None:
     """
     if not settings.home.exists():
         return
-    if not (settings.home / "CACHEDIR.TAG").exists():
+    if not _is_ours(settings.home):
         raise Misconfigured(f"{settings.home} was not made by 'trackyard up': remove it by hand if you mean it")
     shutil.rmtree(settings.home)
 
@@ -239,7 +241,7 @@ class _Start:
         self._ready: set[str] = set()
         self._started: set[str] = set()
         self._exits: dict[str, int] = {}
-        self._initialised: dict[Callable[[Plan], None], Future[None]] = {}
+        self._initialised: dict[Callable[[Plan, float], None], Future[None]] = {}
         self._reasons: dict[str, str] = {}
 
     def run(self) -> None:
@@ -266,7 +268,7 @@ class _Start:
         if job is None:
             return True
         if job not in self._initialised:
-            self._initialised[job] = pool.submit(job, self._plan)
+            self._initialised[job] = pool.submit(job, self._plan, max(self._deadline - time.monotonic(), 1))
         if not self._initialised[job].done():
             self._check_deadline(part.name, "its database is being set up")
             return False
@@ -275,7 +277,7 @@ class _Start:
 
     def _probe(self, part: Part) -> str | None:
         try:
-            health.check(self._plan, part.name)
+            health.check(self._plan, part.name, at_start=True)
         except health.NotReady as error:
             return str(error)
         after = _AFTER.get(part.name)
@@ -314,25 +316,34 @@ def _create_databases(plan: Plan) -> None:
     postgres.create_databases(plan.ports["postgres"], plan.credentials)
 
 
-def _init_airflow(plan: Plan) -> None:
+def _init_airflow(plan: Plan, timeout_s: float) -> None:
     log = plan.settings.log_dir / "airflow-init.log"
     env = {**os.environ, "TRACKYARD_HOME": str(plan.home)}
-    with log.open("w") as output:
-        done = subprocess.run(
-            plan.python("infra.launch", "airflow-init"),
-            cwd=plan.settings.root, env=env, stdout=output, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
-    if done.returncode != 0:
+    try:
+        with log.open("w") as output:
+            code = subprocess.run(
+                plan.python("infra.launch", "airflow-init"),
+                cwd=plan.settings.root, env=env, stdout=output, stderr=subprocess.STDOUT, check=False,
+                # Without it, a start that has given up would wait here for as long as the set-up likes.
+                timeout=timeout_s,
+            ).returncode  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise StackError(
+            f"Airflow's database was not set up within {plan.settings.start_timeout_s} s: "
+            "raise TRACKYARD_START_TIMEOUT_S",
+            [f"  {line}" for line in _last_lines(log, 8)],
+        ) from error
+    if code != 0:
         raise StackError("Airflow's database could not be set up", [f"  {line}" for line in _last_lines(log, 8)])
 
 
-def _init_mlflow(plan: Plan) -> None:
+def _init_mlflow(plan: Plan, timeout_s: float) -> None:
     """Brings MLflow's database up once after an upgrade: its server refuses to start on an older one."""
     database = postgres.url(plan.ports["postgres"], "mlflow", plan.credentials)
     tracking_server.migrate(plan.home / "mlflow" / "migrated", database)
 
 
-_BEFORE: dict[str, Callable[[Plan], None]] = {
+_BEFORE: dict[str, Callable[[Plan, float], None]] = {
     "mlflow": _init_mlflow,
     "airflow-api-server": _init_airflow,
     "airflow-scheduler": _init_airflow,
@@ -362,14 +373,20 @@ def _last_lines(log: Path, count: int) -> list[str]:
 def _make_home(settings: Settings) -> None:
     try:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        tag = settings.home / "CACHEDIR.TAG"
-        if not tag.exists():
+        if not _is_ours(settings.home):
             if any(settings.home.iterdir()):
                 raise Misconfigured(f"{settings.home} holds files of something else: choose another TRACKYARD_HOME")
-            # The mark that backup programs know, and that 'down --wipe' looks for.
-            tag.write_text("Signature: 8a477f597d28d172789f06886806bc55\n# The state of a Trackyard stack.\n")
+            (settings.home / "CACHEDIR.TAG").write_text(_TAG)
     except OSError as error:
         raise Misconfigured(f"{settings.home} cannot be used ({error.strerror}): set TRACKYARD_HOME") from error
+
+
+def _is_ours(home: Path) -> bool:
+    """Whether a folder has the mark of a Trackyard home; other programs mark their caches with the same file."""
+    try:
+        return (home / "CACHEDIR.TAG").read_text(errors="replace") == _TAG
+    except FileNotFoundError:
+        return False
 
 
 def _check_machine(settings: Settings) -> None:

@@ -7,6 +7,7 @@ order or health: `infra.stack` starts the parts as what they need becomes ready.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -181,7 +182,7 @@ def configuration(plan: Plan, socket: Path, pid_file: Path) -> str:
         "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
     ]
     for part in PARTS:
-        command = " ".join(plan.python("infra.launch", part.name))
+        command = shlex.join(plan.python("infra.launch", part.name))
         sections.append(
             f"[program:{part.name}]\ncommand = {command}\ndirectory = {plan.settings.root}\n"
             "autostart = false\nautorestart = true\nstartsecs = 2\nstartretries = 100000\n"

@@ -239,6 +239,7 @@ def train(context: Context) -> str:
         "airflow.run_id": context.run_id,
         "model.sha256": logged.sha256,
         "model.example": logged.example,
+        provenance.NUMERICS_TAG: provenance.numerics(),
         **{tag: run_tags[tag] for tag in kept if tag in run_tags},
     }
     return registry.register_while_open(context.tracker, name, logged.model_id, context.mlflow_run_id, tags)

@@ -162,6 +162,9 @@ def set_password_hashes(connection: Any, database: str, hashes: Mapping[str, str
     table, column = _ACCOUNTS[database]
     statement = sql.SQL("UPDATE public.{} SET {} = %s WHERE username = %s")
     with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)", (f"public.{table}",))
+        if cursor.fetchone()[0] is None:
+            return
         for username, hashed in hashes.items():
             cursor.execute(statement.format(sql.Identifier(table), sql.Identifier(column)), (hashed, username))
 

@@ -198,16 +198,15 @@ def _say_why(database: str, said: str) -> None:
 def _feed(dumped: IO[bytes], program: IO[bytes] | None, major: int) -> None:
     assert program is not None
     program.write(b"\\restrict %s\n" % secrets.token_hex(32).encode())
-    own_key = b""
+    own_key, held = b"", b""
     for _ in range(_PREAMBLE_LINES):
         line = dumped.readline()
         if line.startswith(b"\\restrict "):
-            # The dump's own key, which may not be used now; its end names it again.
+            # The dump's own key, which may not be used now; its end, which may be near, names it again.
             own_key = line.split()[-1]
         # The dump of a newer server begins with settings; this is the one that servers before 17 do not know.
         elif not (major < 17 and line == b"SET transaction_timeout = 0;\n"):
-            program.write(line)
-    held = b""
+            held += line
     while piece := dumped.read(_PIECE):
         program.write(held[:-_END])
         held = held[-_END:] + piece

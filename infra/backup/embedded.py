@@ -68,7 +68,7 @@ def _forget_versions(folder: Path) -> None:
 
     Its tokens stay: they are no part of that state, and whoever has one goes on asking.
     """
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         elif TOKENS not in path.name:

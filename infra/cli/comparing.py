@@ -110,7 +110,15 @@ def _of_version(tracker: MlflowClient, name: str, version: str) -> Run:
         raise BadInput(f"{name} has no version {version}: 'trackyard models' lists those it has") from error
     if not run_id:
         raise BadInput(f"{name} version {version} was not made by a run")
-    return tracker.get_run(run_id)
+    try:
+        return tracker.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise BadInput(
+            f"the run of {name} version {version} ({run_id}) is gone, as after 'mlflow gc', and with it its metrics: "
+            "name a version whose run is there ('trackyard runs' lists them)"
+        ) from error
 
 
 def _of_dag_run(tracker: MlflowClient, word: str) -> Run:

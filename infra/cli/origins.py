@@ -94,6 +94,8 @@ def reproduce(
     as_json: Json = False,
 ) -> None:
     """Train a version again from what was recorded and compare it with the registered one, bit by bit."""
+    from infra.parts import git_commit
+    from ml import provenance
     from ml import reproduce as training
     from ml.registry import find_version
     from ml.tracking import RUN_KEY, mapped
@@ -116,5 +118,5 @@ def reproduce(
     if not found.identical:
         raise CommandFailed(
             f"{told}, not identical: the largest difference is {found.largest:g}",
-            [f"it was trained at commit {tags.get('git.commit') or 'unknown'}; other code gives other bits"],
+            provenance.differences(tags, git_commit(session.settings().root), provenance.numerics()),
         )

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
-from infra import ports, stack
+from infra import health, object_store, ports, stack
 from infra.leftovers import processes_of
 from infra.settings import Settings
 from infra.supervision import Supervisor
@@ -111,6 +112,34 @@ def test_a_disk_that_is_full_is_said_and_loses_nothing(tmp_path: Path) -> None:
     assert left == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="mounting a small disk takes root")
+def test_a_small_disk_takes_objects_in_both_buckets(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=700m", "tmpfs", str(disk)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("this machine lets nobody mount a disk")
+    env = clean_environ(disk / "state", TRACKYARD_START_TIMEOUT_S="400", **port_settings())
+    settings = Settings.from_env(env)
+    try:
+        plan = stack.up(settings, Silent(), ("s3",)).plan
+        s3 = object_store.client(plan.ports["s3"], plan.credentials)
+        for bucket in object_store.BUCKETS:
+            s3.put_object(Bucket=bucket, Key="model", Body=os.urandom(20 * 2**20))
+            with pytest.raises(ClientError, match="BucketNotEmpty"):
+                s3.delete_bucket(Bucket=bucket)
+        s3.delete_object(Bucket=object_store.ARTIFACT_BUCKET, Key="model")
+        s3.delete_bucket(Bucket=object_store.ARTIFACT_BUCKET)
+        with pytest.raises(health.NotReady, match=r"bucket 'mlflow' is gone: 'trackyard up'"):
+            health.check(plan, "s3")
+        assert "both buckets" in health.check(plan, "s3", at_start=True)
+    finally:
+        stack.down(settings, Silent())
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 def test_an_unknown_setting_is_named(home: Path) -> None:
     done = _trackyard(home, "status", TRACKYARD_AIRFLOW_PROT="1")
 
@@ -133,7 +162,9 @@ def test_a_part_that_cannot_start_is_named_with_its_log(home: Path) -> None:
     settings = Settings.from_env(clean_environ(home, **port_settings()))
     broken = home / "postgres"
     broken.mkdir(parents=True, mode=0o700)
-    (home / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
+    (home / "CACHEDIR.TAG").write_text(
+        "Signature: 8a477f597d28d172789f06886806bc55\n# The state of a Trackyard stack.\n"
+    )
     (broken / "PG_VERSION").write_text("7.1\n")
 
     with pytest.raises(stack.StackError, match="postgres did not start") as caught:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from infra.backup.target import Target
+from infra.backup.embedded import _forget_versions
+from infra.backup.target import TOKENS, Target
 from ml.errors import Misconfigured
+from serving.tokens import TokenFile
 
 ENVIRON = {
     "TRACKYARD_BACKUP_DATABASE_URL": "postgresql://postgres:hidden@db:5432/postgres",
@@ -26,6 +31,35 @@ def test_buckets_have_the_names_of_the_embedded_stack_by_default() -> None:
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(Misconfigured, match="AIRFLOW__CORE__FERNET_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"):
         Target.from_env({"TRACKYARD_BACKUP_DATABASE_URL": "postgresql://db"})
+
+
+def test_tokens_of_a_backup_are_added_and_a_revoked_one_stays_revoked(tmp_path: Path) -> None:
+    theirs, ours = TokenFile(tmp_path / "theirs" / TOKENS), TokenFile(tmp_path / "ours" / TOKENS)
+    first = theirs.create("first", ["read"])
+    second = theirs.create("second", ["predict"])
+    target = replace(Target.from_env(ENVIRON), serving_dir=tmp_path / "ours")
+    target.take_tokens(theirs.tokens())
+    own = ours.create("own", ["read"])
+    ours.revoke(first.split("_")[1])
+    theirs.revoke(second.split("_")[1])
+
+    target.take_tokens(theirs.tokens())
+
+    assert [token.note for token in ours.tokens()] == ["first", "second", "own"]
+    assert [bool(ours.check(token)) for token in (first, second, own)] == [False, False, True]
+    replace(target, serving_dir=None).take_tokens(theirs.tokens())
+    assert replace(target, serving_dir=None).tokens() == []
+
+
+def test_what_the_service_keeps_of_the_old_state_goes_and_its_tokens_stay(tmp_path: Path) -> None:
+    token = TokenFile(tmp_path / TOKENS).create("somebody", ["read"])
+    (tmp_path / "ad-click").mkdir()
+    (tmp_path / "status.json").write_text("{}")
+
+    _forget_versions(tmp_path)
+
+    assert TokenFile(tmp_path / TOKENS).check(token)
+    assert [path.name for path in tmp_path.iterdir() if "token" not in path.name] == []
 
 
 def test_no_secret_is_in_its_repr() -> None:

@@ -42,6 +42,17 @@ def test_what_names_no_run_or_several_is_told(registry, runs: list[str], word: s
         comparing.find(registry.tracker, word, "ad-click")
 
 
+def test_a_version_whose_run_was_cleared_away_is_one_line(registry, runs: list[str]) -> None:
+    registry.tracker.delete_run(runs[0])
+    registry.tracker._tracking_client.store._hard_delete_run(runs[0])
+
+    done = registry("compare", "1", "2")
+
+    assert done.exit_code == 2
+    assert f"the run of ad-click version 1 ({runs[0]}) is gone" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_compare_tells_what_differs(registry, runs: list[str], tmp_path: Path) -> None:
     report = tmp_path / "report.html"
 

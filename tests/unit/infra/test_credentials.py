@@ -1,0 +1,60 @@
+"""The file with the secrets: made once, and never written over when something is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from infra.credentials import Credentials
+from ml.errors import Misconfigured
+
+
+def test_secrets_are_made_once_and_kept_from_others(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+
+    made = Credentials.load_or_create(path)
+
+    assert asdict(Credentials.load_or_create(path)) == asdict(made)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_a_newer_version_added_is_made_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    older = asdict(Credentials.load_or_create(path))
+    del older["mlflow_webhook_key"], older["serving_token"]
+    path.write_text(json.dumps(older))
+
+    added = Credentials.load_or_create(path)
+
+    assert asdict(added).items() >= older.items()
+    assert asdict(Credentials.load(path)) == asdict(added)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "{}", "[]", "null", '"text"', '{"postgres_password": 5}', '{"postgres_password": ""}', "\x00" * 20],
+)
+def test_a_damaged_file_is_one_line_and_stays_as_it_is(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "secrets.json"
+    path.write_text(content)
+    path.chmod(0o600)
+
+    for read in (Credentials.load, Credentials.load_or_create):
+        with pytest.raises(Misconfigured, match=r"secrets\.json (is damaged|lacks).*put a copy") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+
+    assert path.read_text() == content
+
+
+def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    path.write_bytes(b"\xff\xfe\x00")
+    path.chmod(0o600)
+
+    with pytest.raises(Misconfigured, match="is damaged"):
+        Credentials.load_or_create(path)
