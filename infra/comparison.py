@@ -187,7 +187,7 @@ def _spread(predictions: pd.DataFrame | None, seed: int) -> dict[str, np.ndarray
     """Every metric of each resample (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13)."""
     import numpy as np
 
-    from ml.gate_metrics import weighted
+    from ml.gate_metrics import batches, weighted
 
     if predictions is None or predictions.empty:
         return {}
@@ -196,8 +196,8 @@ def _spread(predictions: pd.DataFrame | None, seed: int) -> dict[str, np.ndarray
     rows, rng = len(target), np.random.default_rng(20_260_101 + seed)
     drawn = max(100, min(RESAMPLES, _CELLS // rows))
     found: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
-    for begin in range(0, drawn, 100):
-        weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=min(100, drawn - begin)).astype(float)
+    for size in batches(drawn, rows):
+        weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=size).astype(float)
         for name, pieces in found.items():
             pieces.append(weighted(name, target, probability, weights))
     return {name: np.concatenate(pieces) for name, pieces in found.items()}

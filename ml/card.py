@@ -102,7 +102,13 @@ def _data(facts: Facts) -> list[str]:
 def _importance(facts: Facts) -> list[str]:
     lines = [f"| {plain(name)} | {value:+.4f} |" for name, value in list(facts.importance.items())[:15]]
     head = ["## What it goes by", "| column | growth of the log loss when shuffled |", "|---|---|"]
-    return [*head, *lines] if lines else []
+    return [*head, *lines, *_left_out(facts)] if lines else []
+
+
+def _left_out(facts: Facts) -> list[str]:
+    measured, columns = len(facts.importance), len(facts.roles.features)
+    told = f"Of {columns:,} columns the {measured} that by themselves tell the target best were measured; "
+    return ["", f"{told}{columns - measured:,} were left out."] if measured < columns else []
 
 
 def _origin(facts: Facts) -> list[str]:

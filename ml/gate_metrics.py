@@ -170,7 +170,7 @@ def paired_gain(metric: str, target: Array, ours: Array, theirs: Array, draw: Dr
     rng = np.random.default_rng(20_260_101)
     drawn = max(200, min(draw.resamples, _CELLS // max(rows, 1)))
     gains: list[Array] = []
-    for size in _batches(drawn, rows):
+    for size in batches(drawn, rows):
         weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=size).astype(float)
         gains.append(weighted(metric, target, ours, weights) - weighted(metric, target, theirs, weights))
     side = one_side(draw.confidence) * 100
@@ -226,7 +226,7 @@ def can_tell(target: Array, confidence: float) -> bool:
     return -orders <= log(one_side(confidence))
 
 
-def _batches(drawn: int, rows: int) -> Iterator[int]:
+def batches(drawn: int, rows: int) -> Iterator[int]:
     """How many resamples at a time, so that memory does not grow with the rows."""
     most = max(1, min(100, _AT_ONCE // max(rows, 1)))
     for begin in range(0, drawn, most):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from ml.curves import Series
 
 _DOTS_PER_INCH = 90
+_MOST_BARS = 30
+_LONGEST_LABEL = 40
 
 
 def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str, bytes]:
@@ -51,18 +54,21 @@ def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str
     }
     if hasattr(pipeline[-1], "coef_"):
         found["coefficients.png"] = _draw(
-            "Coefficients (30 largest)", lambda axes: _coefficients(pipeline, axes), has_long_labels=True
+            f"Coefficients ({_MOST_BARS} largest)", lambda axes: _coefficients(pipeline, axes), has_long_labels=True
         )
     return found
 
 
-def curve_plots(learning: Series, threshold: Series, importance: Mapping[str, float]) -> dict[str, bytes]:
+def curve_plots(
+    learning: Series, threshold: Series, importance: Mapping[str, float], columns: int | None = None
+) -> dict[str, bytes]:
     """Draws the curves of a run; those without points are left out.
 
     Args:
         learning: Log loss by number of rows, of `curves.learning`.
         threshold: Metrics by threshold in percent, of `curves.threshold`.
         importance: The growth of the log loss by column, the largest first.
+        columns: How many columns the model takes, where not each was measured.
 
     Returns:
         PNG files by name.
@@ -78,9 +84,18 @@ def curve_plots(learning: Series, threshold: Series, importance: Mapping[str, fl
         )
     if importance:
         found["feature_importance.png"] = _draw(
-            "Importance, test part (30 largest)", lambda axes: _bars(axes, importance), has_long_labels=True
+            f"Importance, test part{_part(importance, columns)}",
+            lambda axes: _importances(axes, importance),
+            has_long_labels=True,
         )
     return found
+
+
+def _part(importance: Mapping[str, float], columns: int | None) -> str:
+    """Which columns are drawn, as the end of a title."""
+    measured = len(importance)
+    some = f" of {measured} measured of {columns:,}" if columns and columns > measured else ""
+    return f" ({_MOST_BARS} largest{some})"
 
 
 def _lines(axes: Any, series: Series, x: str, y: str) -> None:
@@ -92,26 +107,40 @@ def _lines(axes: Any, series: Series, x: str, y: str) -> None:
     axes.legend()
 
 
-def _bars(axes: Any, importance: Mapping[str, float]) -> None:
-    largest = list(importance.items())[:30][::-1]
-    axes.barh([name[:40] for name, _ in largest], [value for _, value in largest])
+def _importances(axes: Any, importance: Mapping[str, float]) -> None:
+    _bars(axes, list(importance.items())[:_MOST_BARS][::-1])
     axes.set_xlabel("growth of the log loss when shuffled")
 
 
 def _coefficients(pipeline: Any, axes: Any) -> None:
-    names = pipeline[:-1].get_feature_names_out()
-    values = pipeline[-1].coef_[0]
-    largest = sorted(zip(names, values, strict=True), key=lambda pair: abs(pair[1]))[-30:]
-    axes.barh([_told(name) for name, _ in largest], [value for _, value in largest])
+    names = [_told(name) for name in pipeline[:-1].get_feature_names_out()]
+    pairs = zip(names, pipeline[-1].coef_[0], strict=True)
+    _bars(axes, sorted(pairs, key=lambda pair: abs(pair[1]))[-_MOST_BARS:])
     axes.axvline(0, color="grey", linewidth=0.8)
     axes.set_xlabel("log odds per scaled unit")
+
+
+def _bars(axes: Any, pairs: Sequence[tuple[str, float]]) -> None:
+    """A bar for each name, the last on top.
+
+    Names are people's: two `$` are no formula, and two that are the same once they are cut have a bar each.
+    """
+    places = range(len(pairs))
+    axes.barh(places, [value for _, value in pairs])
+    axes.set_yticks(places, labels=[_label(name) for name, _ in pairs], parse_math=False)
+
+
+def _label(name: str, most: int = _LONGEST_LABEL) -> str:
+    """A name in one short line; what has no shape is shown as such."""
+    line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(name.split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _told(name: str) -> str:
     """`numeric__standard__Age` as `Age (standard)`, and `categorical__City_Rome` as `City_Rome`."""
     branch, _, rest = name.partition("__")
     scaler, _, column = rest.partition("__")
-    return f"{column} ({scaler})" if branch == "numeric" and column else rest
+    return f"{_label(column, _LONGEST_LABEL - 11)} ({scaler})" if branch == "numeric" and column else rest
 
 
 def _draw(title: str, paint: Callable[[Any], None], *, has_long_labels: bool = False) -> bytes:
@@ -123,8 +152,12 @@ def _draw(title: str, paint: Callable[[Any], None], *, has_long_labels: bool = F
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     paint(axes)
-    axes.set_title(title)
+    # A title of the axes would be cut off where labels leave them little room.
+    (figure.suptitle if has_long_labels else axes.set_title)(title)
     buffer = io.BytesIO()
-    # Figure.savefig would draw everything twice.
-    canvas.print_png(buffer)
+    with warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        # Figure.savefig would draw everything twice.
+        canvas.print_png(buffer)
     return buffer.getvalue()

@@ -40,7 +40,7 @@ def tell(
     importance = curves.importance(model.pipeline, features, target, context.config.split.random_state)
     logged_images.write_series(client, run, by_threshold)
     images = plots.plots(model.pipeline, target, probability)
-    images |= plots.curve_plots(_learning(context), by_threshold, importance)
+    images |= plots.curve_plots(_learning(context), by_threshold, importance, len(features.columns))
     tracking.log_files(client, context.mlflow_run_id, images)
     logged_images.log_images(client, run, images)
     table = {PREDICTIONS.rpartition("/")[2]: _predictions(context, target, probability)}

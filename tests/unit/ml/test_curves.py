@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from ml import card, curves, plots, profile, provenance
 from ml.config import PipelineConfig
+from ml.preprocess import Roles, build_pipeline
 from tests.unit.ml.conftest import Fitted
 
 
@@ -57,6 +63,87 @@ def test_what_matters_comes_first(fitted: Fitted) -> None:
     assert set(found) == set(fitted.features.columns)
     assert list(found.values()) == sorted(found.values(), reverse=True)
     assert next(iter(found)) in ("Daily Internet Usage", "Daily Time Spent on Site")
+
+
+def test_importances_are_scikit_learns(fitted: Fitted) -> None:
+    found = curves.importance(fitted.pipeline, fitted.features, fitted.target, 1)
+    theirs = permutation_importance(
+        fitted.pipeline, fitted.features, fitted.target, scoring="neg_log_loss", n_repeats=3, random_state=1,
+        max_samples=min(500, len(fitted.features)),
+    )  # fmt: skip
+
+    assert found == dict(zip(fitted.features.columns, map(float, theirs.importances_mean), strict=True))
+
+
+class Counted(ClassifierMixin, BaseEstimator):
+    """A model of three columns among many, which counts how often it is asked."""
+
+    classes_ = np.array([0, 1])
+    asked = 0
+
+    def fit(self, features: pd.DataFrame, target: pd.Series) -> None:
+        """Nothing: scikit-learn takes only what has it."""
+
+    def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
+        self.asked += 1
+        assert set(features.columns) == {f"x{i}" for i in range(400)}
+        score = 1 / (1 + np.exp(-features[["x7", "x200", "x399"]].sum(axis="columns").to_numpy()))
+        return np.column_stack([1 - score, score])
+
+
+def test_of_many_columns_the_most_telling_are_measured_and_the_rest_is_told() -> None:
+    rng = np.random.default_rng(2)
+    features = pd.DataFrame({f"x{i}": rng.normal(size=300) for i in range(400)})
+    target = pd.Series((features[["x7", "x200", "x399"]].sum(axis="columns") > 0).astype(int))
+    model = Counted()
+
+    found = curves.importance(model, features, target, 1)
+    roles = Roles(tuple(features.columns), (), "y", 0, 1)
+    text = card.card(card.Facts(config=PipelineConfig(), roles=roles, metrics={}, tags={}, importance=found))
+
+    assert len(found) == curves.MAX_IMPORTANCES
+    assert set(list(found)[:3]) == {"x7", "x200", "x399"}
+    assert model.asked <= 3 * curves.MAX_IMPORTANCES + 3
+    assert "Of 400 columns the 100 that by themselves tell the target best were measured; 300 were left out." in text
+    assert plots.curve_plots({}, {}, found, 400) != plots.curve_plots({}, {}, found)
+
+
+NAMES = [
+    "usd$_per_100$_unit", "price ($)", "$^$", "$\\frac{$", "a\nb\r\tc", "_hidden", "", " ", "\x00\x1b", "W" * 500,
+    "W" * 501, "年齢", "❤", "\u202eabc", "<b>%s {x}", "\\",
+]  # fmt: skip
+
+
+def test_any_name_of_a_column_gives_a_figure() -> None:
+    rng = np.random.default_rng(2)
+    features = pd.DataFrame({name: rng.normal(size=60) for name in NAMES[:-1]}).assign(
+        **{NAMES[-1]: rng.choice(["$x$", "$_$"], 60)}
+    )
+    target = pd.Series(np.arange(60) % 2)
+    roles = Roles(tuple(NAMES[:-1]), (NAMES[-1],), "y", 0, 1)
+    pipeline = build_pipeline(PipelineConfig(), roles).fit(features, target)
+
+    found = plots.plots(pipeline, target, rng.random(60))
+    found |= plots.curve_plots({}, {}, dict.fromkeys(NAMES, 0.1))
+
+    assert {"coefficients.png", "feature_importance.png"} <= set(found)
+    assert all(content.startswith(b"\x89PNG") for content in found.values())
+
+
+def test_columns_whose_names_begin_alike_have_a_bar_each() -> None:
+    alike = {"W" * 50 + str(number): 0.1 + 0.1 * number for number in range(8)}
+
+    drawn = bars(plots.curve_plots({}, {}, alike)["feature_importance.png"])
+
+    assert drawn == 8
+
+
+def bars(image: bytes) -> int:
+    """How many bars a figure has: the runs of their blue down a line beside the axis."""
+    pixels = np.asarray(Image.open(io.BytesIO(image)).convert("RGB")).astype(int)
+    blue = np.abs(pixels - [31, 119, 180]).sum(axis=2) < 30
+    column = blue[:, int(np.flatnonzero(blue.any(axis=0))[0]) + 1]
+    return int((np.diff(column.astype(int), prepend=0) == 1).sum())
 
 
 def test_curves_are_drawn_and_empty_ones_left_out(fitted: Fitted) -> None:

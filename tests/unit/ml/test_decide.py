@@ -12,17 +12,32 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml import decide, generate, learned_rows, lineage, model_log, preprocess, promotion, registry, reproduce, tracking
+from ml import (
+    decide,
+    generate,
+    learned_rows,
+    lineage,
+    model_log,
+    preprocess,
+    promotion,
+    registry,
+    reproduce,
+    steps,
+    tracking,
+)
 from ml.config import PipelineConfig, resolve
+from ml.context import Context
 from ml.digest import digest_of
 from ml.errors import ApprovalTimedOut, GateFailed, RunClosed, Unavailable, UnreadableData
 from ml.history import History
+from ml.settings import TaskSettings
 from tests.unit.ml.memory_store import MemoryStore
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 TARGET = "Clicked on Ad"
+SETTINGS = TaskSettings.from_env({"MLFLOW_TRACKING_URI": "http://m:5000", "TRACKYARD_S3_BUCKET": "trackyard"})
 NAMES = iter(f"decided-{number}" for number in range(100))
 
 
@@ -203,6 +218,27 @@ def test_a_champion_is_not_judged_by_rows_that_it_learned_from(place: Place, dat
     assert f"({300 - len(unseen)} more are left out, which the champion was trained on)" in check["words"]
     # On all of the rows the champion would win by what it remembers: by more than the margin, as a forest does.
     assert check["found"]["gain"] > -0.05
+
+
+def test_the_steps_keep_what_was_learned_and_find_it_again(place: Place, data: pd.DataFrame) -> None:
+    frame, key = noisy(data, 0.3), tracking.RUN_KEY
+    for rows in (700, 1000):
+        context = Context("Airflow_Lab2", f"{place.name} {rows}", SETTINGS)
+        context.__dict__ |= {"store": place.store, "tracker": place.client}
+        tracking.open_run(place.client, "model", str(rows), {key: context.key, "data.rows": str(rows)})
+        config = resolve(PipelineConfig(), {"model": {"name": place.name, **FOREST}})
+        place.store.write_json(config.as_dict(), context.path("config.json"))
+        place.store.write_parquet(frame.head(rows), context.path("raw.parquet"))
+        for step in (steps.preprocess, steps.separate):
+            step.__wrapped__(context)  # type: ignore[attr-defined]
+        version = steps.train.__wrapped__(context)  # type: ignore[attr-defined]
+        decide.promote.__wrapped__(context, version)  # type: ignore[attr-defined]
+
+    found = verdict_of(context)["checks"][-1]["found"]
+
+    assert len(place.store.read_parquet(context.path(learned_rows.FILE))) == 700
+    assert found["rows"] + found["left_out"] == 300
+    assert 60 < found["left_out"] < 150
 
 
 @pytest.mark.parametrize("unsure", ["pass", "fail"])

@@ -10,7 +10,7 @@ import pytest
 from sklearn import metrics as sk
 
 from ml import evaluate
-from ml.gate_metrics import Draw, can_tell, chance_of_luck, metric_of, paired_gain, sign, weighted
+from ml.gate_metrics import Draw, batches, can_tell, chance_of_luck, metric_of, paired_gain, sign, weighted
 
 RNG = np.random.default_rng(0)
 TARGET = (RNG.random(200) < 0.4).astype(float)
@@ -134,3 +134,12 @@ def test_rows_that_can_tell_nothing_are_known_beforehand() -> None:
     assert can_tell(np.arange(41) < 1, 0.95)
     assert not can_tell(np.arange(300) < 0, 0.95)
     assert can_tell(np.arange(600_000) < 300_000, 0.95)
+
+
+@pytest.mark.parametrize(("drawn", "rows"), [(1000, 300), (250, 20_000), (200, 600_000), (7, 5_000_000), (3, 0)])
+def test_every_resample_is_drawn_in_batches_that_fit(drawn: int, rows: int) -> None:
+    sizes = list(batches(drawn, rows))
+
+    assert sum(sizes) == drawn
+    assert max(sizes) * rows <= 2_000_000 or max(sizes) == 1
+    assert max(sizes) <= 100
