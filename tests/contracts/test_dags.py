@@ -49,7 +49,10 @@ for dag, module in DagContext.autoregistered_dags:
         "links": {{t.task_id: len(t.operator_extra_links) for t in dag.tasks}},
     }}
 heavy = sorted({{m.split(".")[0] for m in set(sys.modules) - before}} & set({heavy!r}))
-print("@@" + json.dumps({{"dags": found, "heavy": heavy}}, default=str))
+from trackyard_rollout import RolloutTrigger
+old = {{"rollout_id": "r", "model": "m", "champion": "3", "pause_s": 0.0}}
+trigger = RolloutTrigger(**old).serialize()[1]
+print("@@" + json.dumps({{"dags": found, "heavy": heavy, "trigger": trigger}}, default=str))
 """
 
 
@@ -74,6 +77,10 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_parsing_imports_nothing_heavy(parsed: dict[str, Any]) -> None:
     assert parsed["heavy"] == []
+
+
+def test_a_rollout_that_the_previous_release_began_goes_on(parsed: dict[str, Any]) -> None:
+    assert parsed["trigger"] == {"rollout_id": "r", "model": "m", "pause_s": 0.0, "champions": {"m": "3"}}
 
 
 def test_tasks_and_their_order_are_as_agreed(parsed: dict[str, Any]) -> None:
