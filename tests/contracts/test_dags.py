@@ -60,7 +60,10 @@ handed = [
     for conf in json.loads({sent!r})
 ]
 heavy = sorted({{m.split(".")[0] for m in set(sys.modules) - before}} & set({heavy!r}))
-print("@@" + json.dumps({{"dags": found, "heavy": heavy, "handed": handed}}, default=str))
+from trackyard_rollout import RolloutTrigger
+old = {{"rollout_id": "r", "model": "m", "champion": "3", "pause_s": 0.0}}
+trigger = RolloutTrigger(**old).serialize()[1]
+print("@@" + json.dumps({{"dags": found, "heavy": heavy, "handed": handed, "trigger": trigger}}, default=str))
 """
 OWN = "s3://trackyard/datasets/own.csv"
 SENT: tuple[dict[str, Any], ...] = ({}, {"data": None}, {"data": ""}, {"rows": 60.0, "config": {"data": {"uri": None}}})
@@ -90,6 +93,10 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_parsing_imports_nothing_heavy(parsed: dict[str, Any]) -> None:
     assert parsed["heavy"] == []
+
+
+def test_a_rollout_that_the_previous_release_began_goes_on(parsed: dict[str, Any]) -> None:
+    assert parsed["trigger"] == {"rollout_id": "r", "model": "m", "pause_s": 0.0, "champions": {"m": "3"}}
 
 
 def test_tasks_and_their_order_are_as_agreed(parsed: dict[str, Any]) -> None:

@@ -161,7 +161,8 @@ def test_the_service_tells_who_promoted_the_live_version_whichever_way_it_was(ru
     assert running.run("told_by_the_service", model_name="told", rows=400) == "success"
     by_run = promoted("1", "there was no champion before it")
     first = running.mlflow.get_model_version("told", "1")
-    running.mlflow.create_model_version("told", first.source, first.run_id, tags=dict(first.tags))
+    model_id = first.source.removeprefix("models:/")
+    running.mlflow.create_model_version("told", first.source, first.run_id, tags=dict(first.tags), model_id=model_id)
     done = running.cli("promote", "2", "--model", "told", "--reason", "it is the same")
     assert done.returncode == 0, done.stderr
     by_command = promoted("2", "it is the same")

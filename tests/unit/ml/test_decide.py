@@ -431,6 +431,15 @@ def test_an_approved_version_goes_live_with_the_persons_name(place: Place, data:
     assert unwrapped(decide.approval, context) == {}
 
 
+def test_a_long_answer_is_shortened_and_shows_it(place: Place, data: pd.DataFrame) -> None:
+    context = asked(place, data)
+
+    found = unwrapped(decide.answer, context, True, "Ada", "説明\x00" * 3000)
+
+    assert (len(found["reason"]), found["reason"][-1]) == (1000, "…")
+    assert place.tags(context)["promotion.approval"] == place.tags(context)["promoted.reason"] == found["reason"]
+
+
 def test_a_refused_version_stays_and_the_run_is_well(place: Place, data: pd.DataFrame) -> None:
     context = asked(place, data)
 
