@@ -20,7 +20,7 @@ from ml.load import LoadedModel
 from serving import opened
 from serving.model_copy import LiveModel, ModelCopy
 from tests.support import ROOT, clean_environ, free_ports, wait_for
-from tests.unit.serving.test_aside import JOBS
+from tests.unit.serving.test_bulk import JOBS
 from tests.unit.serving.test_scoring import ROW
 
 BODY = json.dumps({"rows": [ROW]}).encode()
@@ -127,7 +127,7 @@ def test_an_offer_of_another_protocol_is_answered_as_without_it(service: Service
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=list(JOBS))
 def test_large_requests_are_answered_beside_the_service(service: Service, job: object) -> None:
-    from serving.aside import Job
+    from serving.bulk import Job
 
     assert isinstance(job, Job)
     arguments = "&".join(f"{name}={value}" for name, value in job.arguments.items())
