@@ -153,7 +153,7 @@ class Bulk:
 
     def _ask(self, connection: Connection, predictor: Predictor, job: Job) -> tuple[str, Any, bytes]:
         loaded = predictor.loaded
-        key = (loaded.name, loaded.version, loaded.sha256)
+        key = (loaded.name, loaded.version, loaded.sha256, loaded.run_id)
         facts = None
         if key not in self._told:
             facts = (replace(loaded, pipeline=None), predictor.form, predictor.nullable)
