@@ -47,8 +47,9 @@ format: setup-dev ## Put the code in shape
 bench: setup-dev ## Measure the DAG, the stack's start and its memory
 	@$(BIN)/python -m tests.bench
 
-bench-serving: setup-dev ## Measure the service beside mlflow models serve, BentoML and a constant answer
+bench-serving: setup-dev ## Measure the service beside others, and whether its answers wait for each other
 	@$(BIN)/python -m tests.bench_serving
+	@$(BIN)/python -m tests.bench_waiting
 
 lock: setup ## Resolve the dependencies again
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

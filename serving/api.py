@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from serving import status
-from serving.aside import Aside, Declined, FormOnly, Job
+from serving.bulk import Bulk, Declined, FormOnly, Job
 from serving.champion import ModelHolder
 from serving.http import JSON, Answer, Request
 from serving.model_copy import LiveModel
@@ -50,7 +50,7 @@ class Api:
         board: The pipeline's state.
         shelf: The live models.
         webhooks: Tells genuine webhooks.
-        aside: Answers large requests; they are answered here when None.
+        bulk: Answers large requests; they are answered here when None.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Api:
         board: PipelineBoard,
         shelf: ModelShelf,
         webhooks: Webhooks,
-        aside: Aside | None = None,
+        bulk: Bulk | None = None,
     ) -> None:
         self._settings = settings
         self._board = board
         self._shelf = shelf
         self._webhooks = webhooks
-        self.aside = aside
+        self.bulk = bulk
         self._status: tuple[float, bytes] = (float("-inf"), b"")
         self._status_takes_s = float("inf")
         self._status_lock = threading.Lock()
@@ -118,12 +118,12 @@ class Api:
         """The answer to a small request that a folded form answers, None for any other."""
         request.route, name = route_of(request.path)
         live = self._live(request, name)
-        if live.predictor.form is None:
+        predictor = live.predictor
+        if predictor.form is None:
             return None
+        form = FormOnly(predictor.loaded, predictor.form, predictor.nullable)
         try:
-            found = _answered(
-                live, self._job(request, _QUICK_CELLS).answer(FormOnly.of_version(live.predictor, _decline))
-            )
+            found = _answered(live, self._job(request, _QUICK_CELLS).answer(form))
         except Declined:
             return None
         found.route = request.route
@@ -167,12 +167,12 @@ class Api:
 
     def _predict(self, request: Request, name: str) -> Answer:
         live = self._live(request, name)
-        if self.aside is None:
+        if self.bulk is None:
             return _answered(live, self._job(request).answer(live.predictor))
         if not is_large(request):
             with suppress(Declined):
                 return _answered(live, self._job(request, _QUICK_CELLS).answer(live.predictor))
-        return _answered(live, self.aside.answer(live.predictor, self._job(request)))
+        return _answered(live, self.bulk.answer(live.predictor, self._job(request)))
 
     def _job(self, request: Request, most_cells: int | None = None) -> Job:
         kind = request.headers.get("content-type", "")
@@ -218,10 +218,6 @@ def is_large(request: Request) -> bool:
     """Whether a request for a prediction is more than a little JSON."""
     kind = request.headers.get("content-type", "")
     return len(request.body) > QUICK_BYTES or not kind.lower().startswith(JSON)
-
-
-def _decline(columns: Mapping[str, Any]) -> Any:
-    raise Declined
 
 
 def _answered(live: LiveModel, found: tuple[bytes, dict[str, Any]]) -> Answer:

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from serving.ahead import Ahead
 from serving.airflow_client import AirflowClient
 from serving.api import Api, scope_of
-from serving.aside import Aside
+from serving.bulk import Bulk
 from serving.front import Front
 from serving.guard import Guard
 from serving.http import Answer, Request
@@ -53,7 +53,7 @@ def create_app(
             whether large requests have a process of their own.
     """
     app = Flask("serving")
-    aside = Aside() if start_background else None
+    bulk = Bulk() if start_background else None
     ahead: Ahead | None = None
     if board is None:
         airflow = AirflowClient(
@@ -65,13 +65,13 @@ def create_app(
         shelf = ModelShelf(registry, settings.model_name, settings.state_dir, pause=lambda: time.sleep(REGISTRY_POLL_S))
         ahead = Ahead(registry, settings.state_dir)
     telemetry = Telemetry(board, shelf, settings.metrics_dir)
-    api = Api(settings, board, shelf, webhooks or Webhooks(settings.webhook_secret), aside)
+    api = Api(settings, board, shelf, webhooks or Webhooks(settings.webhook_secret), bulk)
     guard = Guard(settings, TokenFile(settings.token_file))
     journal = Journal(telemetry)
     front = Front(guard, telemetry, scope_of, (api.answer, _FlaskPages(app.wsgi_app).answer), journal)
     app.extensions["trackyard"] = {
         "settings": settings, "board": board, "shelf": shelf, "telemetry": telemetry, "front": front,
-        "journal": journal, "api": api, "aside": aside,
+        "journal": journal, "api": api, "bulk": bulk,
     }  # fmt: skip
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.filters["moment"] = moment

@@ -87,7 +87,8 @@ def document(live: LiveModel | None, settings: ServingSettings) -> dict[str, Any
             "/failure": {"get": _get("The last run, for people or as JSON.", _OK, _PAGE)},
             "/dashboard": {"get": _get("Runs, tasks and versions, for people or as JSON.", _OK, _PAGE)},
             "/health": {"get": _get("Answers ok while the process lives.", _OK, _TEXT)},
-            "/ready": {"get": _get("Whether a model is loaded.", {**_OK, "503": "No model yet."}, _ANY)},
+            "/ready": {"get": _get("Whether a model is loaded; readers are told more.",
+                                   {**_OK, "503": "No model yet."}, _ANY)},
             "/status": {"get": _get("What is known of the pipeline and the models.", _OK, _ANY)},
             "/models": {"get": _get("The models that are served.", _OK, _ANY)},
             "/models/{name}": {"get": {**_get("A model's signature, example, metrics and aliases.", _OK, _ANY),
@@ -197,7 +198,7 @@ def _predict(settings: ServingSettings, body: str, live: LiveModel | None = None
         "413": f"More than {settings.max_rows} rows or {settings.max_body_bytes} bytes.",
         "415": "Neither JSON nor CSV nor Parquet.",
         "422": "A row is not what the model takes.",
-        "503": "No model is live yet.",
+        "503": "No model is live yet, or too much is waiting: `Retry-After` says when to come back.",
     }
     example = {"example": {"rows": live.loaded.input_example[:1]}} if live else {}
     binary = {"schema": {"type": "string", "contentMediaType": PARQUET[0]}}

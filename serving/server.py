@@ -239,7 +239,7 @@ def build() -> Server:
     app = app_from_env(os.environ)
     told = app.extensions["trackyard"]
     sys.setswitchinterval(_SWITCH_S)
-    threading.Thread(target=told["aside"].start, name="aside", daemon=True).start()
+    threading.Thread(target=told["bulk"].start, name="bulk", daemon=True).start()
     if os.environ.get(WORKER_OF):
         keep_refreshing(_EndWithParent(int(os.environ[WORKER_OF])).look, lambda stop: stop.wait(_PARENT_S), "parent")
     # What is there now stays, and an answer makes a few objects that go again: looking through them often is no use.

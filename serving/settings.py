@@ -33,7 +33,7 @@ class ServingSettings:
         own_token: The token with which the stack's own parts may read; empty: there is none.
         locked_for: Who needs a token to read: `others` (whoever is not on this machine), `all`, or `none`.
         allowed_hosts: The names by which the service may be asked, besides those of this machine itself; `*` for any.
-        rate_per_s: The requests a second that one client may make; 0: 1000 for others, no limit on this machine.
+        rate_per_s: The requests a second of one token, or one address without; 0: 1000 for others, no limit here.
         dag_id: The DAG whose runs are reported.
         max_body_bytes: The largest request body, in bytes.
         max_rows: The most rows of one request.

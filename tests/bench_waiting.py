@@ -73,6 +73,7 @@ def keep_models(state: Path, folder: Path) -> None:
     from ml.generate import generate
     from serving import opened
     from serving.model_copy import LiveModel, ModelCopy
+    from serving.predictor import Predictor
 
     frame = generate(1000, 1)
     for name, estimator in (("ad-click", "LogisticRegression"), ("forest", "RandomForestClassifier")):
@@ -88,9 +89,7 @@ def keep_models(state: Path, folder: Path) -> None:
             shutil.copytree(made, new, dirs_exist_ok=True)
             opened.write(new, loaded)
             copy.keep(new, loaded)
-        found = copy.find("1", loaded.sha256)
-        assert found
-        copy.mark(LiveModel.now(found, {}))
+        copy.mark(LiveModel.now(Predictor.of(loaded), {}))
 
 
 @contextmanager

@@ -18,9 +18,11 @@ import pytest
 
 from ml.load import LoadedModel
 from serving import opened
+from serving.bulk import Job
 from serving.model_copy import LiveModel, ModelCopy
+from serving.predictor import Predictor
 from tests.support import ROOT, clean_environ, free_ports, wait_for
-from tests.unit.serving.test_aside import JOBS
+from tests.unit.serving.test_bulk import JOBS
 from tests.unit.serving.test_scoring import ROW
 
 BODY = json.dumps({"rows": [ROW]}).encode()
@@ -88,9 +90,7 @@ def state(tmp_path_factory: pytest.TempPathFactory, folder: Path, model: LoadedM
         shutil.copytree(folder, new, dirs_exist_ok=True)
         opened.write(new, model)
         copy.keep(new, model)
-    kept = copy.find(model.version, model.sha256)
-    assert kept
-    copy.mark(LiveModel.now(kept, {}))
+    copy.mark(LiveModel.now(Predictor.of(model), {}))
     return found
 
 
@@ -126,10 +126,7 @@ def test_an_offer_of_another_protocol_is_answered_as_without_it(service: Service
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=list(JOBS))
-def test_large_requests_are_answered_beside_the_service(service: Service, job: object) -> None:
-    from serving.aside import Job
-
-    assert isinstance(job, Job)
+def test_large_requests_are_answered_beside_the_service(service: Service, job: Job) -> None:
     arguments = "&".join(f"{name}={value}" for name, value in job.arguments.items())
     answer = service.client.post(f"/predict?{arguments}", content=job.body, headers={"Content-Type": job.kind})
 

@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ml.errors import Unavailable
 from ml.load import LoadedModel
-from serving.aside import Aside, Job, Stopped
+from serving.bulk import Bulk, Job, Stopped
 from serving.predictor import Predictor
 from serving.table import RequestRefused
 from tests.unit.serving.test_scoring import ROW
@@ -37,8 +38,8 @@ FAR_OUT = replace(JOBS["JSON"], body=json.dumps({"rows": [*ROWS, {**ROW, "Area I
 
 
 @pytest.fixture(scope="module")
-def aside() -> Iterator[Aside]:
-    found = Aside()
+def bulk() -> Iterator[Bulk]:
+    found = Bulk()
     yield found
     found.close()
 
@@ -49,31 +50,31 @@ def predictor(model: LoadedModel) -> Predictor:
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=list(JOBS))
-def test_the_answer_is_the_one_that_is_found_here(aside: Aside, predictor: Predictor, job: Job) -> None:
-    assert aside.answer(predictor, job) == job.answer(predictor)
+def test_the_answer_is_the_one_that_is_found_here(bulk: Bulk, predictor: Predictor, job: Job) -> None:
+    assert bulk.answer(predictor, job) == job.answer(predictor)
 
 
 @pytest.mark.parametrize(("job", "has_form"), [(FAR_OUT, True), (JOBS["CSV"], False)], ids=["far out", "not linear"])
 def test_what_the_form_leaves_to_others_is_asked_back(
-    aside: Aside, predictor: Predictor, job: Job, has_form: bool
+    bulk: Bulk, predictor: Predictor, job: Job, has_form: bool
 ) -> None:
     version = "7" if has_form else "8"
     asked = replace(predictor, loaded=replace(predictor.loaded, version=version))
     asked = asked if has_form else replace(asked, form=None)
 
-    assert aside.answer(asked, job) == job.answer(asked)
+    assert bulk.answer(asked, job) == job.answer(asked)
 
 
-def test_more_versions_than_it_keeps_are_told_apart(aside: Aside, predictor: Predictor) -> None:
+def test_more_versions_than_it_keeps_are_told_apart(bulk: Bulk, predictor: Predictor) -> None:
     for version in (*map(str, range(20, 27)), "20"):
         asked = replace(predictor, loaded=replace(predictor.loaded, version=version))
-        assert json.loads(aside.answer(asked, JOBS["JSON"])[0])["model"]["version"] == version
+        assert json.loads(bulk.answer(asked, JOBS["JSON"])[0])["model"]["version"] == version
 
 
-def test_a_refusal_is_the_same_refusal(aside: Aside, predictor: Predictor) -> None:
+def test_a_refusal_is_the_same_refusal(bulk: Bulk, predictor: Predictor) -> None:
     job = replace(JOBS["JSON"], body=json.dumps({"rows": [*ROWS, {**ROW, "Age": "x"}]}).encode())
     found: list[Any] = []
-    for ask in (aside.answer, lambda one, other: other.answer(one)):
+    for ask in (bulk.answer, lambda one, other: other.answer(one)):
         with pytest.raises(RequestRefused) as refused:
             ask(predictor, job)
         found.append(vars(refused.value))
@@ -83,46 +84,61 @@ def test_a_refusal_is_the_same_refusal(aside: Aside, predictor: Predictor) -> No
 
 
 def test_one_that_ended_is_started_again(predictor: Predictor) -> None:
-    aside = Aside()
-    aside.start()
-    assert aside._process
-    first = aside._process
-    aside.answer(predictor, JOBS["CSV"])
+    bulk = Bulk()
+    bulk.start()
+    assert bulk._process
+    first = bulk._process
+    bulk.answer(predictor, JOBS["CSV"])
     os.kill(first.pid, signal.SIGTERM)
     assert os.getpgid(first.pid) != os.getpgid(0), "what tells the service to stop would cut off its last requests"
 
     first.wait()
 
-    assert aside.answer(predictor, JOBS["CSV"]) == JOBS["CSV"].answer(predictor)
-    aside.close()
+    assert bulk.answer(predictor, JOBS["CSV"]) == JOBS["CSV"].answer(predictor)
+    bulk.close()
 
 
 def test_one_that_does_not_survive_a_request_or_takes_too_long_is_told_of(predictor: Predictor) -> None:
-    aside = Aside(patience_s=0.0)
+    bulk = Bulk(patience_s=0.0)
     with pytest.raises(Stopped, match="more than 0 s"):
-        aside.answer(predictor, JOBS["CSV"])
-    assert aside._process is None
+        bulk.answer(predictor, JOBS["CSV"])
+    assert bulk._process is None
 
     class Dying(Predictor):
         def probability(self, columns: Any) -> Any:
-            assert aside._process
-            aside._process.kill()
-            aside._process.wait()
+            assert bulk._process
+            bulk._process.kill()
+            bulk._process.wait()
             return super().probability(columns)
 
-    aside = Aside()
+    bulk = Bulk()
     with pytest.raises(Stopped, match="ended"):
-        aside.answer(Dying(predictor.loaded, None, predictor.nullable), JOBS["CSV"])
-    aside.close()
+        bulk.answer(Dying(predictor.loaded, None, predictor.nullable), JOBS["CSV"])
+    bulk.close()
 
 
-def test_an_error_of_the_service_leaves_the_process_in_step(aside: Aside, predictor: Predictor) -> None:
+def test_an_error_of_the_service_leaves_the_process_in_step(bulk: Bulk, predictor: Predictor) -> None:
     class Failing(Predictor):
         def probability(self, columns: Any) -> Any:
             raise RequestRefused(503, "no_process", "the model's process is away")
 
     failing = Failing(replace(predictor.loaded, version="9"), None, predictor.nullable)
     with pytest.raises(RequestRefused, match="away"):
-        aside.answer(failing, JOBS["CSV"])
+        bulk.answer(failing, JOBS["CSV"])
 
-    assert aside.answer(predictor, JOBS["CSV"]) == JOBS["CSV"].answer(predictor)
+    assert bulk.answer(predictor, JOBS["CSV"]) == JOBS["CSV"].answer(predictor)
+
+
+def test_an_error_of_the_models_own_process_is_for_the_scoring_to_tell(bulk: Bulk, predictor: Predictor) -> None:
+    class Away(Predictor):
+        def probability(self, columns: Any) -> Any:
+            raise Unavailable("the model's process is away")
+
+    away = Away(replace(predictor.loaded, version="11"), None, predictor.nullable)
+    assert bulk._process
+    before = bulk._process.pid
+    with pytest.raises((Stopped, RequestRefused)):
+        bulk.answer(away, JOBS["CSV"])
+
+    assert bulk.answer(predictor, JOBS["CSV"]) == JOBS["CSV"].answer(predictor)
+    assert bulk._process.pid == before

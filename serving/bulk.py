@@ -1,4 +1,4 @@
-"""Reads and scores large requests in a process of its own: `python -m serving.aside`. Effects: that process.
+"""Reads and scores large requests in a process of its own: `python -m serving.bulk`. Effects: that process.
 
 In the service's own process ten thousand rows would hold up everybody else, in whichever thread they were worked on:
 Python runs one thread at a time, and many of the calls that read rows let no other in before they are done. So the body
@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING, Any
 
+from ml.errors import PipelineError
 from serving.parsing import parse
 from serving.predictor import Predictor
 from serving.scoring import answer_of, as_json
@@ -48,22 +49,19 @@ class Declined(Exception):
     """A request that takes more time than it may take here."""
 
 
+def _nobody(columns: Mapping[str, Any]) -> NDArray[np.float64]:
+    raise Declined
+
+
 @dataclass(frozen=True)
 class FormOnly(Predictor):
     """A version as its folded form alone, which computes in no time.
 
     Attributes:
-        otherwise: Finds the probability of each row of columns that the form leaves to others.
+        otherwise: Finds the probability of each row of columns that the form leaves to others; it declines by default.
     """
 
-    otherwise: Callable[[Mapping[str, Any]], NDArray[np.float64]]
-
-    @classmethod
-    def of_version(
-        cls, predictor: Predictor, otherwise: Callable[[Mapping[str, Any]], NDArray[np.float64]]
-    ) -> FormOnly:
-        """The form of a version."""
-        return cls(predictor.loaded, predictor.form, predictor.nullable, otherwise)
+    otherwise: Callable[[Mapping[str, Any]], NDArray[np.float64]] = _nobody
 
     def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
         """The probability of the positive class for each row, as `Predictor` has it."""
@@ -107,7 +105,7 @@ class Job:
         return as_json(answer), facts
 
 
-class Aside:
+class Bulk:
     """Starts the process when it is needed, and asks it one thing at a time; one object may be shared by threads.
 
     Args:
@@ -158,7 +156,7 @@ class Aside:
 
     def _ask(self, connection: Connection, predictor: Predictor, job: Job) -> tuple[str, Any, bytes]:
         loaded = predictor.loaded
-        key = (loaded.name, loaded.version, loaded.sha256)
+        key = (loaded.name, loaded.version, loaded.sha256, loaded.run_id)
         facts = None
         if key not in self._told:
             facts = (replace(loaded, pipeline=None), predictor.form, predictor.nullable)
@@ -171,13 +169,13 @@ class Aside:
             what, found = connection.recv()
             if what != _ASK:
                 return what, found, connection.recv_bytes()
-            connection.send(predictor.probability(found))
+            connection.send(_probability(predictor, found))
 
     def _started(self) -> Connection:
         if self._connection is None or self._process is None or self._process.poll() is not None:
             self._end()
             ours, theirs = Pipe()
-            command = [sys.executable, "-m", "serving.aside", str(theirs.fileno())]
+            command = [sys.executable, "-m", "serving.bulk", str(theirs.fileno())]
             # In a group of its own: what tells the service to stop must not cut off what it still waits for.
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),), process_group=0
@@ -196,12 +194,22 @@ class Aside:
             process.wait()
 
 
+def _probability(predictor: Predictor, columns: Mapping[str, Any]) -> NDArray[np.float64] | PipelineError:
+    """The probability of each row, or why there is none, which is for those to tell who asked."""
+    try:
+        return predictor.probability(columns)
+    except PipelineError as error:
+        return error
+
+
 def serve(connection: Connection) -> None:
     """Answers one request after the other until there are no more."""
 
     def ask(columns: Mapping[str, Any]) -> NDArray[np.float64]:
         connection.send((_ASK, dict(columns)))
-        found: NDArray[np.float64] = connection.recv()
+        found: NDArray[np.float64] | PipelineError = connection.recv()
+        if isinstance(found, PipelineError):
+            raise found
         return found
 
     known: dict[tuple[str, ...], FormOnly] = {}
@@ -209,7 +217,7 @@ def serve(connection: Connection) -> None:
         key, facts, job = connection.recv()
         if facts is not None:
             loaded, form, nullable = facts
-            known = dict([*known.items()][-_MOST_KNOWN + 1 :]) | {key: FormOnly(loaded, form, nullable, ask)}
+            known = dict([*known.items()][-_MOST_KNOWN + 1 :]) | {key: FormOnly(loaded, form, nullable, otherwise=ask)}
         job = replace(job, body=connection.recv_bytes())
         body = b""
         try:
