@@ -21,7 +21,9 @@ class Several(Registry):
 
     def champions(self) -> dict[str, Champion | None]:
         found = super().champions()
-        others = {name: version and Champion(version, self.tags[SHA256_TAG]) for name, version in self.more.items()}
+        others = {
+            name: version and Champion(version, self.tags[SHA256_TAG], (), "r") for name, version in self.more.items()
+        }
         return {**others, **found}
 
 
