@@ -112,9 +112,11 @@ class Api:
         return holder
 
     def _predict(self, request: Request, name: str) -> Answer:
-        live = self._holder(name).live
+        holder = self._holder(name)
+        live = holder.live
         if live is None:
-            raise RequestRefused(503, "no_model", "no model is live yet: promote a version")
+            reason = holder.error or "no version was promoted yet: promote one"
+            raise RequestRefused(503, "no_model", f"no model is live: {reason}")
         encoding = request.headers.get("content-encoding", "")
         if encoding not in ("", "identity"):
             problems = [{"row": None, "field": "Content-Encoding", "rule": "none"}]

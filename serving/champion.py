@@ -65,6 +65,7 @@ class ModelHolder:
         self.live: LiveModel | None = None
         self.champion: Champion | None = None
         self.error: str | None = None
+        self._gone: str | None = None
         self.reloads = 0
         self.refusals = 0
 
@@ -78,8 +79,9 @@ class ModelHolder:
         """Notes where the champion alias points, and tells whether `load` is to be called now."""
         self.champion = champion
         if champion is None:
-            self.error = "no version is champion any more: the last one is served" if self.live else None
+            self.error = "no version is champion any more: the last one is served" if self.live else self._gone
             return False
+        self._gone = None
         if self._serves(champion):
             self.error, self._failed = None, None
             return False
@@ -121,7 +123,7 @@ class ModelHolder:
         self._copy.forget()
         self._scorer.keep_warm(self.name, wanted=False)
         self.live, self.champion = None, None
-        self.error = f"the registered model {self.name} was deleted in MLflow: train it anew"
+        self.error = self._gone = f"the registered model {self.name} was deleted in MLflow: train it anew"
         log.warning("model=%s deleted in MLflow, and served no more", self.name)
 
     def _fetched(self, champion: Champion) -> Predictor:

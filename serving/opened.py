@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ml.errors import Untrusted
-from ml.load import EXAMPLE_TAG, LoadedModel, check_folder, frame_of, load_folder
+from ml.load import LoadedModel, check_folder, load_folder
+from ml.proof import smoke_test
 from serving.linear import LinearForm
 from serving.predictor import Predictor
 from serving.scorer import Copy, Scorer
 
 _FACTS = "trackyard.json"
-# The last digits may come from another machine's arithmetic.
-_TOLERANCE = 1e-9
 
 
 def write(folder: Path, loaded: LoadedModel) -> None:
@@ -98,34 +97,6 @@ def _facts(folder: Path, name: str) -> dict[str, Any]:
 
 def _about(told: Mapping[str, Any]) -> dict[str, Any]:
     return {key: told[key] for key in ("name", "version", "run_id", "tags")}
-
-
-def smoke_test(loaded: LoadedModel) -> None:
-    """Lets a model predict its own input example.
-
-    Raises:
-        Untrusted: It does not give one probability from 0 to 1 for each row, or not those that its version recorded.
-    """
-    rows = loaded.input_example
-    if not rows or not loaded.inputs:
-        raise Untrusted(f"{loaded.name} version {loaded.version} has no signature or input example")
-    found = loaded.pipeline.predict_proba(frame_of(loaded, rows))
-    if found.shape != (len(rows), 2) or not ((found >= 0) & (found <= 1)).all():
-        raise Untrusted(f"{loaded.name} version {loaded.version} does not predict its own input example")
-    recorded = loaded.tags.get(EXAMPLE_TAG)
-    # Versions from before the probabilities were recorded have their sha256 alone.
-    if recorded is not None and not _agree(recorded, found[:, 1].tolist()):
-        raise Untrusted(f"{loaded.name} version {loaded.version} predicts its input example otherwise than recorded")
-
-
-def _agree(recorded: str, found: list[float]) -> bool:
-    try:
-        expected = [float(one) for one in json.loads(recorded)]
-    except (ValueError, TypeError):
-        return False
-    return len(expected) == len(found) and all(
-        abs(one - other) <= _TOLERANCE for one, other in zip(expected, found, strict=True)
-    )
 
 
 def _digest(text: str) -> str:
