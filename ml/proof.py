@@ -30,7 +30,13 @@ def smoke_test(loaded: LoadedModel) -> None:
     rows = loaded.input_example
     if not rows or not loaded.inputs:
         raise Untrusted(f"{loaded.name} version {loaded.version} has no signature or input example")
-    found = loaded.pipeline.predict_proba(frame_of(loaded, rows))
+    try:
+        found = loaded.pipeline.predict_proba(frame_of(loaded, rows))
+    except (ValueError, TypeError) as error:
+        told = " ".join(str(error).split())
+        raise Untrusted(
+            f"{loaded.name} version {loaded.version} does not take its own input example by its signature ({told})"
+        ) from error
     if found.shape != (len(rows), 2) or not ((found >= 0) & (found <= 1)).all():
         raise Untrusted(f"{loaded.name} version {loaded.version} does not predict its own input example")
     recorded = loaded.tags.get(EXAMPLE_TAG)

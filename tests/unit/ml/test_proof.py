@@ -51,3 +51,14 @@ def test_other_answers_are_refused(loaded: LoadedModel, fitted: Fitted) -> None:
         proof.answers_by_signature(dual, fitted.features)
     with pytest.raises(Untrusted, match="answers otherwise when it is asked by its signature"):
         proof.answers_by_signature(replace(dual, input_example=loaded.input_example), fitted.features)
+
+
+def test_an_example_that_cannot_be_asked_by_the_signature_is_told(loaded: LoadedModel) -> None:
+    class Texts:
+        """Knows texts alone."""
+
+        def predict_proba(self, frame: Any) -> Any:
+            raise TypeError("ufunc 'isnan' not supported for the input types")
+
+    with pytest.raises(Untrusted, match=r"does not take its own input example by its signature \(ufunc 'isnan'"):
+        proof.smoke_test(replace(loaded, pipeline=Texts()))
