@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml import shapes, skops_file
 from ml.errors import ForbiddenType, HashMismatch, Untrusted
 
 if TYPE_CHECKING:
@@ -214,6 +213,8 @@ def _described(folder: Path, what: str) -> dict[str, Any]:
 def _load_skops(content: bytes, what: str) -> Any:
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
+
+    from ml import shapes, skops_file
 
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

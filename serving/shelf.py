@@ -93,14 +93,19 @@ class ModelShelf:
         with self._lock:
             if not self._is_restored:
                 self._is_restored = True
-                for name in dict.fromkeys([self.main.name, *models_kept(self._state_dir)]):
-                    self._holder(name).restore()
+                self._restore()
             try:
                 self._ask()
             except Exception as error:  # noqa: BLE001 - a refresher: whatever fails is reported, and the old one serves
                 self.upstream_error = one_line(error)
                 return
             self.upstream_error, self._asked_at = None, self._clock()
+
+    def _restore(self) -> None:
+        self.main.restore()
+        for name in models_kept(self._state_dir):
+            if name != self.main.name:
+                self._run_aside(name, self._holder(name).restore)
 
     def _ask(self) -> None:
         found = self._registry.champions()
