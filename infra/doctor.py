@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infra import ports
 from infra.settings import DEFAULT_PORTS, Settings
@@ -219,3 +219,32 @@ def clock(server_date: str | None, now: datetime) -> Check:
     if skew > MAX_CLOCK_SKEW_S:
         return Check("clock", WRONG, f"{skew:.0f} s away from the server's", "set this machine's clock (NTP)")
     return Check("clock", OK, f"{skew:.0f} s away from the server's")
+
+
+def champions(ask: Callable[[], Mapping[str, Any]]) -> list[Check]:
+    """Whether the service serves every champion; a version that it cannot load leaves an older one live, or none.
+
+    Args:
+        ask: Fetches the service's status.
+    """
+    import httpx
+
+    try:
+        status = ask()
+    except (httpx.HTTPError, ValueError) as error:
+        # Whether it is up at all is another check's.
+        told = " ".join(str(error).split()) or type(error).__name__
+        return [Check("champion", NOTE, f"the service did not tell what it serves ({told})", "ask again when it is up")]
+    return [_champion(model) for model in [status.get("model") or {}, *(status.get("models") or [])]]
+
+
+def _champion(model: Mapping[str, Any]) -> Check:
+    name, champion, live = (model.get(key) for key in ("name", "champion", "version"))
+    what = f"champion of {name}"
+    if champion is None:
+        return Check(what, NOTE, "no version is champion", "train one, or promote one with 'trackyard promote'")
+    if champion != live:
+        instead = f"version {live} answers instead" if live else "nothing answers"
+        found = f"version {champion} is not served, and {instead}: {model.get('error') or 'it is being loaded'}"
+        return Check(what, WRONG, found, "train it anew, or promote another version with 'trackyard promote'")
+    return Check(what, OK, f"version {live} is served")

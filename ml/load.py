@@ -1,8 +1,8 @@
 """Loading a registered version without trusting it. Effects: reads from MLflow, writes to a folder of the caller's.
 
 MLflow reads the list of types that a skops file may hold from the model itself, and puts code that comes with a model
-on the path. So the file is loaded here: what it is, how large it is and its sha256 are checked first, and then skops
-loads it with our own list.
+on the path. So the file is loaded here: what it is, how large it is and its sha256 are checked first, then that it
+holds one of our Pipelines and nothing else, and then skops loads it with our own list.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import logging
-import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml import trees
 from ml.errors import ForbiddenType, HashMismatch, Untrusted
 from ml.values import Column
 
@@ -35,7 +33,7 @@ TRUSTED_TYPES = (
     "sklearn.tree._tree.Tree",
 )
 """The types beyond skops's own list that our Pipelines hold. The first says how numbers are laid out; the others are
-trees as tables of numbers, which `ml.trees` looks through before anything is predicted with them. None runs code."""
+trees as tables of numbers, which `ml.shapes` has looked through before anything is made of them. None runs code."""
 MODEL_FILE = "model.skops"
 READINGS = "trackyard.columns"
 """The key, in the metadata of the MLmodel file, of how the columns are read, as JSON."""
@@ -55,7 +53,7 @@ class LoadedModel:
         name: The registered model.
         version: The version, as text.
         run_id: The MLflow run that made it.
-        pipeline: The fitted sklearn Pipeline, from raw columns to a probability.
+        pipeline: The fitted sklearn Pipeline, from raw columns to a probability; None where it was not opened.
         inputs: The columns that it takes and their MLflow types (`double`, `string`), in order.
         input_example: A few rows, as the model was logged with.
         sha256: Of the model's file.
@@ -87,38 +85,6 @@ class LoadedModel:
     def is_plain(self) -> bool:
         """Whether every plain number is a value of every column, as it is."""
         return all(column.is_plain for column in self.readings)
-
-
-class Deferred:
-    """A Pipeline whose file's sha256 was checked, and which is opened when it is first asked; safe among threads.
-
-    Whoever can answer without it need not hold scikit-learn in memory.
-
-    Args:
-        content: The file.
-        what: What an error calls it.
-
-    Raises:
-        Untrusted: On a call: it is none of our Pipelines.
-    """
-
-    def __init__(self, content: bytes, what: str) -> None:
-        self._content = content
-        self._what = what
-        self._lock = threading.Lock()
-        self._opened: Any = None
-
-    def open(self) -> Any:
-        """The Pipeline."""
-        with self._lock:
-            if self._opened is None:
-                self._opened = _load_skops(self._content, self._what)
-                self._content = b""
-        return self._opened
-
-    def predict_proba(self, frame: pd.DataFrame) -> Any:
-        """The probabilities of both classes, shape (n_rows, 2)."""
-        return self.open().predict_proba(frame)
 
 
 def load_verified(
@@ -194,26 +160,27 @@ def _listed(client: MlflowClient, model_id: str) -> list[tuple[str, int]]:
 def load_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Mapping[str, str]) -> LoadedModel:
     """Checks and loads a model that was downloaded before; `load_verified` says what is raised."""
     found = check_folder(folder, name=name, version=version, run_id=run_id, tags=tags)
-    return replace(found, pipeline=found.pipeline.open())
+    content = (folder / MODEL_FILE).read_bytes()
+    what = f"{name} version {version}"
+    # Once more, of the very bytes that are opened.
+    _check_sha256(hashlib.sha256(content).hexdigest(), tags, what)
+    return replace(found, pipeline=_load_skops(content, what))
 
 
 def check_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Mapping[str, str]) -> LoadedModel:
-    """Checks a model as `load_folder` does, and leaves its file to be opened by who first asks it (`Deferred`)."""
+    """Checks a model as `load_folder` does, but for what is in its file, which is not opened: its `pipeline` is None.
+
+    Whoever can answer without the Pipeline need not hold scikit-learn in memory.
+    """
     what = f"{name} version {version}"
     described = _described(folder, what)
-    content = (folder / MODEL_FILE).read_bytes()
-    sha256 = hashlib.sha256(content).hexdigest()
-    recorded = tags.get(SHA256_TAG)
-    if recorded != sha256:
-        raise HashMismatch(
-            f"{what}: its file has sha256 {sha256[:12]}, and the version says {(recorded or 'nothing')[:12]}: "
-            "it was changed, or not made by this pipeline"
-        )
+    sha256 = sha256_of(folder)
+    _check_sha256(sha256, tags, what)
     return LoadedModel(
         name=name,
         version=version,
         run_id=run_id,
-        pipeline=Deferred(content, what),
+        pipeline=None,
         inputs=_inputs(described),
         input_example=_example(folder),
         sha256=sha256,
@@ -223,9 +190,19 @@ def check_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Ma
     )
 
 
+def _check_sha256(found: str, tags: Mapping[str, str], what: str) -> None:
+    recorded = tags.get(SHA256_TAG)
+    if recorded != found:
+        raise HashMismatch(
+            f"{what}: its file has sha256 {found[:12]}, and the version says {(recorded or 'nothing')[:12]}: "
+            "it was changed, or not made by this pipeline"
+        )
+
+
 def sha256_of(folder: Path) -> str:
     """The sha256 of a downloaded model's file."""
-    return hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
+    with (folder / MODEL_FILE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _described(folder: Path, what: str) -> dict[str, Any]:
@@ -257,6 +234,8 @@ def _load_skops(content: bytes, what: str) -> Any:
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
+    from ml import shapes, skops_file
+
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
@@ -265,10 +244,13 @@ def _load_skops(content: bytes, what: str) -> Any:
     if len(content) > MAX_BYTES or unpacked > MAX_BYTES or unpacked > MAX_RATIO * len(content):
         raise Untrusted(f"{what}: its file unpacks to {unpacked:,} bytes, which is no model of ours")
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            shapes.check(skops_file.read(archive))
         pipeline = skops.io.loads(content, trusted=list(TRUSTED_TYPES))
-        trees.check(pipeline)
     except UntrustedTypesFoundException as error:
         raise ForbiddenType(f"{what} holds types that are not trusted: {' '.join(str(error).split())}") from error
+    except Untrusted as error:
+        raise type(error)(f"{what} is none of our Pipelines, so it is not opened: {error}") from error
     except Exception as error:
         raise Untrusted(f"{what}: its file cannot be loaded ({type(error).__name__}: {error})") from error
     return pipeline

@@ -84,6 +84,7 @@ MODULES: tuple[str, ...] = (
     "ml.outcome",
     "ml.plots",
     "ml.preprocess",
+    "ml.proof",
     "ml.profile",
     "ml.promotion",
     "ml.provenance",

@@ -36,6 +36,17 @@ class Move:
     """Whether it moved the alias, which may have been there already."""
 
 
+def named(name: str) -> str:
+    """MLflow's filter for the versions of one model, whatever quotes are in its name.
+
+    Between quotes of one kind MLflow has no way to write that kind; the items of a list it reads as Python does.
+
+    >>> print(named("o'brien"))
+    name IN ("o'brien")
+    """
+    return f"name IN ({name!r})"
+
+
 def aliases(client: MlflowClient, name: str) -> dict[str, str]:
     """Every alias of a model and the version it points to; empty where there is no such model.
 
@@ -59,7 +70,7 @@ def find_model(client: MlflowClient, name: str) -> RegisteredModel | None:
 
 def find_versions(client: MlflowClient, name: str, key: str) -> list[ModelVersion]:
     """The versions of a DAG run, the oldest first."""
-    found = client.search_model_versions(f"name = '{name}' and tags.{RUN_KEY} = '{key}'")
+    found = client.search_model_versions(f"{named(name)} and tags.{RUN_KEY} = '{key}'")
     return sorted(found, key=lambda version: int(version.version))
 
 

@@ -253,14 +253,15 @@ def evaluate(context: Context, version: str) -> str:
         The version's number.
 
     Raises:
-        Untrusted: What the registry holds is not what was trained.
+        Untrusted: What the registry holds is not what was trained, or nobody could ask it by its signature.
     """
     from ml import evaluate as score
-    from ml import story, tracking
+    from ml import proof, story, tracking
     from ml.promotion import pull
 
     features, target = context.test_part()
     pulled = pull(context, version)
+    proof.answers_by_signature(pulled, features)
     probability = score.probabilities(pulled.pipeline, features)
     found = score.metrics(target, probability, "test")
     tracking.write_metrics(context.tracker, context.run, found, pulled.model_id)

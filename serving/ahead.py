@@ -24,7 +24,7 @@ class Registry(Protocol):
     def candidates(self) -> list[Candidate]:
         """The versions that were seen, the newest first."""
 
-    def fetch(self, name: str, version: str, folder: Path, max_bytes: int = ...) -> None:
+    def fetch_ahead(self, name: str, version: str, folder: Path, max_bytes: int) -> None:
         """Downloads a version to an empty folder, checks it, and writes beside it how it predicts."""
 
 
@@ -51,11 +51,11 @@ class Ahead:
             return
         self._tried.add(wanted)
         copy = ModelCopy(self._state_dir, wanted.name)
-        if copy.has(wanted.version, wanted.sha256):
+        if copy.has(wanted.version, wanted.sha256, wanted.run_id):
             return
         try:
             with copy.new_folder() as folder:
-                self._registry.fetch(wanted.name, wanted.version, folder, _MOST_BYTES)
+                self._registry.fetch_ahead(wanted.name, wanted.version, folder, _MOST_BYTES)
                 copy.keep(folder, opened.read(folder, wanted.name).loaded)
         except Exception as error:  # noqa: BLE001 - nobody asked for it yet
             log.info("model=%s version=%s not fetched ahead: %s", wanted.name, wanted.version, one_line(error))

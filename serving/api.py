@@ -154,9 +154,11 @@ class Api:
         Raises:
             RequestRefused: 503, there is none yet; 404, 413 and 415 for what nobody is asked.
         """
-        live = self._holder(name).live
+        holder = self._holder(name)
+        live = holder.live
         if live is None:
-            raise RequestRefused(503, "no_model", "no model is live yet: promote a version")
+            reason = holder.error or "no version was promoted yet: promote one"
+            raise RequestRefused(503, "no_model", f"no model is live: {reason}")
         encoding = request.headers.get("content-encoding", "")
         if encoding not in ("", "identity"):
             problems = [{"row": None, "field": "Content-Encoding", "rule": "none"}]

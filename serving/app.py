@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -21,17 +20,18 @@ from serving.journal import Journal
 from serving.pages import moment, pages
 from serving.pipeline import POLL_S as PIPELINE_POLL_S
 from serving.pipeline import PipelineBoard
-from serving.refreshing import Pace, keep_refreshing
+from serving.refreshing import Aside, Pace, keep_refreshing
 from serving.registry_client import MlflowRegistry
 from serving.scoring import as_json
 from serving.settings import ServingSettings
-from serving.shelf import POLL_S as REGISTRY_POLL_S
 from serving.shelf import ModelShelf
 from serving.telemetry import Telemetry
 from serving.tokens import TokenFile
 from serving.webhook import Webhooks
 
 StartResponse = Callable[..., Any]
+_ASIDE = 2
+"""So many models, besides the main one, are looked after at a time."""
 
 
 def create_app(
@@ -61,8 +61,9 @@ def create_app(
         )
         board = PipelineBoard(airflow, settings.dag_id, pace=Pace(PIPELINE_POLL_S))
     if shelf is None:
-        registry = MlflowRegistry(settings.mlflow_uri)
-        shelf = ModelShelf(registry, settings.model_name, settings.state_dir, pause=lambda: time.sleep(REGISTRY_POLL_S))
+        registry = MlflowRegistry(settings.mlflow_uri, main=settings.model_name)
+        aside = Aside(_ASIDE, "models")
+        shelf = ModelShelf(registry, settings.model_name, settings.state_dir, aside=aside)
         ahead = Ahead(registry, settings.state_dir)
     telemetry = Telemetry(board, shelf, settings.metrics_dir)
     api = Api(settings, board, shelf, webhooks or Webhooks(settings.webhook_secret), bulk)

@@ -16,6 +16,7 @@ from serving import opened
 from serving.model_copy import LiveModel, ModelCopy, one_line
 from serving.predictor import Predictor
 from serving.registry_client import Champion
+from serving.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
@@ -41,64 +42,99 @@ class ModelHolder:
         registry: The registry.
         name: The registered model.
         state_dir: The folder for the last verified copy.
+        scorer: Predicts what has no folded form.
         clock: Seconds that only grow.
     """
 
     def __init__(
-        self, registry: Registry, name: str, state_dir: Path, clock: Callable[[], float] = time.monotonic
+        self,
+        registry: Registry,
+        name: str,
+        state_dir: Path,
+        scorer: Scorer,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._registry = registry
-        self._copy = ModelCopy(state_dir, name)
+        self._scorer = scorer
+        self._copy = ModelCopy(state_dir, name, scorer)
         self._clock = clock
-        self._failed: tuple[str, str] | None = None
+        self._failed: tuple[str, str, str] | None = None
         self._failures = 0
         self._next_try_at = float("-inf")
         self.live: LiveModel | None = None
         self.champion: Champion | None = None
         self.error: str | None = None
+        self._gone: str | None = None
         self.reloads = 0
         self.refusals = 0
 
     def restore(self) -> None:
         """Puts the copy on disk live: it serves while the rest comes up."""
-        self.live = self._copy.restore()
+        live = self._copy.restore()
+        if live:
+            self._put_live(live)
+
+    def is_behind(self, champion: Champion | None) -> bool:
+        """Notes where the champion alias points, and tells whether `load` is to be called now."""
+        self.champion = champion
+        if champion is None:
+            self.error = "no version is champion any more: the last one is served" if self.live else self._gone
+            return False
+        self._gone = None
+        if self._serves(champion):
+            self.error, self._failed = None, None
+            return False
+        return self._failed != _identity(champion) or self._clock() >= self._next_try_at
+
+    def _serves(self, champion: Champion) -> bool:
+        """Whether a version is live, and its copy there for what is predicted elsewhere."""
+        loaded = self.live.loaded if self.live else None
+        # The number alone does not say which file it is: a model that is deleted and made anew begins at 1 again.
+        is_it = loaded and (loaded.version, loaded.sha256, loaded.run_id) == _identity(champion)
+        return bool(is_it and self._copy.has(*_identity(champion)))
 
     def follow(self, champion: Champion | None) -> None:
         """Loads the version that the champion alias points to, if it is another one than the live one."""
-        self.champion = champion
-        live = self.live.loaded if self.live else None
-        if champion is None:
-            self.error = "no version is champion any more: the last one is served" if live else None
-        # The number alone does not say which file it is: a version that was deleted leaves its number to the next one.
-        elif live and (live.version, live.sha256) == (champion.version, champion.sha256):
-            self.error, self._failed = None, None
-        elif self._failed != (champion.version, champion.sha256) or self._clock() >= self._next_try_at:
-            self._load(champion)
+        if self.is_behind(champion) and champion is not None:
+            self.load(champion)
 
-    def _load(self, champion: Champion) -> None:
+    def load(self, champion: Champion) -> None:
+        """Loads a version and puts it live; if that cannot be done, the one that serves goes on serving."""
+        version, sha256, run_id = _identity(champion)
         try:
-            predictor = self._copy.find(champion.version, champion.sha256) or self._fetched(champion.version)
+            predictor = self._copy.find(version, sha256, run_id) or self._fetched(champion)
             live = LiveModel.now(predictor, self._metrics(predictor.loaded.run_id))
         except Exception as error:  # noqa: BLE001 - whatever it is, the version that serves goes on serving
             self._put_off(champion, error)
             return
-        self.live = live
+        self._put_live(live)
         self.error, self._failed = None, None
         self.reloads += 1
         self._copy.mark(live)
         log.info("model=%s version=%s live", self.name, champion.version)
 
-    def _fetched(self, version: str) -> Predictor:
+    def _put_live(self, live: LiveModel) -> None:
+        self._scorer.keep_warm(self.name, wanted=live.predictor.form is None)
+        self.live = live
+
+    def forget(self) -> None:
+        """Serves the model no more: MLflow has it no more."""
+        self._copy.forget()
+        self._scorer.keep_warm(self.name, wanted=False)
+        self.live, self.champion = None, None
+        self.error = self._gone = f"the registered model {self.name} was deleted in MLflow: train it anew"
+        log.warning("model=%s deleted in MLflow, and served no more", self.name)
+
+    def _fetched(self, champion: Champion) -> Predictor:
         with self._copy.new_folder() as folder:
-            self._registry.fetch(self.name, version, folder)
-            found = opened.read(folder, self.name)
-            self._copy.keep(folder, found.loaded)
-            return found
+            self._registry.fetch(self.name, champion.version, folder)
+            self._copy.keep(folder, opened.read(folder, self.name).loaded)
+        return self._copy.read(*_identity(champion))
 
     def _put_off(self, champion: Champion, error: Exception) -> None:
         """Says why a version was not loaded, and when it is tried again: later each time, for fetching it costs."""
-        identity = (champion.version, champion.sha256)
+        identity = _identity(champion)
         self._failures = self._failures + 1 if self._failed == identity else 1
         self._failed = identity
         pause_s = min(_FIRST_PAUSE_S * (2 ** min(self._failures - 1, 9) - 1), _LONGEST_PAUSE_S)
@@ -116,3 +152,7 @@ class ModelHolder:
         except Exception as error:  # noqa: BLE001 - numbers to show: a model serves without them
             log.warning("model=%s run=%s metrics unknown error=%s", self.name, run_id, one_line(error))
             return {}
+
+
+def _identity(champion: Champion) -> tuple[str, str, str]:
+    return champion.version, champion.sha256 or "", champion.run_id

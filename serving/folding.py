@@ -34,6 +34,7 @@ class Feature:
         fill: The raw value that stands for a missing one; None where a missing one stays missing.
         table: For text: the feature's value for each known text, for a missing one (None) and for an unseen one.
         centre: A raw value from which contributions are counted: a scaler's mean, or else what an imputer fills in.
+        word: For text that is not encoded yet: what stands for a missing one; None where nothing does.
     """
 
     column: str
@@ -42,6 +43,7 @@ class Feature:
     fill: float | None = None
     table: Mapping[Any, float] | None = None
     centre: float | None = None
+    word: str | None = None
 
 
 def fold(pipeline: Any, inputs: Mapping[str, str]) -> LinearForm:
@@ -134,12 +136,31 @@ def _columns(step: Any, features: list[Feature]) -> list[Feature]:
 
 def _imputer(step: Any, features: list[Feature]) -> list[Feature]:
     fills = np.asarray(step.statistics_)
+    if fills.dtype == object:
+        return _word_imputer(step, features)
     if step.add_indicator or fills.dtype.kind != "f" or np.isnan(fills).any() or not _is_nan(step.missing_values):
         raise NotLinear("an imputer does more than to fill numbers")
     _plain_numbers(features)
-    if any((feature.scale, feature.offset, feature.fill) != (1.0, 0.0, None) for feature in features):
+    if any(_is_changed(feature) or feature.word is not None for feature in features):
         raise NotLinear("an imputer comes behind something else")
     return [_with(feature, fill=float(fill), centre=float(fill)) for feature, fill in zip(features, fills, strict=True)]
+
+
+def _word_imputer(step: Any, features: list[Feature]) -> list[Feature]:
+    words = list(step.statistics_)
+    is_plain = step.strategy == "constant" and not step.add_indicator and all(type(word) is str for word in words)
+    if not is_plain or len(words) != len(features) or any(map(_is_changed, features)):
+        raise NotLinear("an imputer does more than to fill in a text, or comes behind something else")
+    # Whoever asks says NaN for a missing text; one that fills None besides finds none, and must mean the same.
+    if step.missing_values is None and [feature.word for feature in features] == words:
+        return features
+    if not _is_nan(step.missing_values) or any(feature.word is not None for feature in features):
+        raise NotLinear("an imputer fills in texts for something else than missing ones")
+    return [_with(feature, word=word) for feature, word in zip(features, words, strict=True)]
+
+
+def _is_changed(feature: Feature) -> bool:
+    return feature.table is not None or (feature.scale, feature.offset, feature.fill) != (1.0, 0.0, None)
 
 
 def _is_nan(value: Any) -> bool:
@@ -195,13 +216,13 @@ def _with(feature: Feature, **changes: Any) -> Feature:
 
 def _one_hot(step: Any, features: list[Feature]) -> list[Feature]:
     _plain_numbers(features)
-    if step.handle_unknown == "error" or any((one.scale, one.offset, one.fill) != (1.0, 0.0, None) for one in features):
+    if step.handle_unknown == "error" or any(map(_is_changed, features)):
         raise NotLinear("an encoder refuses what training never saw, or comes behind something else")
     found: list[Feature] = []
     for at, feature in enumerate(features):
         known = [value for value in step.categories_[at] if value is not None and value == value]
         values = [*known, None, UNSEEN]
-        codes = _encoded(step, at, values)
+        codes = _encoded(step, at, [feature.word if value is None else value for value in values])
         found += [
             Feature(feature.column, table=dict(zip(values, code.tolist(), strict=True))) for code in codes.transpose()
         ]

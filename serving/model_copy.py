@@ -5,6 +5,7 @@ Effects: one folder, which several processes may share.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from ml.errors import Untrusted
 from ml.load import LoadedModel
 from serving import opened
 from serving.predictor import Predictor
+from serving.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +72,14 @@ class ModelCopy:
     Args:
         folder: Where they are; made when first needed.
         name: The registered model.
+        scorer: Predicts what has no folded form; None for whoever only keeps copies.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, scorer: Scorer | None = None) -> None:
         self._folder = folder
         self._name = name
+        self._stem = _stem(name)
+        self._scorer = scorer
 
     @contextmanager
     def new_folder(self) -> Iterator[Path]:
@@ -87,20 +92,33 @@ class ModelCopy:
             shutil.rmtree(made, ignore_errors=True)
 
     def keep(self, folder: Path, loaded: LoadedModel) -> None:
-        """Makes the checked files of a folder a copy; a full disk costs only that."""
-        final = self._path(loaded.version, loaded.sha256)
-        with suppress(OSError):
-            # What is there under this name has the same files, or was damaged.
-            shutil.rmtree(final, ignore_errors=True)
-            folder.rename(final)
+        """Makes the checked files of a folder a copy.
 
-    def find(self, version: str, sha256: str) -> Predictor | None:
-        """The copy of a version with that file, checked again; None where there is none that can be used."""
-        path = self._path(version, sha256)
+        Raises:
+            OSError: The disk does not take it.
+        """
+        final = self._path(loaded.version, loaded.sha256, loaded.run_id)
+        # What is there under this name has the same files, or was damaged.
+        shutil.rmtree(final, ignore_errors=True)
+        folder.rename(final)
+
+    def read(self, version: str, sha256: str, run_id: str = "") -> Predictor:
+        """The copy of a version with that file, of that run, checked again and ready to predict.
+
+        Raises:
+            Untrusted: There is none, or it was changed.
+            Unavailable: The process that predicts with it does not answer.
+        """
+        found = opened.read(self._path(version, sha256, run_id), self._name, self._scorer)
+        if (found.loaded.version, found.loaded.sha256, found.loaded.run_id) != (version, sha256, run_id):
+            raise Untrusted(f"{self._name}: the copy of version {version} is of another version")
+        return found
+
+    def find(self, version: str, sha256: str, run_id: str = "") -> Predictor | None:
+        """As `read`; None where there is none that can be used."""
+        path = self._path(version, sha256, run_id)
         try:
-            found = opened.read(path, self._name)
-            if (found.loaded.version, found.loaded.sha256) != (version, sha256):
-                raise Untrusted("it is of another version")
+            found = self.read(version, sha256, run_id)
             os.utime(path)
         except Exception as error:  # noqa: BLE001 - a damaged copy is passed over; the registry has the original
             if path.exists():
@@ -108,20 +126,28 @@ class ModelCopy:
             return None
         return found
 
-    def has(self, version: str, sha256: str) -> bool:
-        """Whether there is a copy of a version with that file."""
-        return self._path(version, sha256).exists()
+    def has(self, version: str, sha256: str, run_id: str = "") -> bool:
+        """Whether there is a copy of a version with that file, of that run."""
+        return self._path(version, sha256, run_id).exists()
+
+    def forget(self) -> None:
+        """Lets no later start take a version from here for the live one."""
+        self._mark.unlink(missing_ok=True)
 
     def mark(self, live: LiveModel) -> None:
         """Remembers which version is live, and lets go of the copies that were not used for longest."""
-        told = {"version": live.loaded.version, "sha256": live.loaded.sha256, "metrics": dict(live.metrics)}
+        loaded = live.loaded
+        told = {
+            "name": self._name, "version": loaded.version, "sha256": loaded.sha256, "run_id": loaded.run_id,
+            "metrics": dict(live.metrics),
+        }  # fmt: skip
         with suppress(OSError):
             handle, path = mkstemp(prefix=_LOADING, dir=self._folder)
             with os.fdopen(handle, "w") as file:
                 json.dump(told, file)
             # In one step, since another process may be reading it.
-            Path(path).replace(self._folder / f"{self._name}{_LIVE}")
-            self._tidy(self._path(live.loaded.version, live.loaded.sha256))
+            Path(path).replace(self._mark)
+            self._tidy(self._path(loaded.version, loaded.sha256, loaded.run_id))
 
     def _tidy(self, live: Path) -> None:
         mine = [each for each in self._folder.iterdir() if self._is_mine(each) and each != live]
@@ -134,10 +160,10 @@ class ModelCopy:
 
     def restore(self) -> LiveModel | None:
         """The version that was live last, checked again; None where there is none that can be used."""
-        path = self._folder / f"{self._name}{_LIVE}"
+        path = self._mark
         try:
             told: dict[str, Any] = json.loads(path.read_text())
-            predictor = self.find(str(told["version"]), str(told["sha256"]))
+            predictor = self.find(str(told["version"]), str(told["sha256"]), str(told["run_id"]))
             metrics = {str(name): float(value) for name, value in dict(told["metrics"]).items()}
         except FileNotFoundError:
             return None
@@ -149,13 +175,28 @@ class ModelCopy:
         log.info("model=%s version=%s live from the copy on disk", self._name, predictor.loaded.version)
         return LiveModel.now(predictor, metrics, from_disk=True)
 
-    def _path(self, version: str, sha256: str) -> Path:
-        return self._folder / f"{self._name}-v{version}-{sha256[:12]}"
+    @property
+    def _mark(self) -> Path:
+        return self._folder / f"{self._stem}{_LIVE}"
+
+    def _path(self, version: str, sha256: str, run_id: str) -> Path:
+        return self._folder / f"{self._stem}-v{version}-{_digest(f'{sha256} {run_id}')[:12]}"
 
     def _is_mine(self, path: Path) -> bool:
         """Whether a folder is a copy of this model; another one's name may begin alike."""
-        rest = path.name.removeprefix(f"{self._name}-v")
+        rest = path.name.removeprefix(f"{self._stem}-v")
         return rest != path.name and re.fullmatch(r"\d+-[0-9a-f]{12}", rest) is not None
+
+
+def _stem(name: str) -> str:
+    """How a model's files are called: as the model, unless that is no name for a file, or taken for something else."""
+    if re.fullmatch(r"(?!\.|loading-|model-[0-9a-f]{16}$)[A-Za-z0-9 ._@+-]{1,100}", name):
+        return name
+    return f"model-{_digest(name)[:16]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def one_line(error: BaseException) -> str:
@@ -170,6 +211,9 @@ def _is_left_over(path: Path) -> bool:
 
 def models_kept(folder: Path) -> list[str]:
     """The names of the models that were live last."""
-    with suppress(OSError):
-        return sorted(path.name.removesuffix(_LIVE) for path in folder.iterdir() if path.name.endswith(_LIVE))
-    return []
+    found: list[str] = []
+    for path in sorted(folder.glob(f"*{_LIVE}")):
+        # One that cannot be read has nothing to restore either.
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            found.append(str(json.loads(path.read_text())["name"]))
+    return sorted(found)

@@ -1,24 +1,25 @@
 """A checked version as a folder: MLflow's files, and beside them what a service needs to predict. Effects: files.
 
 What is written here was found out by opening the model (`opener`), which takes scikit-learn. Whoever reads it needs
-none of that where the model is linear; the model's own file is opened only for what its folded form leaves open.
+none of that: what the folded form of a linear model leaves open, and every other model, `scorer` predicts.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ml.errors import Untrusted
-from ml.load import EXAMPLE_TAG, LoadedModel, check_folder, frame_of
+from ml.load import LoadedModel, check_folder, load_folder
+from ml.proof import smoke_test
 from serving.linear import LinearForm
 from serving.predictor import Predictor
+from serving.scorer import Copy, Scorer
 
 _FACTS = "trackyard.json"
-# The last digits may come from another machine's arithmetic.
-_TOLERANCE = 1e-9
 
 
 def write(folder: Path, loaded: LoadedModel) -> None:
@@ -45,16 +46,45 @@ def write(folder: Path, loaded: LoadedModel) -> None:
     (folder / _FACTS).write_text(f"{_digest(text)}\n{text}", encoding="utf-8")
 
 
-def read(folder: Path, name: str) -> Predictor:
+def read(folder: Path, name: str, scorer: Scorer | None = None) -> Predictor:
     """A version that was written here, ready to predict.
 
     Args:
-        folder: The folder.
+        folder: The folder, which stays where it is.
         name: The registered model of which it must be.
+        scorer: Predicts what the folded form does not; a version that has none is loaded there. None: nothing does.
 
     Raises:
         Untrusted: The folder is not what was written: a file is missing, was changed, or is another model's.
+        Unavailable: The scorer does not answer.
     """
+    told = _facts(folder, name)
+    loaded = check_folder(folder, **_about(told))
+    form = LinearForm.of_values(told["form"]) if told["form"] else None
+    nullable = frozenset(told["nullable"])
+    if scorer is None:
+        return Predictor(loaded, form, nullable)
+    copy = Copy(str(folder), loaded.name, loaded.version, loaded.sha256)
+    if form is None:
+        # Now, so that nobody's request waits for it.
+        scorer.load(copy)
+    return Predictor(loaded, form, nullable, lambda columns: scorer.probability(copy, columns, loaded.inputs))
+
+
+def load(folder: Path, name: str, sha256: str) -> LoadedModel:
+    """A version that was written here, with its Pipeline; it has predicted its input example once more.
+
+    Raises:
+        Untrusted: As `read`; or it is not the version with that file.
+    """
+    loaded = load_folder(folder, **_about(_facts(folder, name)))
+    if loaded.sha256 != sha256:
+        raise Untrusted(f"{folder} holds another file than was checked")
+    smoke_test(loaded)
+    return loaded
+
+
+def _facts(folder: Path, name: str) -> dict[str, Any]:
     try:
         digest, _, text = (folder / _FACTS).read_text(encoding="utf-8").partition("\n")
         told: dict[str, Any] = json.loads(text) if digest == _digest(text) else {}
@@ -62,41 +92,11 @@ def read(folder: Path, name: str) -> Predictor:
         raise Untrusted(f"{folder} holds no checked model ({type(error).__name__})") from error
     if told.get("name") != name:
         raise Untrusted(f"{folder} is of {told.get('name', 'something that was changed')}, not of {name}")
-    facts = {key: told[key] for key in ("name", "version", "run_id", "tags")}
-    loaded = check_folder(folder, **facts)
-    form = LinearForm.of_values(told["form"]) if told["form"] else None
-    if form is None:
-        # Now, so that nobody's request waits for it.
-        loaded.pipeline.open()
-    return Predictor(loaded, form, frozenset(told["nullable"]))
+    return told
 
 
-def smoke_test(loaded: LoadedModel) -> None:
-    """Lets a model predict its own input example.
-
-    Raises:
-        Untrusted: It does not give one probability from 0 to 1 for each row, or not those that its version recorded.
-    """
-    rows = loaded.input_example
-    if not rows or not loaded.inputs:
-        raise Untrusted(f"{loaded.name} version {loaded.version} has no signature or input example")
-    found = loaded.pipeline.predict_proba(frame_of(loaded, rows))
-    if found.shape != (len(rows), 2) or not ((found >= 0) & (found <= 1)).all():
-        raise Untrusted(f"{loaded.name} version {loaded.version} does not predict its own input example")
-    recorded = loaded.tags.get(EXAMPLE_TAG)
-    # Versions from before the probabilities were recorded have their sha256 alone.
-    if recorded is not None and not _agree(recorded, found[:, 1].tolist()):
-        raise Untrusted(f"{loaded.name} version {loaded.version} predicts its input example otherwise than recorded")
-
-
-def _agree(recorded: str, found: list[float]) -> bool:
-    try:
-        expected = [float(one) for one in json.loads(recorded)]
-    except (ValueError, TypeError):
-        return False
-    return len(expected) == len(found) and all(
-        abs(one - other) <= _TOLERANCE for one, other in zip(expected, found, strict=True)
-    )
+def _about(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: told[key] for key in ("name", "version", "run_id", "tags")}
 
 
 def _digest(text: str) -> str:

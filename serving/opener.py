@@ -2,27 +2,19 @@
 
 Opening takes MLflow's client, scikit-learn and skops, more memory than all the rest of the service; and a file that
 somebody made is better opened where it can bring nothing down. The process is started when there is something to open
-and ends when there was nothing for a while, or with the service. Requests and answers are lines of JSON.
+and ends when there was nothing for a while, or with the service.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import selectors
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import ml.errors
 from ml.errors import PipelineError, TrackerDown, Untrusted
-
-log = logging.getLogger(__name__)
+from serving import child
+from serving.child import Child, Ended, TooSlow
 
 _IDLE_S = 15.0
 _PATIENCE_S = 90.0
@@ -37,11 +29,8 @@ class Opener:
     """
 
     def __init__(self, idle_s: float = _IDLE_S, patience_s: float = _PATIENCE_S) -> None:
-        self._idle_s = idle_s
         self._patience_s = patience_s
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._used_at = 0.0
+        self._child = Child("serving.opener", idle_s)
 
     def open(self, uri: str, name: str, version: str, folder: Path, max_bytes: int) -> None:
         """Fetches a version into an empty folder, checks it, and writes beside it how it predicts (`opened`).
@@ -59,83 +48,40 @@ class Opener:
             PipelineError: Anything else that went wrong, with its message.
         """
         asked = {"uri": uri, "name": name, "version": version, "folder": str(folder), "max_bytes": max_bytes}
-        with self._lock:
-            process = self._started()
-            try:
-                answer = self._ask(process, json.dumps(asked).encode() + b"\n", f"{name} version {version}")
-            except BaseException:
-                self._end()
-                raise
-            finally:
-                self._used_at = time.monotonic()
-        if "error" in answer:
-            kind = getattr(ml.errors, str(answer["error"]), PipelineError)
-            raise kind(answer["message"])
+        try:
+            answer, _ = self._child.ask(asked, self._patience_s)
+        except Ended as error:
+            raise Untrusted(
+                f"{name} version {version} could not be opened: the process that tried ended ({error}); "
+                "the service's log has its last words"
+            ) from None
+        except TooSlow as error:
+            raise TrackerDown(f"{name} version {version} was not fetched and opened {error}") from None
+        raise_told(answer)
 
     def close(self) -> None:
         """Ends the process."""
-        with self._lock:
-            self._end()
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            self._end()
-            command = [sys.executable, "-m", "serving.opener"]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            threading.Thread(target=self._end_when_idle, args=(self._process,), daemon=True).start()
-        return self._process
-
-    def _ask(self, process: subprocess.Popen[bytes], line: bytes, what: str) -> dict[str, Any]:
-        assert process.stdin
-        assert process.stdout
-        try:
-            process.stdin.write(line)
-            process.stdin.flush()
-        except BrokenPipeError:
-            raise Untrusted(_ended(process, what)) from None
-        until, answer = time.monotonic() + self._patience_s, b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while not answer.endswith(b"\n"):
-                if not selector.select(max(0.0, until - time.monotonic())):
-                    raise TrackerDown(f"{what} was not fetched and opened within {self._patience_s:.0f} s")
-                piece = os.read(process.stdout.fileno(), 65536)
-                if not piece:
-                    raise Untrusted(_ended(process, what))
-                answer += piece
-        found: dict[str, Any] = json.loads(answer)
-        return found
-
-    def _end_when_idle(self, process: subprocess.Popen[bytes]) -> None:
-        while process.poll() is None:
-            time.sleep(min(1.0, self._idle_s / 4))
-            with self._lock:
-                if process is not self._process:
-                    return
-                if time.monotonic() - self._used_at > self._idle_s:
-                    self._end()
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
-            process.kill()
-            process.wait()
+        self._child.close()
 
 
-def _ended(process: subprocess.Popen[bytes], what: str) -> str:
-    code = process.wait()
-    how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    return f"{what} could not be opened: the process that tried ended ({how}); the service's log has its last words"
+def raise_told(answer: Mapping[str, Any]) -> None:
+    """Raises the error that an answer tells of, if it tells of one."""
+    if "error" in answer:
+        kind = getattr(ml.errors, str(answer["error"]), PipelineError)
+        raise kind(answer["message"])
 
 
-def answer_to(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Does what a line asks for, and returns what is answered."""
+def told_of(error: Exception) -> dict[str, Any]:
+    """What an answer tells of an error."""
+    from serving.model_copy import one_line
+
+    return {"error": type(error).__name__, "message": one_line(error)}
+
+
+def answer_to(asked: Mapping[str, Any], content: bytes = b"") -> child.Answer:
+    """Does what a question asks for, and returns what is answered."""
     from ml import load, tracking
     from serving import opened
-    from serving.model_copy import one_line
 
     try:
         uri, folder = asked["uri"], Path(asked["folder"])
@@ -145,25 +91,9 @@ def answer_to(asked: Mapping[str, Any]) -> dict[str, Any]:
             )
         opened.write(folder, loaded)
     except Exception as error:  # noqa: BLE001 - the service tells of it
-        return {"error": type(error).__name__, "message": one_line(error)}
-    return {"opened": loaded.version}
-
-
-def serve(lines: IO[str], answers: IO[str]) -> None:
-    """Answers line after line until there are no more."""
-    for line in lines:
-        answers.write(json.dumps(answer_to(json.loads(line))) + "\n")
-        answers.flush()
-
-
-def main() -> None:
-    """Serves the service that started this process; whatever a library prints goes to the log instead."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("serving").setLevel(logging.INFO)
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    serve(sys.stdin, answers)
+        return told_of(error), b""
+    return {"opened": loaded.version}, b""
 
 
 if __name__ == "__main__":
-    main()
+    child.main(answer_to)

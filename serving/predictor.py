@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +34,15 @@ class Predictor:
         loaded: The version.
         form: Its Pipeline as one matrix product; None where sklearn predicts.
         nullable: The number columns in which the model takes a missing value.
+        elsewhere: What predicts where the form does not, and blocks meanwhile; None: the version's own Pipeline does.
     """
 
     loaded: LoadedModel
     form: LinearForm | None
     nullable: frozenset[str]
+    elsewhere: Callable[[Mapping[str, Any]], NDArray[np.float64]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> Predictor:
@@ -93,9 +97,15 @@ class Predictor:
 
         Args:
             columns: The model's columns: numbers as float64 with NaN for missing, texts as lists with None.
+
+        Raises:
+            BadInput: The model cannot compute with these values.
+            PipelineError: The process that predicts what the form does not has no answer; the message tells why.
         """
         found = self.form.probability(columns) if self.form else None
-        return _by_sklearn(self.loaded, columns) if found is None else found
+        if found is None:
+            found = self.elsewhere(columns) if self.elsewhere else by_sklearn(self.loaded, columns)
+        return found
 
     def contributions(self, columns: Mapping[str, Any]) -> tuple[float, list[dict[str, float]]] | None:
         """What each column adds to the log-odds of each row, and the log-odds before that; None if not linear."""
@@ -106,12 +116,14 @@ class Predictor:
         return self.form.bias, [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _by_sklearn(loaded: LoadedModel, columns: Mapping[str, Any]) -> NDArray[np.float64]:
+def by_sklearn(loaded: LoadedModel, columns: Mapping[str, Any]) -> NDArray[np.float64]:
+    """What a loaded version's own Pipeline says of the columns that `Predictor.probability` takes."""
     import pandas as pd
 
-    frame = pd.DataFrame({name: pd.Series(list(columns[name])) for name in loaded.inputs})
+    # As objects from the beginning: half a surrogate pair, which JSON can bring, is no text to pandas otherwise.
+    kinds = {name: object if kind == "string" else np.float64 for name, kind in loaded.inputs.items()}
+    frame = pd.DataFrame({name: pd.Series(list(columns[name]), dtype=kind) for name, kind in kinds.items()})
     for name, kind in loaded.inputs.items():
-        frame[name] = frame[name].astype(object if kind == "string" else "float64")
         if kind == "string":
             frame[name] = frame[name].where(frame[name].notna(), np.nan)
     with np.errstate(all="ignore"):
@@ -139,7 +151,7 @@ def _checked_form(loaded: LoadedModel) -> LinearForm | None:
         form = fold(loaded.pipeline, loaded.inputs)
         columns = example_columns(loaded)
         found = form.probability(columns) if columns else None
-        if found is None or np.abs(found - _by_sklearn(loaded, columns)).max() > TOLERANCE:
+        if found is None or np.abs(found - by_sklearn(loaded, columns)).max() > TOLERANCE:
             raise NotLinear("its example comes out otherwise")
     except NotLinear as reason:
         log.info("model=%s predicts by sklearn: %s", what, reason)
@@ -168,6 +180,6 @@ def _nullable(loaded: LoadedModel, form: LinearForm | None) -> frozenset[str]:
 def _takes_missing(loaded: LoadedModel, example: Mapping[str, Any], name: str) -> bool:
     first = {column: values[:1] for column, values in example.items()}
     try:
-        return bool(np.isfinite(_by_sklearn(loaded, {**first, name: [np.nan]})).all())
+        return bool(np.isfinite(by_sklearn(loaded, {**first, name: [np.nan]})).all())
     except Exception:  # noqa: BLE001 - whatever a model says to a missing value, it means no
         return False

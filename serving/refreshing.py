@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -36,6 +37,28 @@ class Pace:
         if left > 0:
             self._sleep(left)
         self._last = self._clock()
+
+
+class Aside:
+    """Runs jobs in a few threads, each when one is free; a job that hangs keeps nobody from ending the process.
+
+    Args:
+        threads: How many.
+        name: Theirs.
+    """
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        for _ in range(threads):
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def __call__(self, job: Callable[[], None]) -> None:
+        """Lets a job be run; it reports its own failures."""
+        self._jobs.put(job)
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
 
 
 def keep_refreshing(

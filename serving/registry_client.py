@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import httpx
 
 from ml.load import MAX_BYTES, SHA256_TAG
-from ml.registry import CHAMPION
+from ml.registry import CHAMPION, named
 from serving.mlflow_http import MlflowHttp
 from serving.opener import Opener
 
@@ -25,20 +26,38 @@ _TOLD = ("promoted.", "promotion.", "gate.")
 
 @dataclass(frozen=True)
 class Champion:
-    """What the registry says of the champion: its version, the sha256 of its file (empty for none), its aliases."""
+    """What the registry says of the champion.
+
+    Attributes:
+        version: Its number.
+        sha256: Of its file; empty for none, None where that was not asked yet (`MlflowRegistry.complete`).
+        aliases: The aliases that point to it.
+        run_id: The run that made it: a number can come again, when a model was deleted and made anew, a run cannot.
+    """
 
     version: str
-    sha256: str
+    sha256: str | None
     aliases: tuple[str, ...] = ()
+    run_id: str = ""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version that may be promoted one day: its model, its number, and the sha256 of its file."""
+    """A version that may be promoted one day: its model, its number, the sha256 of its file, and its run."""
 
     name: str
     version: str
     sha256: str
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A version as it was when its model had this stamp: when it was made, and when versions came or went last."""
+
+    sha256: str
+    run_id: str
+    stamp: tuple[int, int]
 
 
 class MlflowRegistry:
@@ -47,58 +66,116 @@ class MlflowRegistry:
     Args:
         uri: MLflow's address; the account comes from MLflow's own variables.
         transport: What carries the questions; the network when None.
-        opener: Fetches and checks versions.
+        main: The model whose promotions wait for no other model's.
+        openers: They fetch and check versions: the main model's, and all others'.
     """
 
-    def __init__(self, uri: str, transport: httpx.BaseTransport | None = None, opener: Opener | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        transport: httpx.BaseTransport | None = None,
+        main: str = "",
+        openers: tuple[Opener, Opener] | None = None,
+    ) -> None:
         self._uri = uri
         self._http = MlflowHttp(uri, os.environ, transport)
-        self._opener = opener or Opener()
+        self._main = main
+        self._opener, self._others_opener = openers or (Opener(), Opener())
         self._final_metrics: dict[str, dict[str, float]] = {}
-        self._hashes: dict[tuple[str, str], str] = {}
+        self._lock = threading.Lock()
+        self._stamps: dict[str, tuple[int, int]] = {}
+        self._seen: dict[tuple[str, str], _Seen] = {}
 
     def champions(self) -> dict[str, Champion | None]:
         """Every registered model and where its champion alias points; None where it points nowhere.
 
-        One question, however many models and versions; one more for a champion that was never seen before.
+        One question, however many models and versions.
         """
         models = self._http.each("registered-models/search", "registered_models", filter=_NO_PROMPTS)
         return {str(model["name"]): self._champion(model) for model in models}
 
     def _champion(self, model: dict[str, Any]) -> Champion | None:
         name, aliases = str(model["name"]), _aliases(model)
-        # A version that was deleted leaves its number to the next one, which is then the latest: it is looked at anew.
+        stamp = (int(model.get("creation_timestamp", 0)), int(model.get("last_updated_timestamp", 0)))
+        with self._lock:
+            self._stamps[name] = stamp
         self._remember(name, model.get("latest_versions", []))
         version = aliases.get(CHAMPION)
         if version is None:
             return None
-        if (name, version) not in self._hashes:
-            found = self._http.get("model-versions/get", name=name, version=version) or {}
-            self._remember(name, [found.get("model_version", {"version": version})])
         same = tuple(sorted(alias for alias, number in aliases.items() if number == version))
-        return Champion(version, self._hashes[name, version], same)
+        seen = self._seen.get((name, version))
+        # A number alone may be another version's by now: what was seen counts until the model's versions change.
+        if seen is None or seen.stamp != stamp:
+            return Champion(version, None, same)
+        return Champion(version, seen.sha256, same, seen.run_id)
+
+    def complete(self, name: str, champion: Champion) -> Champion:
+        """A champion with what was not asked yet."""
+        found = self._http.get("model-versions/get", name=name, version=champion.version) or {}
+        version = found.get("model_version", {"version": champion.version})
+        self._remember(name, [version])
+        return replace(champion, sha256=_tags(version).get(SHA256_TAG, ""), run_id=str(version.get("run_id", "")))
 
     def _remember(self, name: str, versions: Iterable[dict[str, Any]]) -> None:
-        found = {(name, str(version["version"])): _tags(version).get(SHA256_TAG, "") for version in versions}
-        # A new dictionary, since another thread may be reading the old one.
-        self._hashes = {**self._hashes, **found}
+        with self._lock:
+            stamp = self._stamps.get(name, (0, 0))
+            found = {
+                (name, str(version["version"])): _Seen(
+                    _tags(version).get(SHA256_TAG, ""), str(version.get("run_id", "")), stamp
+                )
+                for version in versions
+            }
+            # A new dictionary, since another thread may be reading the old one.
+            self._seen = {**self._seen, **found}
+
+    def is_gone(self, name: str) -> bool:
+        """Whether there is no registered model of this name, asked of MLflow by that name."""
+        return self._http.get("registered-models/get", name=name) is None
 
     def candidates(self) -> list[Candidate]:
-        """The versions that were seen here and carry a sha256, the newest first."""
-        found = [Candidate(name, version, sha256) for (name, version), sha256 in self._hashes.items() if sha256]
-        return sorted(found, key=lambda each: -int(each.version))
+        """The versions that were seen here and carry a sha256, the newest first, those of the main model before all."""
+        found = [
+            Candidate(name, version, seen.sha256, seen.run_id)
+            for (name, version), seen in self._seen.items()
+            if seen.sha256
+        ]
+        return sorted(found, key=lambda each: (each.name != self._main, -int(each.version)))
 
-    def fetch(self, name: str, version: str, folder: Path, max_bytes: int = MAX_BYTES) -> None:
+    def fetch(self, name: str, version: str, folder: Path) -> None:
         """Downloads a version to an empty folder, checks it, and writes beside it how it predicts (`opened`)."""
-        self._opener.open(self._uri, name, version, folder, max_bytes)
+        opener = self._opener if name == self._main else self._others_opener
+        opener.open(self._uri, name, version, folder, MAX_BYTES)
+
+    def fetch_ahead(self, name: str, version: str, folder: Path, max_bytes: int) -> None:
+        """As `fetch`, for a version that nobody promoted yet: it keeps no promotion of the main model waiting."""
+        self._others_opener.open(self._uri, name, version, folder, max_bytes)
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """The metrics of the run that made a version, those that are numbers; {} for a run that is gone."""
         answer = self._http.get("runs/get", run_id=run_id) if run_id else None
-        told = answer["run"].get("data", {}).get("metrics", []) if answer else []
-        found = {str(metric["key"]): float(metric.get("value", 0.0)) for metric in told}
-        # Names with a stroke are curves and the machine's load, for MLflow's charts.
-        return {name: value for name, value in found.items() if math.isfinite(value) and "/" not in name}
+        return _metrics(answer["run"]) if answer else {}
+
+    def _metrics_of(self, run_ids: Iterable[str]) -> dict[str, dict[str, float]]:
+        """The metrics of several runs: two questions for each experiment in which they are."""
+        found: dict[str, dict[str, float]] = {}
+        left = [run_id for run_id in dict.fromkeys(run_ids) if run_id]
+        while left:
+            first, *left = left
+            answer = self._http.get("runs/get", run_id=first)
+            found[first] = _metrics(answer["run"]) if answer else {}
+            if answer and left:
+                beside = self._http.post(
+                    "runs/search",
+                    experiment_ids=[answer["run"]["info"]["experiment_id"]],
+                    filter=f"attributes.run_id IN ({', '.join(map(repr, left))})",
+                    run_view_type="ALL",
+                    max_results=len(left),
+                )
+                for run in (beside or {}).get("runs", []):
+                    found[str(run["info"]["run_id"])] = _metrics(run)
+                left = [run_id for run_id in left if run_id not in found]
+        return found
 
     def versions(self, name: str, limit: int = 20) -> list[dict[str, Any]]:
         """The newest versions with their aliases and metrics, the newest first."""
@@ -110,35 +187,42 @@ class MlflowRegistry:
             islice(
                 self._http.each(
                     "model-versions/search", "model_versions",
-                    filter=f"name = '{name}'", max_results=limit, order_by="version_number DESC",
+                    filter=named(name), max_results=limit, order_by="version_number DESC",
                 ),
                 limit,
             )
         )  # fmt: skip
         self._remember(name, found)
-        return [self._told(version, aliases) for version in found]
+        metrics = self._known_metrics(found)
+        return [_told(version, aliases, metrics.get(str(version.get("run_id", "")), {})) for version in found]
 
-    def _told(self, version: dict[str, Any], aliases: dict[str, str]) -> dict[str, Any]:
-        number, tags, run_id = str(version["version"]), _tags(version), str(version.get("run_id", ""))
-        return {
-            "version": number,
-            "aliases": sorted(alias for alias, pointed in aliases.items() if pointed == number),
-            "run_id": run_id,
-            "dag_run_id": tags.get("airflow.run_id"),
-            "created_at": int(version["creation_timestamp"]),
-            "validation": tags.get("validation"),
-            "tags": {key: value[:2000] for key, value in tags.items() if key.startswith(_TOLD)},
-            "metrics": self._known_metrics(run_id, is_final="validation" in tags),
-        }
+    def _known_metrics(self, versions: Iterable[dict[str, Any]]) -> dict[str, dict[str, float]]:
+        """The metrics of the runs of versions; once a version was judged they are asked for no more."""
+        runs = {str(version.get("run_id", "")): "validation" in _tags(version) for version in versions}
+        found = self._metrics_of(run_id for run_id in runs if run_id not in self._final_metrics)
+        self._final_metrics.update((run_id, told) for run_id, told in found.items() if runs[run_id])
+        return {**found, **{run_id: self._final_metrics[run_id] for run_id in runs if run_id in self._final_metrics}}
 
-    def _known_metrics(self, run_id: str, *, is_final: bool) -> dict[str, float]:
-        """The metrics of a run; once it was judged they are asked for no more."""
-        if run_id in self._final_metrics:
-            return self._final_metrics[run_id]
-        found = self.metrics(run_id)
-        if is_final:
-            self._final_metrics[run_id] = found
-        return found
+
+def _told(version: dict[str, Any], aliases: dict[str, str], metrics: dict[str, float]) -> dict[str, Any]:
+    number, tags = str(version["version"]), _tags(version)
+    return {
+        "version": number,
+        "aliases": sorted(alias for alias, pointed in aliases.items() if pointed == number),
+        "run_id": str(version.get("run_id", "")),
+        "dag_run_id": tags.get("airflow.run_id"),
+        "created_at": int(version["creation_timestamp"]),
+        "validation": tags.get("validation"),
+        "tags": {key: value[:2000] for key, value in tags.items() if key.startswith(_TOLD)},
+        "metrics": metrics,
+    }
+
+
+def _metrics(run: dict[str, Any]) -> dict[str, float]:
+    told = run.get("data", {}).get("metrics", [])
+    found = {str(metric["key"]): float(metric.get("value", 0.0)) for metric in told}
+    # Names with a stroke are curves and the machine's load, for MLflow's charts.
+    return {name: value for name, value in found.items() if math.isfinite(value) and "/" not in name}
 
 
 def _aliases(model: dict[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from ml.errors import BadInput, PipelineError
 from serving.predictor import DEFAULT_THRESHOLD, Predictor
 from serving.table import RequestRefused, Table, checked
 
@@ -126,7 +127,13 @@ def _explanation(predictor: Predictor, columns: Mapping[str, Any]) -> dict[str, 
 
 
 def _probability(predictor: Predictor, columns: Mapping[str, Any]) -> Any:
-    found = predictor.probability(columns)
+    try:
+        found = predictor.probability(columns)
+    except BadInput as error:
+        rule = [{"row": None, "field": None, "rule": "values that the model can compute with"}]
+        raise RequestRefused(422, "wrong_rows", str(error), rule) from error
+    except PipelineError as error:
+        raise RequestRefused(503, "model_unavailable", str(error)) from error
     if not np.isfinite(found).all():
         row = int(np.flatnonzero(~np.isfinite(found))[0])
         problems = [{"row": row, "field": None, "rule": "values that the model can compute with"}]

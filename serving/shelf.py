@@ -1,6 +1,6 @@
 """Every registered model that has a champion, each with its live version. Effects: MLflow, one folder.
 
-One question a tick tells the aliases of all models; only what changed is asked for further.
+One question a tick tells the aliases of all models; only what changed is asked for further, the main model's first.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,12 +16,14 @@ from serving.champion import ModelHolder
 from serving.champion import Registry as HolderRegistry
 from serving.model_copy import models_kept, one_line
 from serving.registry_client import Champion
+from serving.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
 POLL_S = 1.1
 """The seconds between two questions to MLflow: less than one a second while nothing changes."""
 _VERSIONS_EVERY_S = 60.0
+_VERSIONS_EACH_S = 3.0
 _SETTLED_AFTER_S = 3.0
 
 
@@ -30,6 +32,12 @@ class Registry(HolderRegistry, Protocol):
 
     def champions(self) -> dict[str, Champion | None]:
         """Every registered model and where its champion alias points; None where it points nowhere."""
+
+    def complete(self, name: str, champion: Champion) -> Champion:
+        """A champion whose file's sha256 was not asked yet, with it."""
+
+    def is_gone(self, name: str) -> bool:
+        """Whether there is no registered model of this name."""
 
     def versions(self, name: str, limit: int = ...) -> list[dict[str, Any]]:
         """The newest versions of a model."""
@@ -43,7 +51,7 @@ class ModelShelf:
         main: The model that `/predict` and the pages are about; it is there whether or not the registry knows it.
         state_dir: The folder for the last verified copies.
         clock: Seconds that only grow.
-        pause: Called between two questions of one tick; waits where one a second is the most.
+        aside: Runs what must not delay the next look at the aliases; at once, unless somebody gives threads for it.
     """
 
     def __init__(
@@ -52,19 +60,22 @@ class ModelShelf:
         main: str,
         state_dir: Path,
         clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[], None] = lambda: None,
+        aside: Callable[[Callable[[], None]], object] = lambda job: job(),
     ) -> None:
         self._registry = registry
         self._state_dir = state_dir
         self._clock = clock
-        self._pause = pause
+        self._aside = aside
+        self._busy: set[str] = set()
+        # The main model's own: no other model's end or slowness is noticed there.
+        self._scorers = (Scorer(), Scorer())
         self._lock = threading.Lock()
         self._asked_at: float | None = None
         self._is_restored = False
         self._due: dict[str, float] = {}
         self._aliases: dict[str, Champion | None] = {}
         self.wake = threading.Event()
-        self.main = ModelHolder(registry, main, state_dir, clock)
+        self.main = ModelHolder(registry, main, state_dir, self._scorers[0], clock)
         self.holders: dict[str, ModelHolder] = {main: self.main}
         self.versions: dict[str, list[dict[str, Any]]] = {}
         self.upstream_error: str | None = "it was not asked yet"
@@ -82,8 +93,7 @@ class ModelShelf:
         with self._lock:
             if not self._is_restored:
                 self._is_restored = True
-                for name in dict.fromkeys([self.main.name, *models_kept(self._state_dir)]):
-                    self._holder(name).restore()
+                self._restore()
             try:
                 self._ask()
             except Exception as error:  # noqa: BLE001 - a refresher: whatever fails is reported, and the old one serves
@@ -91,35 +101,97 @@ class ModelShelf:
                 return
             self.upstream_error, self._asked_at = None, self._clock()
 
+    def _restore(self) -> None:
+        self.main.restore()
+        for name in models_kept(self._state_dir):
+            if name != self.main.name:
+                self._run_aside(name, self._holder(name).restore)
+
     def _ask(self) -> None:
         found = self._registry.champions()
-        # The main model first: others must not keep it waiting.
-        for each in sorted({*found, *self.holders}, key=lambda each: each != self.main.name):
-            champion = found.get(each)
-            if champion is not None or each in self.holders:
-                self._holder(each).follow(champion)
-            if each in found and (each not in self._aliases or self._aliases[each] != champion):
-                # At once for the page, and once more when what is written beside an alias will be there too.
-                self.versions[each] = self._registry.versions(each)
-                self._due[each] = self._clock() + _SETTLED_AFTER_S
-        self._aliases = found
+        self._let_go(self.holders.keys() - found.keys())
+        main = self.main.name
+        try:
+            # The main model at once and first; whatever the others take, they keep it waiting neither now nor later.
+            self._look(main, found.get(main))
+        finally:
+            self._look_at_others({name: champion for name, champion in found.items() if name != main})
+
+    def _look_at_others(self, found: Mapping[str, Champion | None]) -> None:
+        for name in sorted(found):
+            if found[name] is not None or name in self.holders:
+                self._look_aside(name, found[name])
+            elif name not in self._aliases:
+                self._note(name, None)
         overdue = self._overdue()
         if overdue is not None:
-            self._pause()
-            self.versions[overdue] = self._registry.versions(overdue)
+            self._run_aside(f"versions {overdue}", lambda: self._ask_versions(overdue))
+
+    def _let_go(self, names: Iterable[str]) -> None:
+        """Serves models no more that are not in the registry, if it says so once more when asked by their names."""
+        for name in names:
+            holder = self.holders[name]
+            if (holder.live or holder is not self.main) and self._registry.is_gone(name):
+                holder.forget()
+                self.holders = {key: one for key, one in self.holders.items() if one is self.main or key != name}
+                self.versions.pop(name, None)
+                self._aliases.pop(name, None)
+                self._due.pop(name, None)
+
+    def _look(self, name: str, champion: Champion | None) -> None:
+        if champion is not None and champion.sha256 is None:
+            champion = self._registry.complete(name, champion)
+        self._holder(name).follow(champion)
+        if name not in self._aliases or self._aliases[name] != champion:
+            if name == self.main.name:
+                self._ask_versions(name)
+            self._note(name, champion)
+
+    def _look_aside(self, name: str, champion: Champion | None) -> None:
+        if name in self._busy:
+            return
+        holder = self._holder(name)
+        is_unknown = champion is None or champion.sha256 is None
+        if is_unknown or holder.is_behind(champion) or self._aliases.get(name) != champion:
+            self._run_aside(name, lambda: self._look(name, champion))
+
+    def _note(self, name: str, champion: Champion | None) -> None:
+        """Remembers where an alias points now, and asks for the versions when what is written beside it is there."""
+        self._aliases[name] = champion
+        self._due[name] = self._clock() + (_SETTLED_AFTER_S if name in self.versions else 0.0)
+
+    def _run_aside(self, what: str, job: Callable[[], None]) -> None:
+        """Runs a job of one model, unless the last one of that name still runs; what goes wrong is that model's."""
+        if what in self._busy:
+            return
+        self._busy.add(what)
+
+        def run() -> None:
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001 - it is tried again, and no other model's concern
+                log.warning("job=%s error=%s", what, one_line(error))
+            finally:
+                self._busy.discard(what)
+
+        self._aside(run)
+
+    def _ask_versions(self, name: str) -> None:
+        self.versions[name] = self._registry.versions(name)
 
     def _overdue(self) -> str | None:
-        """A model whose versions should be asked for again; seldom, since that delays the next look at the aliases."""
+        """A model whose versions should be asked for again, one at a time, and the more models the more seldom."""
         now = self._clock()
-        name = next((name for name, at in self._due.items() if now >= at), None)
+        name = min((name for name, at in self._due.items() if now >= at), key=self._due.__getitem__, default=None)
         if name is not None:
-            self._due[name] = now + _VERSIONS_EVERY_S
+            others = 0.0 if name == self.main.name else _VERSIONS_EACH_S * len(self._due)
+            self._due[name] = now + max(_VERSIONS_EVERY_S, others)
         return name
 
     def _holder(self, name: str) -> ModelHolder:
         if name not in self.holders:
             # A new dictionary, since requests read the old one meanwhile.
-            holder = ModelHolder(self._registry, name, self._state_dir, self._clock)
+            holder = ModelHolder(self._registry, name, self._state_dir, self._scorers[1], self._clock)
             self.holders = {**self.holders, name: holder}
         return self.holders[name]
 

@@ -26,9 +26,15 @@ def status(settings: ServingSettings, board: PipelineBoard, shelf: ModelShelf) -
 
 
 def model(shelf: ModelShelf, holder: ModelHolder) -> dict[str, Any]:
-    """The live version of a model; its fields are null while none is loaded."""
+    """The live version of a model, and the one that is champion: another one where that could not be loaded.
+
+    Its fields are null while none is loaded; `error` then tells why.
+    """
     live = holder.live
-    counts = {"error": holder.error, "reloads": holder.reloads, "refusals": holder.refusals}
+    counts = {
+        "champion": holder.champion.version if holder.champion else None,
+        "error": holder.error, "reloads": holder.reloads, "refusals": holder.refusals,
+    }  # fmt: skip
     if live is None:
         nothing: dict[str, Any] = {"version": None, "aliases": [], "run_id": None, "metrics": {}, "loaded_at": None}
         return {"name": holder.name, **nothing, **counts}
@@ -49,7 +55,12 @@ def model(shelf: ModelShelf, holder: ModelHolder) -> dict[str, Any]:
 
 def promotion(tags: Mapping[str, str]) -> dict[str, Any]:
     """Who promoted a version, when and why, and what the gate said, as far as its tags tell."""
-    told = {what: tags.get(f"promoted.{what}") or tags.get(f"promotion.{what}") for what in ("by", "at", "reason")}
+    # Versions that were promoted by an earlier release's command line have it under another word.
+    word = "promoted" if any(tags.get(f"promoted.{what}") for what in ("by", "at")) else "promotion"
+    told = {what: tags.get(f"{word}.{what}") for what in ("by", "at", "reason")}
+    if not (told["by"] or told["at"]):
+        # A reason alone is of a decision that promoted nothing.
+        told = {}
     return {"promoted": told if any(told.values()) else None, "gate": verdict(tags.get("gate.verdict"))}
 
 

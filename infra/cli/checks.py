@@ -181,6 +181,7 @@ def _all_checks(session: Session) -> list[Check]:
         *checks.check_machine(settings, is_running=True),
         *checks.check_parts(session.control.status(info)),
         checks.airflow_login(lambda: session.airflow(info).dag(DAG_ID)),
+        *checks.champions(lambda: session.fetch(f"{info.api_urls['serving']}/status")),
         checks.clock(session.server_date(f"{info.urls['mlflow']}/health"), session.now()),
     ]
 
@@ -193,6 +194,7 @@ def _remote_checks(session: Session, remote: RemoteStack) -> list[Check]:
     return [
         *checks.check_parts(status(remote)),
         checks.airflow_login(lambda: session.airflow(remote).dag(DAG_ID)),
+        *checks.champions(lambda: session.fetch(f"{remote.api_urls['serving']}/status")),
         checks.clock(session.server_date(f"{remote.api_urls['mlflow']}/health"), session.now()),
     ]
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from infra.cli.output import finite
-from ml.errors import BadInput
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -94,20 +93,16 @@ def versions_by_run(tracker: MlflowClient) -> dict[str, ModelVersion]:
 
 def all_versions(tracker: MlflowClient, name: str | None = None) -> list[ModelVersion]:
     """Every version of one registered model, or of all, the newest first of each."""
+    from ml.registry import named
+
     found: list[ModelVersion] = []
     token: str | None = None
     while True:
-        page = tracker.search_model_versions(f"name = '{_plain(name)}'" if name else None, _PAGE, page_token=token)
+        page = tracker.search_model_versions(named(name) if name else None, _PAGE, page_token=token)
         found.extend(page)
         token = page.token
         if not token:
             return sorted(found, key=lambda version: (version.name, -int(version.version)))
-
-
-def _plain(name: str) -> str:
-    if "'" in name:
-        raise BadInput(f"{name!r} is no model's name")
-    return name
 
 
 def aliases_of(tracker: MlflowClient, name: str) -> dict[str, list[str]]:

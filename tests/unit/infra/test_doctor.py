@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from infra import doctor
@@ -105,3 +107,31 @@ def test_a_paused_dag_is_worth_a_note_and_an_airflow_that_is_away_is_wrong() -> 
 )
 def test_a_clock_that_is_minutes_off_is_wrong(date: str | None, state: str) -> None:
     assert doctor.clock(date, datetime(2026, 1, 31, 9, 30, 20, tzinfo=UTC)).state == state
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "found"),
+    [
+        ({"version": "3", "champion": "3"}, "ok", "version 3 is served"),
+        ({"version": "2", "champion": "3", "error": "its file was changed"}, "wrong", "version 2 answers instead: its"),
+        ({"version": None, "champion": "3", "error": "signed otherwise"}, "wrong", "nothing answers: signed otherwise"),
+        ({"version": None, "champion": "3", "error": None}, "wrong", "nothing answers: it is being loaded"),
+        ({"version": None, "champion": None}, "note", "no version is champion"),
+    ],
+)
+def test_a_champion_that_is_not_served_is_wrong(told: dict[str, Any], state: str, found: str) -> None:
+    sound = {"name": "other", "version": "1", "champion": "1"}
+
+    main, other = doctor.champions(lambda: {"model": {"name": "ad-click", **told}, "models": [sound]})
+
+    assert (main.name, main.state, other.state) == ("champion of ad-click", state, "ok")
+    assert found in main.found
+
+
+def test_a_service_that_does_not_tell_what_it_serves_is_noted() -> None:
+    def away() -> dict[str, Any]:
+        raise httpx.ConnectError("refused")
+
+    (check,) = doctor.champions(away)
+
+    assert (check.state, "refused" in check.found) == ("note", True)

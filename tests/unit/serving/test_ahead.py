@@ -17,7 +17,7 @@ from tests.unit.serving.test_champion import Registry
 @pytest.fixture
 def registry(folder: Path, tags: dict[str, str]) -> Registry:
     found = Registry(folder, tags)
-    found.candidates_now = [Candidate("ad-click", str(number), tags[SHA256_TAG]) for number in (3, 2, 1)]
+    found.candidates_now = [Candidate("ad-click", str(number), tags[SHA256_TAG], "r") for number in (3, 2, 1)]
     return found
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from ml.errors import BadInput, HashMismatch, Unavailable
 from ml.load import LoadedModel, load_folder
 from serving import ServingSettings, create_app
 from serving.api import ROUTES as ROUTES_OF_PROGRAMS
@@ -146,6 +148,37 @@ def test_predict_without_a_model_says_so(service: Service) -> None:
 
     assert answer.status_code == 503
     assert answer.json["error"]["code"] == "no_model"
+    assert answer.json["error"]["message"] == "no model is live: no version was promoted yet: promote one"
+
+
+def test_predict_tells_why_the_champion_is_not_served(service: Service) -> None:
+    service.registry.aliases_now = {"champion": "7"}
+    service.registry.fetch_error = HashMismatch("its file was changed")
+    service.shelf.refresh()
+
+    answer = service.client.post("/predict", json={"rows": [ROW]})
+
+    assert answer.status_code == 503
+    assert answer.json["error"]["message"] == "no model is live: version 7 was not loaded: its file was changed"
+    model = service.client.get("/status").json["model"]
+    assert (model["champion"], model["version"]) == ("7", None)
+
+
+def test_a_process_that_cannot_predict_is_told_with_its_reason(service: Service) -> None:
+    service.registry.aliases_now = {"champion": "7"}
+    service.shelf.refresh()
+    live = service.shelf.main.live
+    for error, status in ((Unavailable("its process ended"), 503), (BadInput("too large"), 422)):
+
+        def fail(columns: Any, error: Exception = error) -> Any:
+            raise error
+
+        predictor = replace(live.predictor, form=None, elsewhere=fail)
+        service.shelf.main.live = replace(live, predictor=predictor)
+
+        answer = service.client.post("/predict", json={"rows": [ROW]})
+
+        assert (answer.status_code, answer.json["error"]["message"]) == (status, str(error))
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read(service: Service) -> None:

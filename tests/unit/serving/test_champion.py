@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ml.errors import HashMismatch, TrackerDown
-from ml.load import MAX_BYTES, SHA256_TAG, load_folder
+from ml.load import SHA256_TAG, load_folder
 from serving import opened
 from serving.registry_client import Candidate, Champion
 from serving.shelf import ModelShelf
@@ -30,6 +31,7 @@ class Registry:
         self.asked: list[str] = []
         self.versions_now: list[dict[str, Any]] = []
         self.candidates_now: list[Candidate] = []
+        self.gone: set[str] = set()
 
     def champions(self) -> dict[str, Champion | None]:
         self.asked.append("champions")
@@ -49,9 +51,20 @@ class Registry:
         if version is None:
             return None
         aliases = sorted(alias for alias, number in self.aliases_now.items() if number == version)
-        return Champion(version, self.tags[SHA256_TAG], tuple(aliases))
+        return Champion(version, self.tags[SHA256_TAG], tuple(aliases), "r")
 
-    def fetch(self, name: str, version: str, folder: Path, max_bytes: int = MAX_BYTES) -> None:
+    def complete(self, name: str, champion: Champion) -> Champion:
+        self.asked.append(f"complete {name}")
+        return replace(champion, sha256=self.tags[SHA256_TAG])
+
+    def is_gone(self, name: str) -> bool:
+        self.asked.append(f"is_gone {name}")
+        return name in self.gone
+
+    def fetch_ahead(self, name: str, version: str, folder: Path, max_bytes: int) -> None:
+        self.fetch(name, version, folder)
+
+    def fetch(self, name: str, version: str, folder: Path) -> None:
         self.fetched += 1
         if self.fetch_error:
             raise self.fetch_error

@@ -61,6 +61,9 @@ def _pipeline(random_: random.Random, numbers: list[str], texts: list[str]) -> P
             min_frequency=random_.choice([None, 5]), drop=random_.choice([None, "if_binary"]),
         )  # fmt: skip
         branches.append(("texts", encoder, texts))
+        if random_.random() < 0.5:
+            word = random_.choice(["red", "none", ""])
+            branches[-1] = ("texts", Pipeline([*_fills(word), ("encode", encoder)]), texts)
     random_.shuffle(branches)
     return Pipeline(
         [
@@ -68,6 +71,50 @@ def _pipeline(random_: random.Random, numbers: list[str], texts: list[str]) -> P
             ("classify", LogisticRegression(C=10 ** random_.uniform(-2, 2), max_iter=2000)),
         ]
     )
+
+
+def _fills(word: str) -> list[tuple[str, SimpleImputer]]:
+    """What fills in a word for a missing text, however a missing one is said."""
+    options: dict[str, Any] = {"strategy": "constant", "fill_value": word, "keep_empty_features": True}
+    return [
+        ("missing", SimpleImputer(missing_values=math.nan, **options)),
+        ("none", SimpleImputer(missing_values=None, **options)),
+    ]
+
+
+@pytest.mark.parametrize("min_frequency", [1, 30])
+@pytest.mark.parametrize("dtype", ["object", "str"])
+def test_a_missing_text_that_is_filled_in_is_folded(dtype: str, min_frequency: int) -> None:
+    texts = pd.Series(["a", "b", None, "a", "c", "a"] * 10, dtype=dtype)
+    frame = pd.DataFrame({"t": texts, "u": pd.Series(["x", "y", "x"] * 20, dtype=dtype)})
+    encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=min_frequency, sparse_output=False)
+    branch = Pipeline([*_fills("none"), ("encode", encoder)])
+    columns = ColumnTransformer([("texts", branch, ["t", "u"])])
+    pipeline = Pipeline([("columns", columns), ("classify", LogisticRegression())])
+    pipeline.fit(frame, [at % 7 < 3 for at in range(60)])
+    asked = pd.DataFrame({"t": ["a", "c", None, math.nan, "none", "new"], "u": ["x", None, "y", "x", "z", "none"]})
+
+    form = fold(pipeline, {"t": "string", "u": "string"})
+
+    for kind in ("object", "str"):
+        expected = pipeline.predict_proba(asked.astype(kind))[:, 1]
+        found = form.probability({name: asked[name].tolist() for name in asked})
+        assert found is not None
+        assert np.abs(found - expected).max() <= TOLERANCE
+
+
+def test_texts_that_are_filled_in_for_something_else_are_not_folded() -> None:
+    frame = pd.DataFrame({"t": ["a", "b", "-"] * 10})
+    for imputers in (
+        [("dash", SimpleImputer(missing_values="-", strategy="constant", fill_value="none"))],
+        [*_fills("none")[:1], ("none", SimpleImputer(missing_values=None, strategy="constant", fill_value="other"))],
+    ):
+        branch = Pipeline([*imputers, ("encode", OneHotEncoder(handle_unknown="ignore", sparse_output=False))])
+        pipeline = make_pipeline(ColumnTransformer([("texts", branch, ["t"])]), LogisticRegression())
+        pipeline.fit(frame, [at % 2 for at in range(30)])
+
+        with pytest.raises(NotLinear):
+            fold(pipeline, {"t": "string"})
 
 
 def _loaded(pipeline: Any, frame: pd.DataFrame, texts: list[str]) -> LoadedModel:

@@ -15,7 +15,8 @@ import pytest
 from ml.errors import HashMismatch, PipelineError, TrackerDown, Untrusted
 from ml.load import MAX_BYTES, SHA256_TAG
 from serving import opened
-from serving.opener import Opener, serve
+from serving.child import serve
+from serving.opener import Opener, answer_to
 from tests.support import wait_for
 from tests.unit.serving.conftest import stored
 
@@ -102,11 +103,14 @@ def test_a_process_with_nothing_to_do_ends(store: str, tmp_path: Path) -> None:
 
 
 def test_every_line_is_answered(store: str, tmp_path: Path) -> None:
-    asked = {"uri": store, "name": "ad-click", "version": "1", "folder": str(tmp_path), "max_bytes": MAX_BYTES}
-    answers = io.StringIO()
+    asked = {
+        "uri": store, "name": "ad-click", "version": "1", "folder": str(tmp_path), "max_bytes": MAX_BYTES, "bytes": 0,
+    }  # fmt: skip
+    answers = io.BytesIO()
+    questions = f"{json.dumps(asked)}\n{json.dumps({**asked, 'version': '2'})}\n"
 
-    serve(io.StringIO(f"{json.dumps(asked)}\n{json.dumps({**asked, 'version': '2'})}\n"), answers)
+    serve(answer_to, io.BytesIO(questions.encode()), answers)
 
     first, second = map(json.loads, answers.getvalue().splitlines())
-    assert first == {"opened": "1"}
+    assert first == {"opened": "1", "bytes": 0}
     assert second["error"] == "HashMismatch"

@@ -84,9 +84,56 @@ def test_the_champion_comes_with_its_hash_and_every_alias(
     client.set_registered_model_alias(name, "challenger", made[0])
     client.set_registered_model_alias(name, "previous_champion", made[1])
 
-    assert registry.champions()[name] == Champion(made[0], "abc", ("challenger", "champion"))
+    found = registry.champions()[name]
+    assert found == Champion(made[0], None, ("challenger", "champion"))
+    run_id = client.get_model_version(name, made[0]).run_id
+    assert registry.complete(name, found) == Champion(made[0], "abc", ("challenger", "champion"), run_id)
+    assert registry.champions()[name] == Champion(made[0], "abc", ("challenger", "champion"), run_id)
     client.set_registered_model_alias(name, "champion", made[1])
-    assert registry.champions()[name] == Champion(made[1], "", ("champion", "previous_champion"))
+    newest = client.get_model_version(name, made[1]).run_id
+    assert registry.champions()[name] == Champion(made[1], "", ("champion", "previous_champion"), newest)
+
+
+def test_a_model_that_is_made_anew_under_its_name_is_another(
+    registry: MlflowRegistry, client: MlflowClient, name: str, made: list[str]
+) -> None:
+    client.set_registered_model_alias(name, "champion", made[0])
+    before = registry.champions()[name]
+    assert before
+    first = registry.complete(name, before)
+    client.delete_registered_model(name)
+    assert registry.is_gone(name)
+    client.create_registered_model(name)
+    again = [_registered(client, name, **{SHA256_TAG: "def"}), _registered(client, name)]
+    client.set_registered_model_alias(name, "champion", again[0])
+
+    found = registry.champions()[name]
+
+    assert again == made
+    assert found == Champion(made[0], None, ("champion",))
+    second = registry.complete(name, found)
+    assert (first.sha256, second.sha256) == ("abc", "def")
+    assert first.run_id != second.run_id
+
+
+@pytest.mark.parametrize("quoted", ["bug-o'brien", 'say "hi"', "both ' and \"", "back\\slash", "a' and name = 'b"])
+def test_a_model_may_have_quotes_in_its_name(registry: MlflowRegistry, client: MlflowClient, quoted: str) -> None:
+    client.create_registered_model(quoted)
+    version = _registered(client, quoted)
+
+    assert [one["version"] for one in registry.versions(quoted)] == [version]
+
+
+def test_versions_are_told_with_few_questions(client: MlflowClient, registry: MlflowRegistry, name: str) -> None:
+    for _ in range(15):
+        _registered(client, name)
+    asked: list[httpx.Request] = []
+    registry._http._http.event_hooks["request"].append(asked.append)
+
+    found = registry.versions(name)
+
+    assert [one["metrics"]["test_roc_auc"] for one in found] == [0.98] * 15
+    assert len(asked) == 4
 
 
 def test_versions_come_newest_first_with_aliases_and_finite_metrics(
@@ -109,7 +156,9 @@ def test_versions_that_were_seen_are_candidates_if_they_carry_a_hash(
     registry.champions()
     registry.versions(name)
 
-    assert [each for each in registry.candidates() if each.name == name] == [Candidate(name, made[0], "abc")]
+    assert [each for each in registry.candidates() if each.name == name] == [
+        Candidate(name, made[0], "abc", registry.versions(name)[1]["run_id"])
+    ]
 
 
 def test_a_prompt_is_no_model(registry: MlflowRegistry, client: MlflowClient) -> None:

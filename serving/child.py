@@ -1,0 +1,203 @@
+"""A process of the service's own that answers questions, for what the service itself had better not do. Effects: it.
+
+What takes scikit-learn takes more memory than all the rest of the service; and a file that somebody made is better
+opened where it can bring nothing down. A question is a line of JSON, with as many bytes behind it as it says; so is an
+answer. The process is started when there is something to ask, and ends with the service, or when it has nothing to do.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+log = logging.getLogger(__name__)
+
+_BYTES = "bytes"
+
+
+class Ended(Exception):
+    """The process ended instead of answering; the message tells how."""
+
+
+class TooSlow(Exception):
+    """The answer did not come in time; the message tells the time. The process was ended, where it had the question."""
+
+
+class Child:
+    """Starts the process when it is needed, and asks it one question at a time; one object may be shared by threads.
+
+    Args:
+        module: What the process runs; it calls `main`.
+        idle_s: How many seconds it waits for more before it ends.
+        stays: Whether it stays all the same, asked when its time is over.
+    """
+
+    def __init__(self, module: str, idle_s: float, stays: Callable[[], bool] = lambda: False) -> None:
+        self._module = module
+        self._idle_s = idle_s
+        self._stays = stays
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._used_at = 0.0
+
+    def ask(
+        self, question: Mapping[str, Any], patience_s: float, content: Sequence[memoryview | bytes] = ()
+    ) -> tuple[dict[str, Any], bytes]:
+        """The answer to a question, and the bytes that come with it.
+
+        Args:
+            question: Plain values.
+            patience_s: How many seconds the answer may take, those in which others are answered first among them.
+            content: What comes with the question, as bytes.
+
+        Raises:
+            Ended: The process ended.
+            TooSlow: The time was over.
+        """
+        until = time.monotonic() + patience_s
+        if not self._lock.acquire(timeout=patience_s):
+            raise TooSlow(f"within {patience_s:g} s, since others are still being answered")
+        try:
+            process = self._started()
+            try:
+                with _limit(process, until - time.monotonic(), patience_s):
+                    return _asked(process, question, content)
+            except BaseException:
+                self._end()
+                raise
+            finally:
+                self._used_at = time.monotonic()
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Ends the process."""
+        with self._lock:
+            self._end()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            command = [sys.executable, "-m", self._module]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            threading.Thread(target=self._end_when_idle, args=(self._process,), daemon=True).start()
+        return self._process
+
+    def _end_when_idle(self, process: subprocess.Popen[bytes]) -> None:
+        while process.poll() is None:
+            time.sleep(min(1.0, self._idle_s / 4))
+            with self._lock:
+                if process is not self._process:
+                    return
+                if time.monotonic() - self._used_at > self._idle_s and not self._stays():
+                    self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            for pipe in (process.stdin, process.stdout):
+                # What was not taken any more is still to be written.
+                with suppress(OSError):
+                    if pipe is not None:
+                        pipe.close()
+            process.wait()
+
+
+@contextmanager
+def _limit(process: subprocess.Popen[bytes], left_s: float, patience_s: float) -> Iterator[None]:
+    """Ends the process when the time is over: it may hang over reading as well as over answering."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(max(0.0, left_s), end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Ended:
+        if late.is_set():
+            raise TooSlow(f"within {patience_s:g} s") from None
+        raise
+    finally:
+        timer.cancel()
+
+
+def _asked(
+    process: subprocess.Popen[bytes], question: Mapping[str, Any], content: Iterable[memoryview | bytes]
+) -> tuple[dict[str, Any], bytes]:
+    assert process.stdin
+    assert process.stdout
+    pieces = [memoryview(piece).cast("B") for piece in content]
+    try:
+        _write(process.stdin, question, pieces)
+    except OSError:
+        raise Ended(_how(process)) from None
+    answer = _read(process.stdout)
+    if answer is None:
+        raise Ended(_how(process))
+    return answer
+
+
+def _how(process: subprocess.Popen[bytes]) -> str:
+    # Its pipe may be closed a moment before its end, or without one.
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(1.0)
+    code = process.poll()
+    if code is None:
+        return "it closed its pipe"
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _write(to: IO[bytes], told: Mapping[str, Any], content: Sequence[memoryview | bytes]) -> None:
+    size = sum(len(piece) for piece in content)
+    to.write(json.dumps({**told, _BYTES: size}).encode() + b"\n")
+    for piece in content:
+        to.write(piece)
+    to.flush()
+
+
+def _read(source: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
+    """What was written at the other end; None where that ended."""
+    line = source.readline()
+    if not line.endswith(b"\n"):
+        return None
+    told: dict[str, Any] = json.loads(line)
+    size = int(told.pop(_BYTES))
+    content = source.read(size)
+    return (told, content) if len(content) == size else None
+
+
+Answer = tuple[dict[str, Any], bytes]
+AnswerTo = Callable[[Mapping[str, Any], bytes], Answer]
+
+
+def serve(answer_to: AnswerTo, questions: IO[bytes], answers: IO[bytes]) -> None:
+    """Answers question after question until there are no more."""
+    while (asked := _read(questions)) is not None:
+        told, content = answer_to(*asked)
+        _write(answers, told, [content])
+
+
+def main(answer_to: AnswerTo) -> None:
+    """Serves the service that started this process; whatever a library prints goes to the log instead."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("serving").setLevel(logging.INFO)
+    for asked_to_stop in (signal.SIGINT, signal.SIGTERM):
+        # It ends when the service does, which may be asked to stop together with it and still has answers to give.
+        signal.signal(asked_to_stop, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve(answer_to, sys.stdin.buffer, answers)
