@@ -121,7 +121,7 @@ class Api:
         predictor = live.predictor
         if predictor.form is None:
             return None
-        form = FormOnly(predictor.loaded, predictor.form, predictor.nullable)
+        form = FormOnly(predictor.loaded, predictor.form, predictor.nullable, categories=predictor.categories)
         try:
             found = _answered(live, self._job(request, _QUICK_CELLS).answer(form))
         except Declined:

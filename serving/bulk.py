@@ -159,7 +159,7 @@ class Bulk:
         key = (loaded.name, loaded.version, loaded.sha256, loaded.run_id)
         facts = None
         if key not in self._told:
-            facts = (replace(loaded, pipeline=None), predictor.form, predictor.nullable)
+            facts = (replace(loaded, pipeline=None), predictor.form, predictor.nullable, predictor.categories)
             self._told = [*self._told[-_MOST_KNOWN + 1 :], key]
         connection.send((key, facts, replace(job, body=b"")))
         connection.send_bytes(job.body)
@@ -216,8 +216,9 @@ def serve(connection: Connection) -> None:
     while True:
         key, facts, job = connection.recv()
         if facts is not None:
-            loaded, form, nullable = facts
-            known = dict([*known.items()][-_MOST_KNOWN + 1 :]) | {key: FormOnly(loaded, form, nullable, otherwise=ask)}
+            loaded, form, nullable, categories = facts
+            version = FormOnly(loaded, form, nullable, categories=categories, otherwise=ask)
+            known = dict([*known.items()][-_MOST_KNOWN + 1 :]) | {key: version}
         job = replace(job, body=connection.recv_bytes())
         body = b""
         try:

@@ -41,6 +41,7 @@ def write(folder: Path, loaded: LoadedModel) -> None:
         "tags": dict(loaded.tags),
         "nullable": sorted(predictor.nullable),
         "form": predictor.form.as_values() if predictor.form else None,
+        "categories": {name: sorted(known) for name, known in predictor.categories.items()},
     }
     text = json.dumps(told)
     (folder / _FACTS).write_text(f"{_digest(text)}\n{text}", encoding="utf-8")
@@ -62,13 +63,16 @@ def read(folder: Path, name: str, scorer: Scorer | None = None) -> Predictor:
     loaded = check_folder(folder, **_about(told))
     form = LinearForm.of_values(told["form"]) if told["form"] else None
     nullable = frozenset(told["nullable"])
+    categories = {name: frozenset(known) for name, known in told.get("categories", {}).items()}
     if scorer is None:
-        return Predictor(loaded, form, nullable)
+        return Predictor(loaded, form, nullable, categories=categories)
     copy = Copy(str(folder), loaded.name, loaded.version, loaded.sha256)
     if form is None:
         # Now, so that nobody's request waits for it.
         scorer.load(copy)
-    return Predictor(loaded, form, nullable, lambda columns: scorer.probability(copy, columns, loaded.inputs))
+    return Predictor(
+        loaded, form, nullable, lambda columns: scorer.probability(copy, columns, loaded.inputs), categories
+    )
 
 
 def load(folder: Path, name: str, sha256: str) -> LoadedModel:

@@ -35,6 +35,7 @@ class Predictor:
         form: Its Pipeline as one matrix product; None where sklearn predicts.
         nullable: The number columns in which the model takes a missing value.
         elsewhere: What predicts where the form does not, and blocks meanwhile; None: the version's own Pipeline does.
+        categories: The categories that training saw, by column.
     """
 
     loaded: LoadedModel
@@ -43,18 +44,15 @@ class Predictor:
     elsewhere: Callable[[Mapping[str, Any]], NDArray[np.float64]] | None = field(
         default=None, repr=False, compare=False
     )
+    categories: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> Predictor:
         """Prepares a version; one that can be folded is, if its own example then has the probabilities that it had."""
-        form = _checked_form(loaded)
-        return cls(loaded, form, _nullable(loaded, form))
+        from ml.preprocess import known_categories
 
-    @cached_property
-    def categories(self) -> Mapping[str, frozenset[str]]:
-        """The categories that training saw, by column."""
-        texts = self.form.texts if self.form else {}
-        return {name: frozenset(one for one in known if isinstance(one, str)) for name, known in texts.items()}
+        form = _checked_form(loaded)
+        return cls(loaded, form, _nullable(loaded, form), categories=known_categories(loaded.pipeline))
 
     @cached_property
     def head(self) -> tuple[tuple[str, str], ...]:
