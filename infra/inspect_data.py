@@ -18,7 +18,7 @@ from ml.doubts import Doubt, blanks_around, doubts_of, repeated_rows
 from ml.errors import BadInput
 from ml.labels import order, positive_of
 from ml.preprocess import IMBALANCED, RARE_ROWS
-from ml.suspicions import why_not
+from ml.suspicions import left_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,10 +100,12 @@ def inspect_table(raw: RawTable, target: str, source: str) -> Inspection:
     counts = _labels(typed[target], target, source)
     positive = positive_of(counts)
     is_positive = typed[target] == positive
+    candidates = {name: (typed[name], reading.type) for name, reading in readings.items() if name != target}
+    whys = left_out(candidates, is_positive)
     columns = tuple(
         _target_column(frame[name], reading, sorted(counts, key=order))
         if name == target
-        else _column(frame[name], reading, typed[name], is_positive, raw.commas)
+        else _column(typed[name], reading, whys.get(name, ""), doubts_of(frame[name], reading, typed[name], raw.commas))
         for name, reading in readings.items()
     )
     repeated = repeated_rows(frame)
@@ -155,9 +157,7 @@ def _target_column(values: pd.Series[Any], reading: Reading, labels: list[Any]) 
     return Column(reading.name, rule, "the target", 0, len(labels), doubts=doubts)
 
 
-def _column(
-    values: pd.Series[Any], reading: Reading, typed: pd.Series[Any], is_positive: pd.Series[bool], commas: bool
-) -> Column:
+def _column(typed: pd.Series[Any], reading: Reading, why: str, doubted: list[Doubt]) -> Column:
     kind = reading.type
     rule: dict[str, Any] = {"type": kind}
     present = typed.dropna()
@@ -174,8 +174,11 @@ def _column(
         shown = ", ".join(scalar(value[:30]) for value in counts.index[:3])
         comment = f"{shown}{', ...' if distinct > 3 else ''}" + (f"; {rare} rare" if rare else "")
     rule["nullable"] = bool(missing)
-    doubts = tuple(doubts_of(values, reading, typed, commas))
-    return Column(reading.name, rule, comment, missing, distinct, why_not(typed, kind, is_positive), rare, doubts)
+    # What is left out for what it is needs no second word, unless that word would let it in.
+    doubts = tuple(doubt for doubt in doubted if doubt.rule or not why)
+    if why and kind == "string" and doubts:
+        why = doubts[0].words
+    return Column(reading.name, rule, comment, missing, distinct, why, rare, doubts)
 
 
 def balance_text(found: Inspection) -> str:
@@ -223,13 +226,15 @@ def remarks(found: Inspection) -> list[str]:
 def doubt_text(column: Column, doubt: Doubt) -> str:
     """A doubt as one line, with what to write in the yaml."""
     written = f"{scalar(column.name)}: {doubt.words}"
-    return f"{written}: write {{{doubt.rule}}}" if doubt.rule else written
+    return f"{written}; if that is what it is, write {{{doubt.rule}}}" if doubt.rule else written
 
 
 def scalar(value: Any) -> str:
     """A value as YAML writes it on one line."""
     # JSON's strings and numbers are YAML's too, and quoting always spares the question when one must.
-    return json.dumps(value, ensure_ascii=False, default=str)
+    written = json.dumps(value, ensure_ascii=False, default=str)
+    # YAML takes no control characters of the second kind either, and an editor shows none.
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in written)
 
 
 def model_name_of(stem: str) -> str:

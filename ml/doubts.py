@@ -88,10 +88,11 @@ def doubts_of(values: pd.Series, column: Column, typed: pd.Series, commas: bool 
     return _written_numbers(counts, column, commas) or _almost(values, counts, commas) or _placeholders(counts)
 
 
-def almost_numbers(values: pd.Series) -> str:
+def numbers_in_text(values: pd.Series) -> str:
     """What keeps a column of text from being numbers, where nearly all of its cells are; empty for any other."""
     counts = Counter(value for value in values if isinstance(value, str))
-    found = _almost(values, counts, commas=False) if counts else []
+    column = Column(str(values.name), "string")
+    found = (_written_numbers(counts, column, commas=False) or _almost(values, counts, commas=False)) if counts else []
     return found[0].words if found else ""
 
 
@@ -105,7 +106,7 @@ def _almost(values: pd.Series, counts: Counter[str], commas: bool) -> list[Doubt
         if odd is None:
             return []
         words = f"all {total:,} are written as numbers, and {odd!r} not as one would write it, so they are codes"
-        return [Doubt(f"{words}; if they are quantities, say so", "type: number")]
+        return [Doubt(f"{words}; if they are quantities", "type: number")]
     shown = sorted(others, key=lambda text: -others[text])[:_SHOWN]
     where = f"row {_row_of(values, shown[0])} is {shown[0]!r}"
     if len(others) > 1 or wrong > 1:
@@ -116,7 +117,7 @@ def _almost(values: pd.Series, counts: Counter[str], commas: bool) -> list[Doubt
     missing = json.dumps([*shown], ensure_ascii=False)
     if len(others) > _SHOWN:
         return [Doubt(f"{words}, and {len(others) - _SHOWN} others: correct them")]
-    return [Doubt(f"{words}: correct the file, or if that means missing", f"type: number, missing: {missing}")]
+    return [Doubt(words, f"type: number, missing: {missing}")]
 
 
 def _row_of(values: pd.Series, text: str) -> int:
@@ -143,7 +144,7 @@ def _written_numbers(counts: Counter[str], column: Column, commas: bool) -> list
                 rule = "type: number" + (f", unit: {json.dumps(unit, ensure_ascii=False)}" if unit else "")
                 rule += f', thousands: "{thousands}"' if thousands else ""
                 example = next(iter(counts))
-                return [Doubt(f"all {total:,} look like numbers such as {example!r}; to learn from them as such", rule)]
+                return [Doubt(f"all {total:,} look like numbers such as {example!r}", rule)]
     return []
 
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ml import estimators
+from ml import estimators, suspicions
 from ml.columns import columns_of, converted, model_frame
 from ml.config import PipelineConfig
 from ml.contract import target_labels
 from ml.errors import ContractViolation
-from ml.suspicions import why_not
 from ml.values import Column
 
 if TYPE_CHECKING:
@@ -126,21 +125,15 @@ def _is_feature(name: str, config: PipelineConfig) -> bool:
 
 def _left_out(frame: pd.DataFrame, config: PipelineConfig, columns: Mapping[str, Column]) -> dict[str, str]:
     """Why columns are not learned from, where nobody listed the features; what was dropped by name is not told."""
-    is_positive = frame[config.data.target] == target_labels(frame, config)[1]
-    found = {}
-    for name in frame.columns:
-        if not _is_feature(name, config):
-            continue
-        kind = columns[name].type
-        if not config.contract:
-            why = why_not(converted(frame[name], columns[name])[0], kind, is_positive)
-        elif name not in config.contract:
-            why = "not in the schema"
-        else:
-            why = {"string": "text, as the schema says", "datetime": "a moment, not a property"}.get(kind, "")
-        if why:
-            found[name] = why
-    return found
+    names = [name for name in frame.columns if _is_feature(name, config)]
+    if not config.contract:
+        is_positive = frame[config.data.target] == target_labels(frame, config)[1]
+        values = {name: (converted(frame[name], columns[name])[0], columns[name].type) for name in names}
+        return suspicions.left_out(values, is_positive)
+    whys = {"string": "text, as the schema says", "datetime": "a moment, not a property"}
+    found = {name: whys.get(columns[name].type, "") for name in names if name in config.contract}
+    found |= {name: "not in the schema" for name in names if name not in config.contract}
+    return {name: found[name] for name in names if found[name]}
 
 
 def _refuse_many(values: pd.Series) -> None:

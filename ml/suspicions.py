@@ -13,6 +13,8 @@ from ml.leakage import LEAK_AUC, alone
 from ml.values import NUMERIC
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
 _MOST_DISTINCT = 0.8
@@ -22,6 +24,25 @@ _ID_NAME = re.compile(
     re.IGNORECASE,
 )
 _CAMEL_ID = re.compile(r"[a-z](I[dD]|Nr|No|Key)$")
+
+
+_LEAK = "suspected leak"
+
+
+def left_out(columns: Mapping[str, tuple[pd.Series[Any], str]], is_positive: pd.Series[bool]) -> dict[str, str]:
+    """Why columns should not be learned from, by name.
+
+    Where nothing else would be left, what gives the target away stays, for the gate to judge.
+
+    Args:
+        columns: Each candidate's values, as `ml.columns.converted` reads them, and its type.
+        is_positive: Whether each row has the positive label.
+    """
+    reasons = {name: why_not(values, kind, is_positive) for name, (values, kind) in columns.items()}
+    found = {name: why for name, why in reasons.items() if why}
+    if len(found) < len(columns):
+        return found
+    return {name: why for name, why in found.items() if not why.startswith(_LEAK)}
 
 
 def why_not(values: pd.Series[Any], kind: str, is_positive: pd.Series[bool]) -> str:
@@ -41,17 +62,17 @@ def why_not(values: pd.Series[Any], kind: str, is_positive: pd.Series[bool]) -> 
         return "a moment, not a property"
     found = alone(values.isna(), is_positive)
     if found > LEAK_AUC:
-        return f"suspected leak: whether it is missing tells the target (ROC AUC {found:.3f})"
+        return f"{_LEAK}: whether it is missing tells the target (ROC AUC {found:.3f})"
     if is_row_number(values, kind):
         return "suspected id: a number for each row"
     if kind == "string":
-        from ml.doubts import almost_numbers
+        from ml.doubts import numbers_in_text
 
         every = len(present) == len(values) == present.nunique()
         text = "suspected id: every row has its own" if every else f"text with {present.nunique()} different values"
-        return almost_numbers(values) or text
+        return numbers_in_text(values) or text
     found = alone(values, is_positive)
-    return f"suspected leak: it tells the target alone (ROC AUC {found:.3f})" if found > LEAK_AUC else ""
+    return f"{_LEAK}: it tells the target alone (ROC AUC {found:.3f})" if found > LEAK_AUC else ""
 
 
 def is_row_number(values: pd.Series[Any], kind: str) -> bool:
