@@ -6,11 +6,10 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from serving import status
-from serving.bulk import Bulk, Declined, FormOnly, Job
+from serving.bulk import Bulk, Declined, FormOnly, Job, TooMany
 from serving.champion import ModelHolder
 from serving.http import JSON, Answer, Request
 from serving.model_copy import LiveModel
@@ -119,11 +118,12 @@ class Api:
         request.route, name = route_of(request.path)
         live = self._live(request, name)
         predictor = live.predictor
-        if predictor.form is None:
-            return None
         form = FormOnly(predictor.loaded, predictor.form, predictor.nullable, categories=predictor.categories)
         try:
             found = _answered(live, self._job(request, _QUICK_CELLS).answer(form))
+        except TooMany:
+            request.is_large = True
+            return None
         except Declined:
             return None
         found.route = request.route
@@ -169,12 +169,10 @@ class Api:
 
     def _predict(self, request: Request, name: str) -> Answer:
         live = self._live(request, name)
-        if self.bulk is None:
-            return _answered(live, self._job(request).answer(live.predictor))
-        if not is_large(request):
-            with suppress(Declined):
-                return _answered(live, self._job(request, _QUICK_CELLS).answer(live.predictor))
-        return _answered(live, self.bulk.answer(live.predictor, self._job(request)))
+        job = self._job(request)
+        if self.bulk is None or not is_large(request):
+            return _answered(live, job.answer(live.predictor))
+        return _answered(live, self.bulk.answer(live.predictor, job))
 
     def _job(self, request: Request, most_cells: int | None = None) -> Job:
         kind = request.headers.get("content-type", "")
@@ -219,7 +217,7 @@ class Api:
 def is_large(request: Request) -> bool:
     """Whether a request for a prediction is more than a little JSON."""
     kind = request.headers.get("content-type", "")
-    return len(request.body) > QUICK_BYTES or not kind.lower().startswith(JSON)
+    return request.is_large or len(request.body) > QUICK_BYTES or not kind.lower().startswith(JSON)
 
 
 def _answered(live: LiveModel, found: tuple[bytes, dict[str, Any]]) -> Answer:

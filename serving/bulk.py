@@ -53,6 +53,10 @@ def _nobody(columns: Mapping[str, Any]) -> NDArray[np.float64]:
     raise Declined
 
 
+class TooMany(Declined):
+    """One with more values than may be looked at here."""
+
+
 @dataclass(frozen=True)
 class FormOnly(Predictor):
     """A version as its folded form alone, which computes in no time.
@@ -92,11 +96,11 @@ class Job:
 
         Raises:
             RequestRefused: The request is not what it must be.
-            Declined: It has more than `most_cells`.
+            TooMany: It has more than `most_cells`.
         """
         table = parse(self.body, self.kind, self.max_rows)
         if self.most_cells is not None and table.size * len(predictor.loaded.inputs) > self.most_cells:
-            raise Declined
+            raise TooMany
         answer = answer_of(predictor, table, self.arguments)
         loaded = predictor.loaded
         facts: dict[str, Any] = {"model": loaded.name, "version": loaded.version, "rows": table.size}

@@ -28,6 +28,7 @@ class Request:
         body: What was sent.
         request_id: What the request is called in the log.
         token_id: The token that came with it, None for none.
+        is_large: Whether it is known to ask for much, small as its body is.
         may_read: Whether a request that everybody may make may be told more than others are.
         route: The route's pattern, once it is known.
     """
@@ -40,6 +41,7 @@ class Request:
     body: bytes = b""
     request_id: str = ""
     token_id: str | None = None
+    is_large: bool = False
     may_read: bool = False
     route: str = "none"
 
