@@ -84,7 +84,7 @@ class _Reader:
     def _made(self, node: Any) -> Any:
         loader = self._by_loader.get(node["__loader__"])
         if loader is None:
-            raise ForbiddenType(f"its file holds {_kind(node)} ({node['__loader__']}), which no model of ours does")
+            raise ForbiddenType(f"its file holds types that are not trusted: {_kind(node)} ({node['__loader__']})")
         return loader(node)
 
     def _list(self, node: Any, kind: str = "list") -> list[Any]:

@@ -36,7 +36,7 @@ class Child:
     """Starts the process when it is needed, and asks it one question at a time; one object may be shared by threads.
 
     Args:
-        module: What the process runs; it calls `main`.
+        module: What the process runs: its `main`, which calls `main` here.
         idle_s: How many seconds it waits for more before it ends.
         stays: Whether it stays all the same, asked when its time is over.
     """
@@ -87,7 +87,8 @@ class Child:
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self._end()
-            command = [sys.executable, "-m", self._module]
+            # Not by -m: the package has imported the module by then, and it would be there twice.
+            command = [sys.executable, "-c", f"import {self._module} as asked; asked.main()"]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             threading.Thread(target=self._end_when_idle, args=(self._process,), daemon=True).start()
         return self._process

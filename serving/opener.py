@@ -1,4 +1,4 @@
-"""Opens versions in a process of its own: `python -m serving.opener`. Effects: MLflow, a folder, that process.
+"""Opens versions in a process of its own. Effects: MLflow, a folder, that process.
 
 Opening takes MLflow's client, scikit-learn and skops, more memory than all the rest of the service; and a file that
 somebody made is better opened where it can bring nothing down. The process is started when there is something to open
@@ -95,5 +95,6 @@ def answer_to(asked: Mapping[str, Any], content: bytes = b"") -> child.Answer:
     return {"opened": loaded.version}, b""
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serves the service that started this process."""
     child.main(answer_to)

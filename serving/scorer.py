@@ -1,4 +1,4 @@
-"""Predicts by scikit-learn, in a process of its own: `python -m serving.scorer`. Effects: that process.
+"""Predicts by scikit-learn, in a process of its own. Effects: that process.
 
 The service predicts by itself what is one matrix product. All else, versions that are not linear and numbers so far
 out that rounding would show, is predicted here, from the checked copies on disk; so the service holds neither
@@ -158,5 +158,6 @@ def _predicted(loaded: LoadedModel, asked: Mapping[str, Any], content: bytes) ->
     return found
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serves the service that started this process."""
     child.main(Loaded().answer_to)
