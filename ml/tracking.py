@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUN_KEY = "run_key"
-_LONGEST_ID = 250
+_LONGEST_ID = 248
+"""Airflow takes ids of 250 characters, and calls a folder of logs `run_id=...`, which may have 255 bytes."""
 OUTCOME = "outcome"
 _ERRORS = ("error.task", "error.type", "error.message")
 
@@ -38,7 +39,7 @@ def run_key(dag_id: str, run_id: str) -> str:
 
 
 def rollout_id(run_id: str) -> str:
-    """The id of the rollout that a DAG run asks for; Airflow takes no id of more than 250 characters."""
+    """The id of the rollout that a DAG run asks for, no longer than Airflow can run one."""
     told = f"rollout__{run_id}"
     return told if len(told) <= _LONGEST_ID else f"{told[: _LONGEST_ID - 33]}~{run_key('', run_id)}"
 
