@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 RUN_KEY = "run_key"
 _NAME = 400
 """The characters of a data set's own name; MLflow takes 500 with what follows it."""
-_LONGEST_ID = 250
+_LONGEST_ID = 248
+"""Airflow takes ids of 250 characters, and calls a folder of logs `run_id=...`, which may have 255 bytes."""
 OUTCOME = "outcome"
 _ERRORS = ("error.task", "error.type", "error.message")
 
@@ -41,7 +42,7 @@ def run_key(dag_id: str, run_id: str) -> str:
 
 
 def rollout_id(run_id: str) -> str:
-    """The id of the rollout that a DAG run asks for; Airflow takes no id of more than 250 characters."""
+    """The id of the rollout that a DAG run asks for, no longer than Airflow can run one."""
     told = f"rollout__{run_id}"
     return told if len(told) <= _LONGEST_ID else f"{told[: _LONGEST_ID - 33]}~{run_key('', run_id)}"
 
