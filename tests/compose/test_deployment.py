@@ -80,16 +80,13 @@ def test_promote_moves_what_is_served(deployment: Deployment, first_run: dict[st
     wait_for(lambda: served_version(deployment) == version, "the other version to be served", 30)
 
 
-MINE = """\
-model: {name: mine}
-data: {target: bought, features: [visits, plan]}
-"""
-
-
 def test_a_model_is_trained_on_a_file_of_ones_own(deployment: Deployment, tmp_path: Path) -> None:
     rows = (f"{number % 50},{'abc'[number % 3]},{int(number % 50 > 20 + number % 7)}\n" for number in range(400))
     (tmp_path / "mine.csv").write_text("visits,plan,bought\n" + "".join(rows))
-    (tmp_path / "mine.yaml").write_text(MINE)
+    written = deployment.cli(
+        "init", str(tmp_path / "mine.csv"), "--target", "bought", "--output", str(tmp_path / "mine.yaml")
+    )
+    assert written.returncode == 0, written.stderr
     tmp_path.chmod(0o755)
     options = ("-v", f"{tmp_path}:/host:ro")
 
