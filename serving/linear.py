@@ -18,6 +18,9 @@ UNSEEN = "\0never seen in training\0"
 _MOST_OF_SUM = 1e3
 """Up to this sum of the terms' sizes, rounding (2**-53 of it) stays below 1e-12 in the probability, sklearn's too."""
 
+_SURE, _ROUNDING = 30.0, 2.0**-40
+"""Beyond 30 the probability is 0 or 1 to 1e-13. A sum of some thousand terms is off, by sklearn too, by no more than
+2**-40 of the terms' sizes: so far-out numbers have an answer here, unless they cancel each other out."""
 _LEAST_EXPONENT = -700.0
 _LARGEST = 1e100
 _ARRAYS = ("weights", "centres", "fills", "sizes")
@@ -70,10 +73,12 @@ class LinearForm:
     def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64] | None:
         """The probability of each row, shape (n_rows,); None where rounding or a missing value wants sklearn itself."""
         raw = self._numbers(columns)
-        if not (np.abs(raw) @ self.sizes).max(initial=0.0) + self.fixed_size <= _MOST_OF_SUM:
-            return None
+        size = np.abs(raw) @ self.sizes + self.fixed_size
         total = self._terms(raw, columns).sum(axis=1) + self.bias
-        found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-total))
+        if not ((size <= _MOST_OF_SUM) | (np.abs(total) - size * _ROUNDING > _SURE)).all():
+            return None
+        with np.errstate(over="ignore"):
+            found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-total))
         return found
 
     @cached_property
@@ -98,7 +103,9 @@ class LinearForm:
                 return None
             total += (value - centre) * weight
             size += abs(value) * share
-        return 1.0 / (1.0 + math.exp(-total)) if size <= _MOST_OF_SUM and total > _LEAST_EXPONENT else None
+        if size > _MOST_OF_SUM and not abs(total) - size * _ROUNDING > _SURE:
+            return None
+        return 1.0 / (1.0 + math.exp(-total)) if total > _LEAST_EXPONENT else 0.0
 
     def as_values(self) -> dict[str, Any]:
         """The form as plain values that JSON keeps to the last bit; `of_values` takes them."""

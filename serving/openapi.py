@@ -162,8 +162,11 @@ def _row(live: LiveModel | None) -> dict[str, Any]:
 
 def _cell(kind: str, *, nullable: bool) -> dict[str, Any]:
     if kind == "string":
-        return {"type": ["string", "null"], "maxLength": 1000}
-    return {"type": ["number", "null"] if nullable else "number", "minimum": -1e100, "maximum": 1e100}
+        return {"type": ["string", "number", "boolean", "null"], "maxLength": 1000}
+    # A number may stand there as text, as it does in a file.
+    text = r"^[+-]?[0-9]{1,90}(\.[0-9]{1,20})?$"
+    types = ["number", "string", *(["null"] if nullable else [])]
+    return {"type": types, "minimum": -1e100, "maximum": 1e100, "pattern": text}
 
 
 def _body(settings: ServingSettings, row: dict[str, Any]) -> dict[str, Any]:
