@@ -247,7 +247,6 @@ def _number_text(value: Any) -> Any:
 
 
 _OWN = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
-_OWN_COMMA = re.compile(r"-?(0|[1-9]\d*)(,\d+)?", re.ASCII)
 _MOST_DIGITS = 2**53
 """Whole numbers beyond it are not told apart by a float: they name things rather than count them."""
 
@@ -268,7 +267,7 @@ def is_own_spelling(text: str) -> bool:
 
 def is_own_spelling_with_comma(text: str) -> bool:
     """The same for numbers with a decimal comma."""
-    return _OWN_COMMA.fullmatch(text) is not None and ("," in text or is_own_spelling(text))
+    return "." not in text and is_own_spelling(text.replace(",", "."))
 
 
 def is_whole(text: str) -> bool:

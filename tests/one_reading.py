@@ -97,7 +97,10 @@ class Trained:
 
     def as_they_stand(self) -> dict[str, list[Any]]:
         """Each feature's cells as the file has them, those of Parquet in the nearest that JSON has."""
-        return {name: [_in_json(cell) for cell in self.raw.frame[name].tolist()] for name in self.roles.features}
+        return {
+            column.name: [_in_json(cell, column.is_numeric) for cell in self.raw.frame[column.name].tolist()]
+            for column in self.roles.columns
+        }
 
     def as_values(self) -> dict[str, list[Any]]:
         """Each feature's values as a careful client would send them: numbers, truths, texts and null."""
@@ -122,7 +125,7 @@ class Trained:
             ):
                 yield f"{called} as {shape}", json.dumps(body).encode(), JSON
             buffer = io.BytesIO()
-            pq.write_table(pa.table(table), buffer)
+            pq.write_table(pa.table({name: _as_array(cells) for name, cells in table.items()}), buffer)
             yield f"{called} as Parquet", buffer.getvalue(), PARQUET
             yield f"{called} as CSV", _csv_of(table), CSV
 
@@ -147,12 +150,17 @@ class Trained:
         assert off <= TOLERANCE, f"predict: off by {off}"
 
 
-def _in_json(cell: Any) -> Any:
-    if cell is None or cell != cell or type(cell).__name__ in ("NAType", "NaTType"):
+def _as_array(cells: list[Any]) -> pa.Array:
+    has_big = any(isinstance(cell, int) and cell >= 2**63 for cell in cells)
+    return pa.array(cells, pa.uint64() if has_big else None)
+
+
+def _in_json(cell: Any, is_number: bool) -> Any:
+    if cell is None or cell is pd.NA or cell != cell:
         return None
     if isinstance(cell, (str, bool, int, float)):
         return cell
-    return float(cell) if isinstance(cell, Decimal) else text_of(cell)
+    return float(cell) if isinstance(cell, Decimal) and is_number else text_of(cell)
 
 
 def _csv_of(table: dict[str, list[Any]]) -> bytes:
