@@ -81,7 +81,7 @@ def test_promote_moves_what_is_served(deployment: Deployment, first_run: dict[st
 
 
 def test_a_model_is_trained_on_a_file_of_ones_own(deployment: Deployment, tmp_path: Path) -> None:
-    rows = (f"{number % 50},{'abc'[number % 3]},{int(number % 50 > 20 + number % 7)}\n" for number in range(400))
+    rows = (f"{n % 50},{'abc'[n % 3]},{int(n % 50 + n * 7919 % 41 > 45)}\n" for n in range(400))
     (tmp_path / "mine.csv").write_text("visits,plan,bought\n" + "".join(rows))
     written = deployment.cli(
         "init", str(tmp_path / "mine.csv"), "--target", "bought", "--output", str(tmp_path / "mine.yaml")
