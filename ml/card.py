@@ -14,6 +14,7 @@ from ml.evaluate import NAMES
 from ml.preprocess import Roles
 from ml.profile import plain, table
 
+_MOST_COLUMNS = 40
 _PARTS = ("train", "validation", "test")
 
 
@@ -32,6 +33,7 @@ class Facts:
         links: Addresses by what they lead to.
         version: The registered version.
         note: What somebody wrote when triggering the run.
+        reading: How the table was read (`ml.columns.described`), or nothing.
     """
 
     config: PipelineConfig
@@ -44,6 +46,7 @@ class Facts:
     links: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
     note: str = ""
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
 
 def card(facts: Facts) -> str:
@@ -51,7 +54,8 @@ def card(facts: Facts) -> str:
     name = facts.config.model.name
     links = " · ".join(f"[{label}]({url})" for label, url in facts.links.items())
     head = [f"# {plain(name)}, version {facts.version}", links, *([plain_note(facts.note)] if facts.note else [])]
-    blocks = (_model(facts), _metrics(facts), _data(facts), _importance(facts), _origin(facts), _limits(facts))
+    data = (_data(facts), _reading(facts))
+    blocks = (_model(facts), _metrics(facts), *data, _importance(facts), _origin(facts), _limits(facts))
     return "\n\n".join([*head, *("\n".join(block) for block in blocks if block)])
 
 
@@ -97,6 +101,20 @@ def _data(facts: Facts) -> list[str]:
         "",
         *(table(dict(facts.profile)) if facts.profile else []),
     ]
+
+
+def _reading(facts: Facts) -> list[str]:
+    """What was guessed of the columns, and what was not learned from."""
+    columns = facts.reading.get("columns", {})
+    guessed = [name for name in facts.roles.features if columns.get(name, {}).get("guessed")]
+    lines = [
+        f"- {plain(name)} was read as {columns[name]['type']}, which was guessed" for name in guessed[:_MOST_COLUMNS]
+    ]
+    if len(guessed) > _MOST_COLUMNS:
+        lines.append(f"- … and {len(guessed) - _MOST_COLUMNS} more were guessed: the run's columns.json has them all")
+    lines += [f"- {plain(name)} was left out: {why}" for name, why in facts.roles.left_out.items()][:_MOST_COLUMNS]
+    lines += [f"- {note.replace('<', '&lt;')}" for note in facts.reading.get("notes", ())]
+    return ["## How the columns were read", *lines] if lines else []
 
 
 def _importance(facts: Facts) -> list[str]:

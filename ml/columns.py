@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ml.values import (
     LARGEST_NUMBER,
     LONGEST_TEXT,
+    TYPES,
     WRONG,
     Column,
     is_own_spelling,
@@ -185,6 +186,14 @@ def converted(values: pd.Series, column: Column, commas: bool = False) -> tuple[
     # A missing cell has the code -1, which is the last place.
     found = np.array(kept, dtype=kind)[codes]
     return pd.Series(found, index=values.index, name=values.name, dtype=kind), wrong[codes]
+
+
+def told(described: Mapping[str, Any]) -> list[str]:
+    """What was guessed of a table's columns, and what was left out when it was read, a line each."""
+    guessed = [name for name, column in described["columns"].items() if column["guessed"]]
+    by_type = {kind: [name for name in guessed if described["columns"][name]["type"] == kind] for kind in TYPES}
+    lines = [f"guessed to be {kind}: {', '.join(map(repr, names))}" for kind, names in by_type.items() if names]
+    return [*lines, *described["notes"]]
 
 
 def _is_plain(values: pd.Series) -> bool:

@@ -109,16 +109,17 @@ class Context:
         """How the first step read each column; None of a run from before that was kept."""
         from ml.values import Column
 
-        told = self._described_columns.get("columns")
+        told = self.described_columns.get("columns")
         return {name: Column.of(name, each) for name, each in told.items()} if told else None
 
     @property
     def commas(self) -> bool:
         """Whether the data has decimal commas."""
-        return bool(self._described_columns.get("commas"))
+        return bool(self.described_columns.get("commas"))
 
     @cached_property
-    def _described_columns(self) -> dict[str, Any]:
+    def described_columns(self) -> dict[str, Any]:
+        """How the first step read the table (`ml.columns.described`); empty of a run from before that was kept."""
         key = self.path("columns.json")
         return dict(self.store.read_json(key)) if self.store.exists(key) else {}
 

@@ -79,6 +79,8 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
     readings = columns.columns_of(raw.frame, settled, raw.commas)
     described_columns = columns.described(readings, settled, raw)
     context.store.write_json(described_columns, context.path("columns.json"))
+    for line in columns.told(described_columns):
+        log.info("%s", line)
     snapshot = context.store.write_parquet(frame, context.path("raw.parquet"))
     about = tracking.TableNote(name, snapshot, "raw", settled.data.target, context.key)
     digest = tracking.log_table(context.tracker, mlflow_run_id, frame, about)

@@ -89,6 +89,7 @@ def _describe(context: Context, model: LoadedModel, importance: dict[str, float]
         },
         version=model.version,
         note=run.data.tags.get("note", ""),
+        reading=context.described_columns,
     )
     text = card.card(facts)
     tracking.log_files(context.tracker, context.mlflow_run_id, {"model_card.md": text.encode()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ml.values import Column
 from serving.model_copy import LiveModel
 from serving.parsing import PARQUET
 from serving.settings import ServingSettings
@@ -150,22 +151,25 @@ def _post(summary: str, status: str) -> dict[str, Any]:
 
 
 def _row(live: LiveModel | None) -> dict[str, Any]:
-    inputs = live.loaded.inputs if live else {}
+    readings = live.loaded.readings if live else []
     nullable = live.predictor.nullable if live else frozenset()
     return {
         "type": "object",
-        "properties": {name: _cell(kind, nullable=name in nullable) for name, kind in inputs.items()},
-        "required": list(inputs),
+        "properties": {each.name: _cell(each, nullable=each.name in nullable) for each in readings},
+        "required": [each.name for each in readings],
         "additionalProperties": True,
     }
 
 
-def _cell(kind: str, *, nullable: bool) -> dict[str, Any]:
-    if kind == "string":
+def _cell(column: Column, *, nullable: bool) -> dict[str, Any]:
+    if not column.is_numeric:
         return {"type": ["string", "number", "boolean", "null"], "maxLength": 1000}
     # A number may stand there as text, as it does in a file.
     text = r"^[+-]?[0-9]{1,90}(\.[0-9]{1,20})?$"
-    types = ["number", "string", *(["null"] if nullable else [])]
+    none = ["null"] if nullable else []
+    if column.type == "boolean":
+        return {"type": ["boolean", "number", *none], "minimum": 0, "maximum": 1}
+    types = ["number", "string", *none]
     return {"type": types, "minimum": -1e100, "maximum": 1e100, "pattern": text}
 
 

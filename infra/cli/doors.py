@@ -147,10 +147,13 @@ def open_store(info: AnyStack) -> Store:
 
 
 def load_version(tracker: MlflowClient, name: str, version: str, workdir: Path) -> LoadedModel:
-    """A registered version, downloaded to a folder, checked and loaded (`ml.load`)."""
+    """A registered version, downloaded to a folder, checked, loaded (`ml.load`), and asked its own example."""
     from ml.load import load_verified
+    from ml.proof import smoke_test
 
-    return load_verified(tracker, name, version, workdir)
+    loaded = load_verified(tracker, name, version, workdir)
+    smoke_test(loaded)
+    return loaded
 
 
 def fetch_json(url: str, token: str = "") -> dict[str, Any]:

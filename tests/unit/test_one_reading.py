@@ -15,7 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
 
+from infra.inspect_data import inspect_table
+from infra.pipeline_text import pipeline_yaml
 from ml.config import PipelineConfig, parse_config
+from ml.config_yaml import read_yaml
+from ml.read import read_table
 from tests.one_reading import Trained
 
 POOLS: dict[str, list[str]] = {
@@ -166,3 +170,22 @@ def test_what_the_configuration_says_of_a_column_holds_for_requests(tmp_path: Pa
 
     assert trained.predictor.categories == {"country": {"NA", "b"}}
     trained.hold(tmp_path)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_file_that_init_writes_gives_the_model_that_a_run_without_one_gives(seed: int, delimiter: str) -> None:
+    header, rows = table_of(seed, [*POOLS, "codes", "words"], ["a", "b", "1,5"], 80)
+    # A row number, a text that each row has of its own, and the target in disguise are left out by both.
+    more = [[*row[:-1], str(at), f"note {at}", "x" if row[-1] == "yes" else "", row[-1]] for at, row in enumerate(rows)]
+    content = csv_of([*header[:-1], "row", "note", "paid", "bought"], more, delimiter)
+    raw = read_table(content, "data.csv", 10**6, 1000)
+    written = pipeline_yaml(inspect_table(raw, "bought", "data.csv"), "m")
+
+    by_init = Trained.on(content, parse_config(read_yaml(written)))
+    by_none = Trained.on(content, config_of())
+
+    assert by_init.roles.features == by_none.roles.features
+    assert not {"row", "note", "paid"} & set(by_none.roles.features)
+    assert (by_init.roles.negative, by_init.roles.positive) == (by_none.roles.negative, by_none.roles.positive)
+    assert (by_init.expected == by_none.expected).all()

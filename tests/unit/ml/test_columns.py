@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.columns import columns_of, converted, model_frame, type_of
+from ml.columns import columns_of, converted, described, model_frame, told, type_of
 from ml.config import parse_config
+from ml.read import RawTable
 from ml.values import MISSING_WORDS, TYPES, WRONG, Column
 
 DECIMALS = pd.Series([Decimal("1.10"), None], dtype=pd.ArrowDtype(pa.decimal128(5, 2)))
@@ -148,3 +149,13 @@ def test_the_models_table_is_floats_and_objects() -> None:
     assert frame["c"].tolist() == ["2", "true"]
     assert frame["d"].isna().tolist() == [False, True]
     assert frame["d"].dtype == object
+
+
+def test_what_was_guessed_is_told() -> None:
+    frame = pd.DataFrame({"a": ["1", "2"], "zip": ["01", "02"], "y": ["no", "yes"]})
+    config = parse_config({"data": {"target": "y", "drop": []}, "schema": {"y": {"type": "category"}}})
+    raw = RawTable(frame, None, ("column 4 has no name and is left out: name it in the header to use it",))
+
+    lines = told(described(columns_of(frame, config), config, raw))
+
+    assert lines == ["guessed to be integer: 'a'", "guessed to be category: 'zip'", *raw.notes]
