@@ -72,10 +72,11 @@ def batches(path: Path, rows: int) -> Iterator[pa.Table]:
         ContractViolation: A column is there twice.
     """
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
         with pa.OSFile(str(path)) as handle:
-            file = _opened(handle)
+            file = pq.ParquetFile(handle)
             check_schema(file, path.name)
             for batch in file.iter_batches(batch_size=rows):
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
@@ -86,13 +87,20 @@ def batches(path: Path, rows: int) -> Iterator[pa.Table]:
 
 
 def _opened(source: Any) -> ParquetFile:
-    """The file, with its texts left in their dictionaries, in which a text of any size stands once."""
-    import pyarrow as pa
+    """The file, with its texts and bytes left in their dictionaries, in which one of any size stands once."""
     import pyarrow.parquet as pq
 
     schema = pq.ParquetFile(source).schema_arrow
-    texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
-    return pq.ParquetFile(source, read_dictionary=texts)
+    return pq.ParquetFile(source, read_dictionary=[field.name for field in schema if _has_any_size(field.type)])
+
+
+def _has_any_size(kind: pa.DataType) -> bool:
+    """Whether a single value of a type may have any number of bytes."""
+    from pyarrow import types
+
+    tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    views = (types.is_string_view, types.is_binary_view)
+    return any(test(kind) for test in (*tests, *views))
 
 
 def check_schema(file: ParquetFile, name: str) -> None:
@@ -132,7 +140,7 @@ def _dense_size(column: pa.Array) -> int:
     if not pa.types.is_dictionary(column.type):
         return int(column.nbytes)
     values = column.dictionary
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+    if not _has_any_size(values.type):
         return 8 * len(column)
     lengths = pc.binary_length(values).cast(pa.int64())
     return 8 * len(column) + int(pc.sum(lengths.take(column.indices)).as_py() or 0)
@@ -140,6 +148,8 @@ def _dense_size(column: pa.Array) -> int:
 
 def plain_columns(table: pa.Table) -> ParquetTable:
     """The columns that can be read as values, each in the plainest type that keeps them exactly."""
+    import pyarrow as pa
+
     columns: dict[str, Any] = {}
     notes = []
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -154,8 +164,6 @@ def plain_columns(table: pa.Table) -> ParquetTable:
             columns[name] = plain
         else:
             notes.append("a column has no name and is left out: name it to use it")
-    import pyarrow as pa
-
     return ParquetTable(pa.table(columns), tuple(notes))
 
 
@@ -164,7 +172,8 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _plain(column.cast(kind.value_type))
+        # Bytes stay where they are: there may be more of them than memory holds.
+        return None if pa.types.is_binary(kind.value_type) else _plain(column.cast(kind.value_type))
     if isinstance(kind, pa.BaseExtensionType):
         if kind.extension_name == "arrow.uuid":
             return pa.chunked_array([pa.array(map(_as_text, column.to_pylist()), pa.large_string())])

@@ -177,3 +177,14 @@ def test_a_parquet_bomb_is_refused_before_it_is_unpacked() -> None:
 
     with pytest.raises(UnreadableData, match="unpacks to more"):
         read(content)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.binary_view()])
+def test_a_value_that_is_stored_once_counts_as_often_as_it_stands(kind: pa.DataType) -> None:
+    value = b"x" * 50_000 if "binary" in str(kind) else "x" * 50_000
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"a": pa.array([value] * 900, kind)}), buffer)
+    assert len(buffer.getvalue()) < 100_000
+
+    with pytest.raises(UnreadableData, match="unpacks to more"):
+        read(buffer.getvalue())
