@@ -157,9 +157,8 @@ def plain_columns(table: pa.Table) -> ParquetTable:
             continue
         plain = _plain(column)
         if plain is None:
-            notes.append(
-                f"column {name!r} holds {column.type} and is left out: nothing can be learned from it as it is"
-            )
+            kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+            notes.append(f"column {name!r} holds {kind} and is left out: nothing can be learned from it as it is")
         elif name.strip():
             columns[name] = plain
         else:
