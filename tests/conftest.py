@@ -16,9 +16,10 @@ from tests.support import RunningStack, Silent, clean_environ, port_settings, re
 
 _LOG_LINES = 20
 
-# What pytest runs by itself; `--hypothesis-profile thorough` looks far longer.
-hypothesis.settings.register_profile("default", max_examples=40, deadline=None, print_blob=True)
-hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None, print_blob=True)
+# What pytest runs by itself; `--hypothesis-profile thorough` looks far longer. A failure prints how to see it again, so
+# nothing need be kept.
+hypothesis.settings.register_profile("default", max_examples=40, database=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", max_examples=2000, database=None, print_blob=True)
 hypothesis.settings.load_profile("default")
 
 
