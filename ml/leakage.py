@@ -16,15 +16,17 @@ LEAK_AUC = 0.995
 LEAST_OF_A_CLASS = 10
 """With fewer rows of a class than this nobody can tell a leak from luck."""
 _FOLDS = 5
+_MISSING = object()
 
 
 def alone(
     values: pd.Series, is_positive: Any, known_values: pd.Series | None = None, known_target: Any = None
 ) -> float:
-    """The ROC AUC of one column by itself: by its values where they are there, or by whether they are there.
+    """The ROC AUC of one column by itself, on all rows: by its values, or by whether they are there.
 
-    Numbers and truths rank the rows as they are, in whichever direction is better. Anything else ranks them by the
-    share of positives that each value has in other rows: in the known ones, or without such in the other four fifths.
+    Numbers and truths rank the rows as they are, in whichever direction is better, those without one in the middle: a
+    column tells nothing of the rows in which it has gaps. Anything else ranks them by the share of positives that each
+    value, or a missing one, has in other rows: in the known ones, or without such in the other four fifths.
 
     Args:
         values: The column, of shape (n_rows,); what is missing is what pandas takes for missing.
@@ -40,14 +42,15 @@ def alone(
     positive = np.asarray(is_positive).astype(bool)
     present = values.notna().to_numpy()
     by_missing = _either_way(present.astype(float), positive)
-    some, its_target = values[present], positive[present]
     if _is_number(values):
-        return max(by_missing, _either_way(some.to_numpy(dtype="float64"), its_target))
+        numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+        middle = np.median(numbers[present]) if present.any() else 0.0
+        return max(by_missing, _either_way(np.where(present, numbers, middle), positive))
+    texts = values.astype(object).where(present, _MISSING)
     if known_values is None:
-        return max(by_missing, _auc(_share_elsewhere(some, its_target), its_target))
-    known = known_values.notna().to_numpy()
-    shares = _shares(known_values[known], np.asarray(known_target).astype(bool)[known], some)
-    return max(by_missing, _auc(shares, its_target))
+        return max(by_missing, _auc(_share_elsewhere(texts, positive), positive))
+    known = known_values.astype(object).where(known_values.notna(), _MISSING)
+    return max(by_missing, _auc(_shares(known, np.asarray(known_target).astype(bool), texts), positive))
 
 
 def _is_number(values: pd.Series) -> bool:

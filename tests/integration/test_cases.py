@@ -31,7 +31,8 @@ TOLERANCE = 1e-12
 ANY_VERSION = {"dummy": False, "leak": None, "shrink": None}
 # It has two positives, which no split leaves enough of for a model that anybody should use.
 TOO_FEW = {"imbalance-1-1000.csv"}
-REFUSED: dict[str, str] = {}
+# Each is for one of the processes that the tests are spread over.
+GROUPS = 5
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,13 @@ def bodies(case: Case, columns: list[str]) -> Iterator[tuple[str, bytes, str]]:
         yield "Parquet", buffer.getvalue(), "application/vnd.apache.parquet"
 
 
-@pytest.mark.timeout(1800)
-def test_every_case_gets_the_pipelines_own_answer_by_every_way(running: RunningStack) -> None:
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_every_case_gets_the_pipelines_own_answer_by_every_way(running: RunningStack, group: int) -> None:
     if not CASES.exists():
         pytest.skip(f"{CASES} is not there")
     store = Store.from_settings(TaskSettings.from_env(running.info.client_environ()))
-    given = cases()
+    given = cases()[group::GROUPS]
 
     for case in given:
         running.trigger(case.name, data=case.put(store), config=case.config)
