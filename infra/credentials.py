@@ -75,7 +75,7 @@ class Credentials:
         if mode & 0o077:
             raise Misconfigured(f"{path} is open to other users (mode {mode:o}): run 'chmod 600 {path}'")
         known = {f.name for f in fields(cls)}
-        if _FIRST - set(found):
+        if _FIRST - set(found) and (not found or _has_data(path.parent)):
             missing = ", ".join(sorted(_FIRST - set(found)))
             raise Misconfigured(
                 f"{path} lacks {missing}, and the stack's data opens with no other: put a copy of the file back, "
@@ -101,6 +101,11 @@ class Credentials:
 _LATER = {"serving_token", "mlflow_webhook_key"}
 _FIRST = {f.name for f in fields(Credentials)} - _LATER
 """What every file has had from the beginning; whatever came later is generated where it is missing."""
+
+
+def _has_data(home: Path) -> bool:
+    """Whether something was made in a stack's home that opens with its own secrets alone."""
+    return any((home / name).is_dir() for name in ("postgres", "s3"))
 
 
 def _checked(found: Any) -> dict[str, str]:

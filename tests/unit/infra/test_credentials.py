@@ -42,6 +42,7 @@ def test_a_damaged_file_is_one_line_and_stays_as_it_is(tmp_path: Path, content: 
     path = tmp_path / "secrets.json"
     path.write_text(content)
     path.chmod(0o600)
+    (tmp_path / "postgres").mkdir()
 
     for read in (Credentials.load, Credentials.load_or_create):
         with pytest.raises(Misconfigured, match=r"secrets\.json (is damaged|lacks).*put a copy") as caught:
@@ -49,6 +50,17 @@ def test_a_damaged_file_is_one_line_and_stays_as_it_is(tmp_path: Path, content: 
         assert "\n" not in str(caught.value)
 
     assert path.read_text() == content
+
+
+def test_a_file_that_lost_some_secrets_of_data_that_is_there_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    kept = asdict(Credentials.load_or_create(path))
+    del kept["postgres_password"]
+    path.write_text(json.dumps(kept))
+    (tmp_path / "postgres").mkdir()
+
+    with pytest.raises(Misconfigured, match="lacks postgres_password"):
+        Credentials.load_or_create(path)
 
 
 def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:

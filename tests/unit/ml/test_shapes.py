@@ -166,12 +166,12 @@ def _three_classes(pipeline: Pipeline) -> None:
 
 
 def _one_category_less(pipeline: Pipeline) -> None:
-    encoder = _column(pipeline).transformers_[1][1]
+    encoder = _column(pipeline).transformers_[1][1].steps[-1][1]
     encoder.categories_ = [encoder.categories_[0][:-1]]
 
 
 def _a_number_as_category(pipeline: Pipeline) -> None:
-    _column(pipeline).transformers_[1][1].categories_[0][0] = 7
+    _column(pipeline).transformers_[1][1].steps[-1][1].categories_[0][0] = 7
 
 
 def _other_place(pipeline: Pipeline) -> None:

@@ -104,9 +104,13 @@ def test_rows_that_the_folded_form_declines_are_predicted_elsewhere(
     shutil.copytree(folder, tmp_path / "copy")
     opened.write(tmp_path / "copy", model)
     predictor = opened.read(tmp_path / "copy", "ad-click", scorer)
-    far = {name: np.array([1e12, 1.0]) for name in model.inputs}
-
     assert predictor.form is not None
+    # Two numbers far out that cancel each other, so that their rounding is what is left.
+    far = {name: np.array([1.0, 1.0]) for name in model.inputs}
+    first, second = predictor.form.names[:2]
+    weights = predictor.form.weights
+    far[first], far[second] = np.array([1e12, 1.0]), np.array([-1e12 * weights[0] / weights[1], 1.0])
+
     assert predictor.form.probability(far) is None
     assert predictor.probability(far).tolist() == by_sklearn(model, far).tolist()
 
