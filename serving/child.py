@@ -22,6 +22,8 @@ from typing import IO, Any
 log = logging.getLogger(__name__)
 
 _BYTES = "bytes"
+_NICENESS = 10
+"""How far the process stands back where there are not enough processors for it and the service."""
 
 
 class Ended(Exception):
@@ -89,7 +91,9 @@ class Child:
             self._end()
             # Not by -m: the package has imported the module by then, and it would be there twice.
             command = [sys.executable, "-c", f"import {self._module} as asked; asked.main()"]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            # With a thread for each processor it would leave none to the requests that take no time.
+            environ = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ)
             threading.Thread(target=self._end_when_idle, args=(self._process,), daemon=True).start()
         return self._process
 
@@ -199,6 +203,7 @@ def main(answer_to: AnswerTo) -> None:
     for asked_to_stop in (signal.SIGINT, signal.SIGTERM):
         # It ends when the service does, which may be asked to stop together with it and still has answers to give.
         signal.signal(asked_to_stop, signal.SIG_IGN)
+    os.nice(_NICENESS)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(answer_to, sys.stdin.buffer, answers)

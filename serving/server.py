@@ -44,6 +44,7 @@ _MOST_WAITING = 256
 _MOST_LARGE_WAITING = 64
 _MOST_HELD = 64 * 2**20
 """The most bytes of bodies that are here at once, on their way or waiting."""
+_PIECE = 128 * 2**10
 _MOST_DRAINED = 256 * 2**20
 _PARENT_S = 0.5
 # A thread that computes lets the event loop in after so many seconds; Python's own 5 ms would be what everybody waits.
@@ -51,6 +52,15 @@ _SWITCH_S = 0.0005
 _TAKEN = "trackyard.request"
 """Where a scope has the request that was let in and could not be answered at once."""
 _BUSY = RequestRefused(503, "busy", "more is waiting to be answered than can wait: try again in a moment")
+
+
+async def _send_body(send: Send, body: bytes) -> None:
+    """Sends a body in pieces: with megabytes at once everybody else would wait until they are written."""
+    for at in range(0, len(body) - _PIECE, _PIECE):
+        await send({"type": "http.response.body", "body": body[at : at + _PIECE], "more_body": True})
+        await asyncio.sleep(0)
+    rest = (len(body) - 1) // _PIECE * _PIECE if body else 0
+    await send({"type": "http.response.body", "body": body[rest:]})
 
 
 class _Pool:
@@ -123,7 +133,7 @@ class Server:
         if not is_bare:
             headers.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if is_bare else answer.body})
+        await _send_body(send, b"" if is_bare else answer.body)
 
     async def _begun(self, request: Request, receive: Receive) -> Answer | None:
         """Lets a request in and reads its body; what can be answered now, None for what takes longer."""
