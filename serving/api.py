@@ -157,8 +157,7 @@ class Api:
         holder = self._holder(name)
         live = holder.live
         if live is None:
-            reason = holder.error or "no version was promoted yet: promote one"
-            raise RequestRefused(503, "no_model", f"no model is live: {reason}")
+            raise RequestRefused(503, "no_model", f"no model is live: {_why_none(holder)}")
         encoding = request.headers.get("content-encoding", "")
         if encoding not in ("", "identity"):
             problems = [{"row": None, "field": "Content-Encoding", "rule": "none"}]
@@ -247,3 +246,9 @@ def scope_of(request: Request) -> str:
     if path == "/refresh":
         return "operate"
     return "predict" if path.endswith("/predict") else "read"
+
+
+def _why_none(holder: ModelHolder) -> str:
+    if holder.error is None and holder.champion is not None:
+        return f"version {holder.champion.version} is being fetched: ask again in a few seconds"
+    return holder.error or "no version was promoted yet: promote one"

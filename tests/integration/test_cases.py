@@ -123,7 +123,8 @@ def _problems(running: RunningStack, store: Store, case: Case) -> Iterator[str]:
     if np.abs(by_file - expected).max() > TOLERANCE:
         yield f"{case.path.name}: predict is off by {np.abs(by_file - expected).max()}"
     url = running.url(f"/models/{case.name}/predict")
-    wait_for(lambda: running.get(f"/models/{case.name}").status_code == 200, f"{case.name} to be served")
+    # The model is known before its champion is fetched.
+    wait_for(lambda: running.get(f"/models/{case.name}").json()["version"] == "1", f"{case.name} to be served")
     for called, body, kind in bodies(case, list(loaded.inputs)):
         import httpx
 

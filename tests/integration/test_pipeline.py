@@ -236,7 +236,8 @@ def test_promotion_in_mlflow_alone_is_served_too(running: RunningStack, real_run
 
 
 def test_runs_and_models_list_what_is_there(running: RunningStack, real_run: Trained) -> None:
-    runs, models = running.cli_json("runs"), running.cli_json("models")
+    # Other tests' runs may be newer, and by default the newest 20 are listed.
+    runs, models = running.cli_json("runs", "--limit", "500"), running.cli_json("models")
 
     assert any(run.get("dag_run_id") == real_run.run_id for run in runs)
     (model,) = [model for model in models if (model["name"], model["version"]) == ("ad-click", real_run.version)]

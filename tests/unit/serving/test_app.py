@@ -14,6 +14,7 @@ from ml.load import LoadedModel, load_folder
 from serving import ServingSettings, create_app
 from serving.api import ROUTES as ROUTES_OF_PROGRAMS
 from serving.pipeline import PipelineBoard
+from serving.registry_client import Champion
 from serving.shelf import ModelShelf
 from tests.unit.serving.conftest import Airflow
 from tests.unit.serving.test_champion import Registry
@@ -149,6 +150,17 @@ def test_predict_without_a_model_says_so(service: Service) -> None:
     assert answer.status_code == 503
     assert answer.json["error"]["code"] == "no_model"
     assert answer.json["error"]["message"] == "no model is live: no version was promoted yet: promote one"
+
+
+def test_predict_says_that_the_champion_is_being_fetched(service: Service) -> None:
+    service.shelf.main.champion = Champion("7", "0" * 64, ("champion",), "r")
+
+    answer = service.client.post("/predict", json={"rows": [ROW]})
+
+    assert answer.status_code == 503
+    assert answer.json["error"]["message"] == (
+        "no model is live: version 7 is being fetched: ask again in a few seconds"
+    )
 
 
 def test_predict_tells_why_the_champion_is_not_served(service: Service) -> None:
