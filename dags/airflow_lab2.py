@@ -10,7 +10,7 @@ from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from ml import steps
-from ml.estimators import ALLOWED
+from ml.config.estimators import ALLOWED
 from trackyard_approval import VersionApproval
 from trackyard_links import MlflowRunLink, ModelVersionLink
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from infra.object_store import try_bucket
+from ml.data.store import s3_client
 from ml.errors import Misconfigured, PipelineError, StoreDown
-from ml.storage import s3_client
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -33,7 +33,7 @@ def _preload() -> None:
     import airflow.sdk.execution_time.supervisor
     import airflow.sdk.execution_time.task_runner  # noqa: F401
 
-    from ml import preload
+    from ml.steps import preload
 
     preload.preload()
     # What is imported by now lives as long as the worker: keeping the collector off it leaves the pages shared.

@@ -151,7 +151,7 @@ def memory(settings: Settings, free_mb: int) -> Check:
 
 def configuration(settings: Settings) -> Check:
     """The pipeline file that gives the defaults."""
-    from ml.config import load_config
+    from ml.config.loading import load_config
 
     path = settings.pipeline_file
     if path == settings.root / "pipeline.yaml" and not path.exists():

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from infra.following import ENDED_RUN
-from ml import learned_rows
 from ml.errors import BadInput
-from ml.tracking import RUN_KEY
+from ml.gate import learned_rows
+from ml.tracking.runs import RUN_KEY
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
     from infra.cli.doors import AirflowApi
-    from ml.storage import Listed, Store
+    from ml.data.store import Listed, Store
 
 _PARENT = "mlflow.parentRunId"
 KEPT = ("config.json", "verdict.json", learned_rows.FILE)
@@ -76,7 +76,7 @@ def find(tracker: MlflowClient, store: Store, airflow: AirflowApi, before: datet
 
 def remove(found: Garbage, tracker: MlflowClient, store: Store, report: Callable[[str], None]) -> None:
     """Closes the runs and removes the objects that `find` found."""
-    from ml.tracking import close
+    from ml.tracking.runs import close
 
     for run in found.open_runs:
         status = close(tracker, run)
@@ -142,7 +142,7 @@ def _key(run: Run) -> str:
 
 def _aliased(tracker: MlflowClient) -> set[str]:
     """The keys of the runs whose versions have an alias."""
-    from ml.registry import aliases
+    from ml.registry.versions import aliases
 
     found: set[str] = set()
     for model in tracker.search_registered_models(max_results=1000):

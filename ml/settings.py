@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.address import Allowed
 from ml.errors import Misconfigured
 
 
@@ -79,3 +78,16 @@ def _need(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise Misconfigured(f"{name} is not set: the stack sets it for its parts; elsewhere export it first")
     return value
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Where data may come from.
+
+    Attributes:
+        buckets: The S3 buckets.
+        hosts: The hosts of `http(s)://` addresses, `name` or `name:port`, in small letters.
+    """
+
+    buckets: tuple[str, ...]
+    hosts: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """What stands in a file or a request, as the value of a column: the one reading for training, scoring and serving.
 
-Pure and light; no library guesses here. `ml.columns` reads whole columns by the same rules.
+Pure and light; no library guesses here. `ml.reading.columns` reads whole columns by the same rules.
 
 The rules:
 

@@ -21,7 +21,7 @@ from tempfile import mkdtemp, mkstemp
 from typing import Any
 
 from ml.errors import Untrusted
-from ml.load import LoadedModel
+from ml.registry.loading import LoadedModel
 from serving import opened
 from serving.predictor import Predictor
 from serving.scorer import Scorer

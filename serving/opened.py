@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ml.errors import Untrusted
-from ml.load import LoadedModel, check_folder, load_folder
-from ml.proof import smoke_test
+from ml.registry.loading import LoadedModel, check_folder, load_folder
+from ml.registry.serving_check import smoke_test
 from serving.linear import LinearForm
 from serving.predictor import Predictor
 from serving.scorer import Copy, Scorer

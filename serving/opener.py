@@ -80,14 +80,15 @@ def told_of(error: Exception) -> dict[str, Any]:
 
 def answer_to(asked: Mapping[str, Any], content: bytes = b"") -> child.Answer:
     """Does what a question asks for, and returns what is answered."""
-    from ml import load, tracking
+    from ml.registry import loading
+    from ml.tracking import runs
     from serving import opened
 
     try:
         uri, folder = asked["uri"], Path(asked["folder"])
-        with tracking.mapped(uri):
-            loaded = load.load_verified(
-                tracking.client(uri), asked["name"], asked["version"], folder, int(asked["max_bytes"])
+        with runs.mapped(uri):
+            loaded = loading.load_verified(
+                runs.client(uri), asked["name"], asked["version"], folder, int(asked["max_bytes"])
             )
         opened.write(folder, loaded)
     except Exception as error:  # noqa: BLE001 - the service tells of it

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from ml.dialect import CsvRows, find_dialect
 from ml.errors import ContractViolation, TooManyRows, UnreadableData
-from ml.read import decoded
+from ml.reading.csv_dialect import CsvRows, find_dialect
+from ml.reading.tables import decoded
 from serving.table import MAX_PROBLEMS, RequestRefused, Table
 
 JSON, CSV = "application/json", "text/csv"
@@ -175,7 +175,7 @@ def _csv_table(body: bytes, max_rows: int) -> Table:
 
 
 def _parquet_table(body: bytes, max_rows: int) -> Table:
-    from ml import parquet
+    from ml.reading import parquet
 
     try:
         table = parquet.read(body, "the body", _MOST_PARQUET_BYTES, max_rows).data

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from ml.load import LoadedModel, frame_of
+from ml.registry.loading import LoadedModel, frame_of
 from serving.folding import NotLinear, fold
 from serving.linear import LinearForm
 
@@ -49,7 +49,7 @@ class Predictor:
     @classmethod
     def of(cls, loaded: LoadedModel) -> Predictor:
         """Prepares a version; one that can be folded is, if its own example then has the probabilities that it had."""
-        from ml.preprocess import known_categories
+        from ml.training.pipeline import known_categories
 
         form = _checked_form(loaded)
         return cls(loaded, form, _nullable(loaded, form), categories=known_categories(loaded.pipeline))

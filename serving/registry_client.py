@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
-from ml.load import MAX_BYTES, SHA256_TAG
-from ml.registry import CHAMPION, named
+from ml.registry.loading import MAX_BYTES, SHA256_TAG
+from ml.registry.versions import CHAMPION, named
 from serving.mlflow_http import MlflowHttp
 from serving.opener import Opener
 

@@ -24,7 +24,7 @@ from serving.opener import raise_told, told_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ml.load import LoadedModel
+    from ml.registry.loading import LoadedModel
 
 _IDLE_S = 60.0
 _PATIENCE_S = 60.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ml.config import load_config
+from ml.config.loading import load_config
 from ml.errors import Misconfigured
 
 TOKEN_MODES = ("others", "all", "none")

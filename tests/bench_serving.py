@@ -108,21 +108,23 @@ def train(uri: str, folder: Path) -> None:
     """Trains the default model and registers it as version 1 with its champion alias."""
     import mlflow.sklearn
 
-    from ml import load, model_log, preprocess
-    from ml.config import PipelineConfig
-    from ml.generate import generate
+    from ml.config.schema import PipelineConfig
+    from ml.data.generated import generate
+    from ml.registry import loading, model_logging
+    from ml.training import features as preprocess
+    from ml.training.pipeline import build_pipeline
 
     mlflow.set_tracking_uri(uri)
     config, frame = PipelineConfig(), generate(1000, 1)
     roles = preprocess.decide_roles(frame, config)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-    pipeline = preprocess.build_pipeline(config, roles).fit(features, target)
+    pipeline = build_pipeline(config, roles).fit(features, target)
     with mlflow.start_run():
-        options = model_log.saving_options(pipeline, features.head())
+        options = model_logging.saving_options(pipeline, features.head())
         info = mlflow.sklearn.log_model(name="model", registered_model_name="ad-click", **options)
     client = mlflow.MlflowClient(uri)
-    load.download(client, f"models:/{info.model_id}", folder)
-    client.set_model_version_tag("ad-click", "1", load.SHA256_TAG, load.sha256_of(folder))
+    loading.download(client, f"models:/{info.model_id}", folder)
+    client.set_model_version_tag("ad-click", "1", loading.SHA256_TAG, loading.sha256_of(folder))
     client.set_registered_model_alias("ad-click", "champion", "1")
 
 

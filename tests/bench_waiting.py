@@ -68,9 +68,11 @@ def keep_models(state: Path, folder: Path) -> None:
     """What a service that served a linear model and a forest leaves behind when it is stopped."""
     import mlflow.sklearn
 
-    from ml import load, model_log, preprocess
-    from ml.config import PipelineConfig
-    from ml.generate import generate
+    from ml.config.schema import PipelineConfig
+    from ml.data.generated import generate
+    from ml.registry import loading, model_logging
+    from ml.training import features as preprocess
+    from ml.training.pipeline import build_pipeline
     from serving import opened
     from serving.model_copy import LiveModel, ModelCopy
     from serving.predictor import Predictor
@@ -80,11 +82,11 @@ def keep_models(state: Path, folder: Path) -> None:
         config = PipelineConfig.model_validate({"model": {"name": name, "estimator": estimator}})
         roles = preprocess.decide_roles(frame, config)
         features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-        pipeline = preprocess.build_pipeline(config, roles).fit(features, target)
+        pipeline = build_pipeline(config, roles).fit(features, target)
         made, copy = folder / name, ModelCopy(state, name)
-        mlflow.sklearn.save_model(path=str(made), **model_log.saving_options(pipeline, features.head()))
-        tags = {load.SHA256_TAG: load.sha256_of(made)}
-        loaded = load.load_folder(made, name=name, version="1", run_id="r", tags=tags)
+        mlflow.sklearn.save_model(path=str(made), **model_logging.saving_options(pipeline, features.head()))
+        tags = {loading.SHA256_TAG: loading.sha256_of(made)}
+        loaded = loading.load_folder(made, name=name, version="1", run_id="r", tags=tags)
         with copy.new_folder() as new:
             shutil.copytree(made, new, dirs_exist_ok=True)
             opened.write(new, loaded)

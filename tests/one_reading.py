@@ -21,11 +21,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.score_file import score_file
-from ml import columns, contract, evaluate, preprocess
-from ml.config import PipelineConfig
-from ml.load import LoadedModel
-from ml.read import RawTable, read_table
+from ml.config.schema import PipelineConfig
+from ml.evaluation import metrics
+from ml.reading import columns, contract
+from ml.reading.tables import RawTable, read_table
+from ml.registry.batch_scoring import score_file
+from ml.registry.loading import LoadedModel
+from ml.training import features
+from ml.training.pipeline import build_pipeline
 from ml.values import text_of
 from serving.parsing import parse
 from serving.predictor import Predictor
@@ -56,7 +59,7 @@ class Trained:
 
     content: bytes
     raw: RawTable
-    roles: preprocess.Roles
+    roles: features.Roles
     model: LoadedModel
     expected: np.ndarray
 
@@ -66,11 +69,11 @@ class Trained:
         raw = read_table(content, "data", 10**8, 10**6)
         readings = columns.columns_of(raw.frame, config, raw.commas)
         frame = through_parquet(contract.check(raw.frame, config, "data", raw.commas))
-        roles = preprocess.decide_roles(frame, config, readings)
-        train, _ = preprocess.split_rows(frame, config)
-        learned = through_parquet(preprocess.features_of(frame.iloc[train], roles))
-        pipeline = preprocess.build_pipeline(config, roles).fit(
-            preprocess.features_of(learned, roles), preprocess.target_of(frame.iloc[train], roles)
+        roles = features.decide_roles(frame, config, readings)
+        train, _ = features.split_rows(frame, config)
+        learned = through_parquet(features.features_of(frame.iloc[train], roles))
+        pipeline = build_pipeline(config, roles).fit(
+            features.features_of(learned, roles), features.target_of(frame.iloc[train], roles)
         )
         model = LoadedModel(
             name="m",
@@ -78,13 +81,13 @@ class Trained:
             run_id="r",
             pipeline=pipeline,
             inputs={column.name: "double" if column.is_numeric else "string" for column in roles.columns},
-            input_example=preprocess.features_of(frame, roles).head(5).replace({np.nan: None}).to_dict("records"),
+            input_example=features.features_of(frame, roles).head(5).replace({np.nan: None}).to_dict("records"),
             sha256="0",
             model_id="m-1",
             columns={column.name: column for column in roles.columns},
             commas=raw.commas,
         )
-        expected = evaluate.probabilities(pipeline, preprocess.features_of(frame, roles))
+        expected = metrics.probabilities(pipeline, features.features_of(frame, roles))
         return cls(content, raw, roles, model, expected)
 
     @cached_property

@@ -102,7 +102,7 @@ class RunningStack:
 
     @cached_property
     def mlflow(self) -> Any:
-        from ml import tracking
+        from ml.tracking import runs as tracking
 
         # MLflow asks the process's own address for some files, whatever the client was given.
         return tracking.client(self.info.urls["mlflow"])

@@ -13,7 +13,8 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from ml import rollout, steps
+from ml import steps
+from ml.steps import rollout
 
 SILENCE_S = 60.0
 AGAIN_S = 30.0
@@ -52,7 +53,7 @@ class RolloutTrigger(BaseTrigger):
         return "trackyard_rollout.RolloutTrigger", {name: getattr(self, name) for name in arguments}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yields one event, what `ml.rollout.Watch.look` found, with the model and the champions that are known."""
+        """Yields one event: what `ml.steps.rollout.Watch.look` found, with the model and the known champions."""
         await asyncio.sleep(self.pause_s)
         watch = rollout.Watch.from_environment(self.rollout_id, self.model, SILENCE_S, self.champions)
         while True:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from infra.migrations import SCHEMAS, revision_of
 from ml.errors import BadInput, PipelineError
-from ml.load import MODEL_FILE, SHA256_TAG
+from ml.registry.loading import MODEL_FILE, SHA256_TAG
 
 CHAMPION = "champion"
 

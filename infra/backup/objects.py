@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from ml.data.store_refusal import refusal
 from ml.errors import Misconfigured, PipelineError, StoreDown, Untrusted
-from ml.refusal import refusal
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from infra.object_store import ARTIFACT_BUCKET, DATA_BUCKET
 from infra.settings import HOST
+from ml.data.store import s3_client
 from ml.errors import Misconfigured
-from ml.storage import s3_client
 from serving.tokens import Token, TokenFile
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from infra.doctor import Check
     from infra.mailbox import Mail
     from infra.remote import RemoteStack
-    from ml.read import RawTable
+    from ml.reading.tables import RawTable
 
 MAX_INIT_BYTES = 2 * 2**30
 
@@ -42,10 +42,10 @@ def init(
     Shows what was found: types, missing and distinct values, suspected ids, constants and leaks, the class balance.
     Read the file and correct what was guessed wrong.
     """
-    from infra.inspect_data import HEADINGS, findings, inspect_table, model_name_of, remarks
-    from infra.pipeline_text import pipeline_yaml
-    from ml.config import parse_config
-    from ml.config_yaml import read_yaml
+    from ml.config.loading import parse_config
+    from ml.config.yaml_text import read_yaml
+    from ml.inspection.inspect import HEADINGS, findings, inspect_table, model_name_of, remarks
+    from ml.inspection.pipeline_template import pipeline_yaml
 
     session = session_of(context)
     if output.exists() and not force:
@@ -65,8 +65,8 @@ def init(
 
 
 def _read(data: Path) -> RawTable:
-    from ml.folders import files_of
-    from ml.read import read_parts, read_table
+    from ml.data.folders import files_of
+    from ml.reading.tables import read_parts, read_table
 
     try:
         if data.is_dir():

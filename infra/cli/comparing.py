@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from rich.console import Console
 
-    from infra.comparison import Comparison, Measure, Subject
+    from ml.evaluation.comparison import Comparison, Measure, Subject
 
 MOST = 8
 
@@ -45,9 +45,9 @@ def compare(
 
     The first is the baseline. A difference is called better or worse only where its interval leaves out zero.
     """
-    from infra import comparison
-    from infra.comparison_html import page
-    from ml.tracking import mapped
+    from ml.evaluation import comparison
+    from ml.evaluation.comparison_report import page
+    from ml.tracking.runs import mapped
 
     session = session_of(context)
     if not 2 <= len(runs) <= MOST:
@@ -95,7 +95,7 @@ def find(tracker: MlflowClient, word: str, model: str) -> Run:
             return tracker.get_run(word)
         except MlflowException as error:
             raise BadInput(f"MLflow has no run {word}: 'trackyard runs --json' lists them") from error
-    from ml.registry import aliases
+    from ml.registry.versions import aliases
 
     alias = aliases(tracker, model).get(word)
     return _of_version(tracker, model, alias) if alias else _of_dag_run(tracker, word)
@@ -137,7 +137,7 @@ def _of_dag_run(tracker: MlflowClient, word: str) -> Run:
 
 def read(tracker: MlflowClient, run: Run, label: str, *, images: bool) -> Subject:
     """What a run kept, for a comparison."""
-    from infra.comparison import Subject
+    from ml.evaluation.comparison import Subject
 
     tags = run.data.tags
     version = f"{tags['model.name']} {tags['model.version']}" if "model.version" in tags else "-"

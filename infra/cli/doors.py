@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from infra.settings import Settings
     from infra.stack import PartStatus, Report, StackInfo
-    from ml.load import LoadedModel
-    from ml.storage import Store
+    from ml.data.store import Store
+    from ml.registry.loading import LoadedModel
 
 
 class AnyStack(Protocol):
@@ -132,7 +132,7 @@ def open_airflow(info: AnyStack) -> AirflowApi:
 
 def open_tracker(info: AnyStack) -> MlflowClient:
     """MLflow's client; its login comes from the variables that `Session.enter` sets."""
-    from ml.tracking import client
+    from ml.tracking.runs import client
 
     return client(info.api_urls["mlflow"])
 
@@ -140,16 +140,16 @@ def open_tracker(info: AnyStack) -> MlflowClient:
 def open_store(info: AnyStack) -> Store:
     """The data store; its keys come from the variables that `Session.enter` sets."""
     info.check_store()
+    from ml.data.store import Store
     from ml.settings import TaskSettings
-    from ml.storage import Store
 
     return Store.from_settings(TaskSettings.from_env(info.client_environ()))
 
 
 def load_version(tracker: MlflowClient, name: str, version: str, workdir: Path) -> LoadedModel:
-    """A registered version, downloaded to a folder, checked, loaded (`ml.load`), and asked its own example."""
-    from ml.load import load_verified
-    from ml.proof import smoke_test
+    """A registered version: downloaded to a folder, checked, loaded, and asked its own example."""
+    from ml.registry.loading import load_verified
+    from ml.registry.serving_check import smoke_test
 
     loaded = load_verified(tracker, name, version, workdir)
     smoke_test(loaded)

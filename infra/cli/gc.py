@@ -29,7 +29,7 @@ def gc(
     Versions stay, and with them all that belongs to a version with an alias.
     """
     from infra.garbage import find, remove
-    from ml.tracking import mapped
+    from ml.tracking.runs import mapped
 
     session = session_of(context)
     info = session.running_stack()

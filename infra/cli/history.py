@@ -19,8 +19,8 @@ from ml.errors import BadInput, Misconfigured, Unavailable
 
 if TYPE_CHECKING:
     from infra.cli.doors import AnyStack
-    from ml.history import History
-    from ml.ledger import Entry
+    from ml.history.champion_moves import History
+    from ml.history.ledger import Entry
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def history(
     as_json: Json = False,
 ) -> None:
     """List who moved the champion, when, from what to what, why and by which way, the oldest first."""
-    from ml.tracking import mapped
+    from ml.tracking.runs import mapped
 
     session, info, name = asked_for(context, model)
     with mapped(info.api_urls["mlflow"]):
@@ -78,8 +78,8 @@ def champion(
     as_json: Json = False,
 ) -> None:
     """Tell which version was champion at a moment, since when, and why."""
-    from ml.ledger import champion_at
-    from ml.tracking import mapped
+    from ml.history.ledger import champion_at
+    from ml.tracking.runs import mapped
 
     parsed = parse_moment(at) if at else None
     session, info, name = asked_for(context, model)
@@ -113,7 +113,7 @@ def parse_moment(text: str) -> datetime:
 
 def history_of(session: Session, info: AnyStack, name: str) -> History:
     """The history of a model."""
-    from ml.history import History
+    from ml.history.champion_moves import History
 
     return History(session.store(info), session.tracker(info), name, session.now)
 

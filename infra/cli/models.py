@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from infra.cli.doors import AnyStack
-    from ml.history import History
+    from ml.history.champion_moves import History
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version.", show_default=False)]
 Model = Annotated[
@@ -53,9 +53,9 @@ def promote(
 
 def rollback(context: typer.Context, reason: Reason = "", model: Model = None) -> None:
     """Make the version champion again that was champion before."""
-    from ml import registry
+    from ml.registry import versions
 
-    _move(session_of(context), model, Change("trackyard rollback", reason or "rolled back by hand", registry.before))
+    _move(session_of(context), model, Change("trackyard rollback", reason or "rolled back by hand", versions.before))
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Change:
 
 
 def _refuse_unvalidated(tracker: MlflowClient, name: str, version: str, *, force: bool) -> None:
-    from ml.registry import find_version
+    from ml.registry.versions import find_version
 
     tags = find_version(tracker, name, version).tags
     if tags.get("validation") == "passed" or force:
@@ -97,12 +97,12 @@ def _reachable_history(session: Session, info: AnyStack, name: str) -> History |
 
 
 def _move(session: Session, model: str | None, wanted: Change) -> None:
-    from ml.afar import move_from_afar
-    from ml.history import user
-    from ml.intent import Cause, refuse_long
-    from ml.registry import CHAMPION, aliases
-    from ml.registry import promote as go_live
-    from ml.tracking import mapped
+    from ml.history.champion_moves import user
+    from ml.history.intent import Cause, refuse_long
+    from ml.history.without_store import move_from_afar
+    from ml.registry.versions import CHAMPION, aliases
+    from ml.registry.versions import promote as go_live
+    from ml.tracking.runs import mapped
 
     refuse_long(wanted.why)
     name = model or session.pipeline_config().model.name

@@ -28,8 +28,8 @@ def lineage(
     as_json: Json = False,
 ) -> None:
     """Tell where a version came from and what became of it, or which versions came from a data set or a DAG run."""
-    from ml import lineage as origins
-    from ml.tracking import mapped
+    from ml.history import lineage as origins
+    from ml.tracking.runs import mapped
 
     if sum(map(bool, (version, data, run))) != 1:
         raise BadInput("name one thing: a VERSION, --data DIGEST, or --run DAG_RUN_ID")
@@ -95,10 +95,10 @@ def reproduce(
 ) -> None:
     """Train a version again from what was recorded and compare it with the registered one, bit by bit."""
     from infra.parts import git_commit
-    from ml import provenance
-    from ml import reproduce as training
-    from ml.registry import find_version
-    from ml.tracking import RUN_KEY, mapped
+    from ml.registry.versions import find_version
+    from ml.steps import reproduction as training
+    from ml.tracking import provenance
+    from ml.tracking.runs import RUN_KEY, mapped
 
     session, info, name = asked_for(context, model)
     tracker = session.tracker(info)

@@ -45,7 +45,7 @@ class Outcome:
 
 def run_outcome(tracker: MlflowClient, dag_id: str, run_id: str) -> Outcome:
     """What one DAG run left, found by its run key."""
-    from ml.tracking import find_run, run_key
+    from ml.tracking.runs import find_run, run_key
 
     key = run_key(dag_id, run_id)
     run = find_run(tracker, key)
@@ -93,7 +93,7 @@ def versions_by_run(tracker: MlflowClient) -> dict[str, ModelVersion]:
 
 def all_versions(tracker: MlflowClient, name: str | None = None) -> list[ModelVersion]:
     """Every version of one registered model, or of all, the newest first of each."""
-    from ml.registry import named
+    from ml.registry.versions import named
 
     found: list[ModelVersion] = []
     token: str | None = None
@@ -107,7 +107,7 @@ def all_versions(tracker: MlflowClient, name: str | None = None) -> list[ModelVe
 
 def aliases_of(tracker: MlflowClient, name: str) -> dict[str, list[str]]:
     """The aliases of each version of a model."""
-    from ml.registry import aliases
+    from ml.registry.versions import aliases
 
     by_version: dict[str, list[str]] = {}
     for alias, version in aliases(tracker, name).items():

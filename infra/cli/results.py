@@ -46,7 +46,7 @@ def runs(
 
     A name in --where and --sort is a metric, a parameter, a tag, or a field of the list such as duration_s.
     """
-    from ml.tracking import mapped
+    from ml.tracking.runs import mapped
 
     conditions = [parse_condition(text) for text in where or []]
     conditions += [Condition(name, "=", value) for name, value in (("model", model), ("state", state)) if value]
@@ -141,7 +141,7 @@ def models(
 ) -> None:
     """List the registered versions with their aliases, metrics and origin, the newest first."""
     from infra.cli.records import version_rows
-    from ml.tracking import mapped
+    from ml.tracking.runs import mapped
 
     session = session_of(context)
     info = session.running_stack()

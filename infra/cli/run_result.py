@@ -41,7 +41,7 @@ def report(session: Session, info: AnyStack, view: RunView, airflow: AirflowApi,
 
 
 def _outcome(session: Session, info: AnyStack, run_id: str) -> tuple[Outcome, PipelineError | None]:
-    from ml.tracking import mapped
+    from ml.tracking.runs import mapped
 
     try:
         with mapped(info.api_urls["mlflow"]):

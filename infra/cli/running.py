@@ -19,14 +19,14 @@ from infra.cli.records import Outcome
 from infra.cli.session import Session, session_of
 from infra.cli.stack import DAG_ID, Json
 from infra.following import Patience, RunView, Time, follow, trigger_once
+from ml.data.folders import files_of, put_folder
+from ml.data.sources import refuse, refuse_default
 from ml.errors import AirflowDown, BadInput, StoreDown
-from ml.folders import files_of, put_folder
 from ml.settings import allowed_sources
-from ml.source import refuse, refuse_default
 
 if TYPE_CHECKING:
     from infra.cli.doors import AnyStack
-    from ml.config import PipelineConfig
+    from ml.config.schema import PipelineConfig
 
 _DAG_WAIT_S = 60.0
 
@@ -101,7 +101,7 @@ def settle_config(
     Raises:
         Misconfigured: A key or value is not allowed.
     """
-    from ml.config import load_config, parse_assignments, resolve
+    from ml.config.loading import load_config, parse_assignments, resolve
 
     if data is not None and not data.strip():
         raise BadInput("--data is empty: name a file, a folder or an address, or leave --data out")

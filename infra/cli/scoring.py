@@ -15,7 +15,7 @@ from ml.errors import BadInput
 
 if TYPE_CHECKING:
     from infra.cli.doors import AnyStack
-    from ml.load import LoadedModel
+    from ml.registry.loading import LoadedModel
 
 
 def predict(
@@ -39,7 +39,7 @@ def predict(
     name = model or session.pipeline_config().model.name
     info = session.running_stack()
     champion = load_champion(session, info, name)
-    from infra.score_file import ADDED, score_file
+    from ml.registry.batch_scoring import ADDED, score_file
 
     # Only a terminal shows it; in a pipe stderr stays empty.
     with session.errors.status("scoring") as shown:
@@ -65,8 +65,8 @@ def load_champion(session: Session, info: AnyStack, name: str) -> LoadedModel:
         BadInput: There is no champion.
         Untrusted: Its file is not what was recorded.
     """
-    from ml.registry import CHAMPION, aliases
-    from ml.tracking import mapped
+    from ml.registry.versions import CHAMPION, aliases
+    from ml.tracking.runs import mapped
 
     tracker = session.tracker(info)
     with mapped(info.api_urls["mlflow"]):

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from infra.cli.doors import AnyStack
     from infra.remote import RemoteStack
     from infra.stack import StackInfo
-    from ml.config import PipelineConfig
-    from ml.load import LoadedModel
-    from ml.storage import Store
+    from ml.config.schema import PipelineConfig
+    from ml.data.store import Store
+    from ml.registry.loading import LoadedModel
 
 
 _OTHERS = (
@@ -108,7 +108,7 @@ class Session:
         Raises:
             Misconfigured: The file has a key or value that is not allowed.
         """
-        from ml.config import load_config
+        from ml.config.loading import load_config
 
         file = self.settings().pipeline_file
         return load_config(file if file and file.exists() else None)

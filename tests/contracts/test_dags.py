@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ml import config
+from ml.config import loading
 from tests.support import ROOT
 
 HEAVY = ("pandas", "numpy", "sklearn", "mlflow", "boto3", "flask", "matplotlib", "skops")
@@ -88,7 +88,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.rpartition("@@")[2])
-    return {**found, "base": config.load_config(file)}
+    return {**found, "base": loading.load_config(file)}
 
 
 def test_parsing_imports_nothing_heavy(parsed: dict[str, Any]) -> None:
@@ -146,7 +146,7 @@ def test_addresses_are_refused_by_the_form_and_in_the_other_settings(parsed: dic
 
 
 def test_what_airflow_hands_to_the_first_task_is_what_the_form_says(parsed: dict[str, Any]) -> None:
-    untouched, emptied, empty, odd = (config.config_from_trigger(parsed["base"], each) for each in parsed["handed"])
+    untouched, emptied, empty, odd = (loading.config_from_trigger(parsed["base"], each) for each in parsed["handed"])
 
     assert untouched == parsed["base"]
     assert untouched.data.uri == OWN
@@ -171,7 +171,7 @@ def test_the_form_has_typed_fields_with_defaults_and_descriptions(parsed: dict[s
 
     assert all(param["schema"].get("type") for param in params.values())
     assert all(param["description"] for param in params.values())
-    defaults = config.form_defaults(parsed["base"])
+    defaults = loading.form_defaults(parsed["base"])
     assert params["data"]["default"] == OWN
     for name, value in defaults.items():
         if name in params:
@@ -180,7 +180,7 @@ def test_the_form_has_typed_fields_with_defaults_and_descriptions(parsed: dict[s
 
 def test_the_form_and_the_configuration_know_the_same_fields(parsed: dict[str, Any]) -> None:
     fields = set(parsed["dags"]["Airflow_Lab2"]["params"])
-    known = set(config.form_defaults(config.load_config(None))) - {"mail_to"}
+    known = set(loading.form_defaults(loading.load_config(None))) - {"mail_to"}
 
     assert fields == known | {"config", "note"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infra.settings import DEFAULT_PORTS, KNOWN, Settings
 from infra.stack import PART_NAMES
-from ml import config
+from ml.config import loading
 from tests.support import ROOT
 
 
@@ -32,7 +32,7 @@ def test_the_defaults_that_are_described_are_the_defaults() -> None:
 
 
 def test_pipeline_yaml_holds_the_defaults() -> None:
-    assert config.load_config(ROOT / "pipeline.yaml") == config.load_config(None)
+    assert loading.load_config(ROOT / "pipeline.yaml") == loading.load_config(None)
 
 
 def test_the_readme_leads_to_files_that_exist() -> None:

@@ -14,15 +14,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from infra.inspect_data import inspect_table
-from infra.pipeline_text import pipeline_yaml
-from infra.score_file import score_file
-from ml import folders, preprocess
-from ml.dialect import Dialect
-from ml.load import load_verified
-from ml.read import RawTable, read_parts, read_table
+from ml.data import folders
+from ml.data.store import Store
+from ml.inspection.inspect import inspect_table
+from ml.inspection.pipeline_template import pipeline_yaml
+from ml.reading.csv_dialect import Dialect
+from ml.reading.tables import RawTable, read_parts, read_table
+from ml.registry.batch_scoring import score_file
+from ml.registry.loading import load_verified
 from ml.settings import TaskSettings
-from ml.storage import Store
+from ml.training import features as preprocess
 from tests.support import RunningStack, real_data, wait_for
 
 CASES = real_data().parent.parent / "cases"

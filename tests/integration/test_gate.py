@@ -11,8 +11,8 @@ import httpx
 import pytest
 from mlflow.artifacts import load_text
 
+from ml.data.store import Store
 from ml.settings import TaskSettings
-from ml.storage import Store
 from tests.integration.conftest import Trained
 from tests.support import PIPELINE, RunningStack, wait_for
 

@@ -10,7 +10,7 @@ import httpx
 import pandas as pd
 import pytest
 
-from ml.load import load_verified
+from ml.registry.loading import load_verified
 from tests.integration.conftest import Trained
 from tests.support import PIPELINE, ROLLOUT, RunningStack, wait_for
 

@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from infra.parts import PARTS
-from ml.load import SHA256_TAG, sha256_of
+from ml.registry.loading import SHA256_TAG, sha256_of
 from tests.integration.conftest import Trained
 from tests.integration.test_limits import ROW
 from tests.support import RunningStack, clean_environ, free_ports, wait_for
@@ -51,7 +51,7 @@ def register(running: RunningStack, folder: Path, name: str = NAME, **tags: str)
 @pytest.fixture
 def good(running: RunningStack, real_run: Trained, tmp_path: Path) -> Path:
     """The files of the version that the first run made."""
-    from ml.load import download
+    from ml.registry.loading import download
 
     folder = tmp_path / "good"
     folder.mkdir()

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
 
-from infra.inspect_data import inspect_table
-from infra.pipeline_text import pipeline_yaml
-from ml.config import PipelineConfig, parse_config
-from ml.config_yaml import read_yaml
-from ml.read import read_table
+from ml.config.loading import parse_config
+from ml.config.schema import PipelineConfig
+from ml.config.yaml_text import read_yaml
+from ml.inspection.inspect import inspect_table
+from ml.inspection.pipeline_template import pipeline_yaml
+from ml.reading.tables import read_table
 from tests.one_reading import Trained
 
 POOLS: dict[str, list[str]] = {

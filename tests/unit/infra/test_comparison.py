@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from infra.comparison import Subject, are_same_rows, compare
-from infra.comparison_html import page
-from ml import evaluate
+from ml.evaluation import metrics as evaluate
+from ml.evaluation.comparison import Subject, are_same_rows, compare
+from ml.evaluation.comparison_report import page
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

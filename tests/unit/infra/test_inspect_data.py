@@ -6,12 +6,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from infra.inspect_data import Inspection, inspect_table
-from infra.pipeline_text import pipeline_yaml
-from ml.config import PipelineConfig, parse_config
-from ml.contract import check
+from ml.config.loading import parse_config
+from ml.config.schema import PipelineConfig
 from ml.errors import BadInput
-from ml.read import RawTable
+from ml.inspection.inspect import Inspection, inspect_table
+from ml.inspection.pipeline_template import pipeline_yaml
+from ml.reading.contract import check
+from ml.reading.tables import RawTable
 
 
 def _customers(rows: int = 60) -> pd.DataFrame:

@@ -17,10 +17,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from infra import score_file
-from infra.score_file import score_file as score
 from ml.errors import BadInput, UnreadableData
-from ml.load import LoadedModel
+from ml.registry import batch_scoring
+from ml.registry.batch_scoring import score_file as score
+from ml.registry.loading import LoadedModel
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +101,9 @@ def test_parquet_keeps_its_types_and_csv_can_come_of_it(model: LoadedModel, tmp_
 
 def test_missing_cells_are_left_to_the_model(model: LoadedModel) -> None:
     chunk = pd.DataFrame({"age": ["", " 5", "nan"], "plan": ["", "NA", "x"]})
-    piece = score_file.Piece(pa.Table.from_pandas(chunk), chunk)
+    piece = batch_scoring.Piece(pa.Table.from_pandas(chunk), chunk)
 
-    features = score_file.features_of(piece, model, Path("x.csv"), 1)
+    features = batch_scoring.features_of(piece, model, Path("x.csv"), 1)
 
     assert features["age"].tolist()[1] == 5.0
     assert features.isna().sum().tolist() == [2, 2]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.suspicions import why_not
+from ml.inspection.exclusions import why_not
 
 ROWS = 200
 RNG = np.random.default_rng(3)

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from ml import generate, model_log, preprocess
-from ml.config import PipelineConfig
-from ml.load import SHA256_TAG, sha256_of
+from ml.config.schema import PipelineConfig
+from ml.data import generated
+from ml.registry import model_logging
+from ml.registry.loading import SHA256_TAG, sha256_of
+from ml.training import features as preprocess
+from ml.training.pipeline import build_pipeline
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,7 +46,7 @@ class SavedModel:
 
 @pytest.fixture(scope="session")
 def rows() -> pd.DataFrame:
-    return generate.generate(300, 7)
+    return generated.generate(300, 7)
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +54,7 @@ def fitted(rows: pd.DataFrame) -> Fitted:
     config = PipelineConfig()
     roles = preprocess.decide_roles(rows, config)
     features, target = preprocess.features_of(rows, roles), preprocess.target_of(rows, roles)
-    return Fitted(config, roles, features, target, preprocess.build_pipeline(config, roles).fit(features, target))
+    return Fitted(config, roles, features, target, build_pipeline(config, roles).fit(features, target))
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +62,7 @@ def saved_once(fitted: Fitted, tmp_path_factory: pytest.TempPathFactory) -> Path
     import mlflow.sklearn
 
     folder = tmp_path_factory.mktemp("saved") / "model"
-    mlflow.sklearn.save_model(path=str(folder), **model_log.saving_options(fitted.pipeline, fitted.features.head()))
+    mlflow.sklearn.save_model(path=str(folder), **model_logging.saving_options(fitted.pipeline, fitted.features.head()))
     return folder
 
 

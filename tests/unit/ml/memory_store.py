@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from ml.data.store import Listed
 from ml.errors import UnreadableData
-from ml.storage import Listed
 
 
 class MemoryStore:
-    """The part of `ml.storage.Store` that decisions, history and gc use."""
+    """The part of `ml.data.store.Store` that decisions, history and gc use."""
 
     bucket = "trackyard"
 

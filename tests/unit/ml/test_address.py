@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from ml.address import Allowed, form_pattern, locate_web, refuse_inner, shown
+from ml.data.addresses import form_pattern, locate_web, refuse_inner, shown
 from ml.errors import BadInput, Misconfigured
-from ml.settings import allowed_sources
+from ml.settings import Allowed, allowed_sources
 
 HOSTS = ("data.example.org", "files.example.org:8443")
 ALLOWED = Allowed(("trackyard", "shared"), HOSTS)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ml import attempt, registry, tracking
-from ml.attempt import TRIGGERED_TAG
 from ml.errors import RunClosed
+from ml.registry import versions
+from ml.steps import earlier_attempt
+from ml.steps.earlier_attempt import TRIGGERED_TAG
+from ml.tracking import runs
 from tests.unit.ml.memory_store import MemoryStore
 
 if TYPE_CHECKING:
@@ -26,17 +28,17 @@ class Earlier:
         self.client, self.key = client, next(KEYS)
         self.store: Any = MemoryStore()
         tags = {"run_key": self.key, **({TRIGGERED_TAG: triggered} if triggered else {})}
-        self.run_id = tracking.open_run(client, "model", "nightly", tags)
+        self.run_id = runs.open_run(client, "model", "nightly", tags)
         run = client.get_run(self.run_id)
         child = {"run_key": f"{self.key}-3", "mlflow.parentRunId": self.run_id}
-        self.child = tracking.open_run(client, "model", "candidate 3", child)
+        self.child = runs.open_run(client, "model", "candidate 3", child)
         model = client.create_logged_model(run.info.experiment_id, name="m", source_run_id=self.run_id)
-        registry.register(client, self.key, model.model_id, self.run_id, {"run_key": self.key})
+        versions.register(client, self.key, model.model_id, self.run_id, {"run_key": self.key})
         self.store.write_json({"seed": 1}, f"runs/{self.key}/config.json")
         self.store.write_json([0.5], f"runs/{self.key}/candidates/3.json")
 
     def set_aside(self, triggered: str) -> bool:
-        return attempt.set_aside(self.client, self.store, self.key, triggered)
+        return earlier_attempt.set_aside(self.client, self.store, self.key, triggered)
 
 
 @pytest.fixture
@@ -50,14 +52,14 @@ def test_a_new_dag_run_of_the_same_id_finds_nothing_of_the_earlier_one(earlier: 
 
     assert earlier.set_aside(SECOND)
 
-    assert tracking.find_run(client, key) is None
-    assert tracking.find_run(client, f"{key}-3") is None
-    assert registry.find_versions(client, key, key) == []
+    assert runs.find_run(client, key) is None
+    assert runs.find_run(client, f"{key}-3") is None
+    assert versions.find_versions(client, key, key) == []
     assert earlier.store.listed(f"runs/{key}/") == []
-    found = tracking.find_run(client, aside)
+    found = runs.find_run(client, aside)
     assert found
     assert found.info.run_id == earlier.run_id
-    assert [version.version for version in registry.find_versions(client, key, aside)] == [1]
+    assert [version.version for version in versions.find_versions(client, key, aside)] == [1]
     assert earlier.store.read_json(f"runs/{aside}/config.json") == {"seed": 1}
     assert earlier.store.read_json(f"runs/{aside}/candidates/3.json") == [0.5]
     assert client.get_run(earlier.child).data.tags["run_key"] == f"{aside}-3"
@@ -73,7 +75,7 @@ def test_a_try_that_died_on_the_way_is_finished_by_the_next(earlier: Earlier) ->
     earlier.store.delete = real
 
     assert earlier.set_aside(SECOND)
-    assert tracking.find_run(earlier.client, earlier.key) is None
+    assert runs.find_run(earlier.client, earlier.key) is None
     assert earlier.store.listed(f"runs/{earlier.key}/") == []
     assert len(earlier.store.listed(f"runs/{earlier.key}-")) == 2
 
@@ -82,14 +84,14 @@ def test_a_task_of_the_earlier_run_that_still_lives_registers_nothing(earlier: E
     earlier.set_aside(SECOND)
 
     with pytest.raises(RunClosed):
-        registry.register_while_open(earlier.client, "alive", "m-x", earlier.run_id, {"run_key": earlier.key})
+        versions.register_while_open(earlier.client, "alive", "m-x", earlier.run_id, {"run_key": earlier.key})
 
 
 @pytest.mark.parametrize("triggered", ["", FIRST, "2026-05-01T14:00:00+02:00"])
 def test_a_task_that_is_tried_again_finds_its_own_run(earlier: Earlier, triggered: str) -> None:
     assert not earlier.set_aside(triggered)
-    assert tracking.find_run(earlier.client, earlier.key)
-    assert not attempt.set_aside(earlier.client, earlier.store, "nobody", SECOND)
+    assert runs.find_run(earlier.client, earlier.key)
+    assert not earlier_attempt.set_aside(earlier.client, earlier.store, "nobody", SECOND)
 
 
 @pytest.mark.parametrize(("later", "is_another"), [(timedelta(minutes=-1), False), (timedelta(hours=1), True)])

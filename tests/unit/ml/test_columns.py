@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.columns import columns_of, converted, described, model_frame, told, type_of
-from ml.config import parse_config
-from ml.read import RawTable
+from ml.config.loading import parse_config
+from ml.reading.columns import columns_of, converted, described, model_frame, told, type_of
+from ml.reading.tables import RawTable
 from ml.values import MISSING_WORDS, TYPES, WRONG, Column
 
 DECIMALS = pd.Series([Decimal("1.10"), None], dtype=pd.ArrowDtype(pa.decimal128(5, 2)))

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ml.config import (
+from ml.config.estimators import ALLOWED, DEFAULT
+from ml.config.loading import (
     PipelineConfig,
     config_from_trigger,
     flatten,
@@ -21,7 +22,6 @@ from ml.config import (
     resolve,
 )
 from ml.errors import Misconfigured
-from ml.estimators import ALLOWED, DEFAULT
 
 ROOT = Path(__file__).resolve().parents[3]
 

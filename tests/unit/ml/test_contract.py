@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.config import PipelineConfig, parse_config
-from ml.contract import check, target_labels
+from ml.config.loading import parse_config
+from ml.config.schema import PipelineConfig
 from ml.errors import ContractViolation
+from ml.reading.contract import check, target_labels
 
 RULES = {
     "x": {"type": "number", "minimum": 0, "maximum": 100},

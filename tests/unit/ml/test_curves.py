@@ -12,9 +12,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from ml import card, curves, plots, profile, provenance
-from ml.config import PipelineConfig
-from ml.preprocess import Roles, build_pipeline
+from ml.config.schema import PipelineConfig
+from ml.evaluation import curves, plots
+from ml.inspection import profile
+from ml.steps import model_card
+from ml.tracking import provenance
+from ml.training.features import Roles
+from ml.training.pipeline import build_pipeline
 from tests.unit.ml.conftest import Fitted
 
 
@@ -99,7 +103,9 @@ def test_of_many_columns_the_most_telling_are_measured_and_the_rest_is_told() ->
 
     found = curves.importance(model, features, target, 1)
     roles = Roles(tuple(features.columns), (), "y", 0, 1)
-    text = card.card(card.Facts(config=PipelineConfig(), roles=roles, metrics={}, tags={}, importance=found))
+    text = model_card.card(
+        model_card.Facts(config=PipelineConfig(), roles=roles, metrics={}, tags={}, importance=found)
+    )
 
     assert len(found) == curves.MAX_IMPORTANCES
     assert set(list(found)[:3]) == {"x7", "x200", "x399"}
@@ -172,7 +178,7 @@ def test_the_profile_tells_of_every_column(rows: pd.DataFrame) -> None:
 
 
 def test_the_card_reads_as_a_model_card_and_is_safe(fitted: Fitted, rows: pd.DataFrame) -> None:
-    facts = card.Facts(
+    facts = model_card.Facts(
         config=PipelineConfig(), roles=fitted.roles,
         metrics={"test_accuracy": 0.9, "train_accuracy": 0.95, "validation_accuracy": 0.92},
         tags={"data.digest": "d1", "airflow.run_id": "run`1", "git.commit": "abc", "git.dirty": "true"},
@@ -180,7 +186,7 @@ def test_the_card_reads_as_a_model_card_and_is_safe(fitted: Fitted, rows: pd.Dat
         links={"DAG run in Airflow": "http://a/b"}, version="3", note="<b>bold</b> [link](x)",
     )  # fmt: skip
 
-    text = card.card(facts)
+    text = model_card.card(facts)
 
     for heading in ("# ad-click, version 3", "## Model", "## Metrics", "## Data", "## Origin", "## Limits"):
         assert heading in text

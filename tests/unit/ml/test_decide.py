@@ -12,25 +12,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml import (
-    decide,
-    generate,
-    learned_rows,
-    lineage,
-    model_log,
-    preprocess,
-    promotion,
-    registry,
-    reproduce,
-    steps,
-    tracking,
-)
-from ml.config import PipelineConfig, resolve
-from ml.context import Context
+from ml import steps
+from ml.config.loading import resolve
+from ml.config.schema import PipelineConfig
+from ml.data import generated
 from ml.digest import digest_of
 from ml.errors import ApprovalTimedOut, GateFailed, RunClosed, Unavailable, UnreadableData
-from ml.history import History
+from ml.gate import learned_rows
+from ml.history import lineage
+from ml.history.champion_moves import History
+from ml.registry import model_logging, versions
 from ml.settings import TaskSettings
+from ml.steps import evidence, reproduction
+from ml.steps import promotion as decide
+from ml.steps.context import Context
+from ml.tracking import runs
+from ml.training import features as preprocess
+from ml.training.pipeline import build_pipeline
 from tests.unit.ml.memory_store import MemoryStore
 
 if TYPE_CHECKING:
@@ -52,19 +50,19 @@ class Place:
         """A run's context, as the decision finds it."""
         self.count += 1
         config = resolve(PipelineConfig(), {"model": {"name": self.name}, **sections})
-        key = tracking.run_key(self.name, str(self.count))
-        run_id = tracking.open_run(self.client, "model", f"run {self.count}", {"run_key": key})
+        key = runs.run_key(self.name, str(self.count))
+        run_id = runs.open_run(self.client, "model", f"run {self.count}", {"run_key": key})
         roles = preprocess.decide_roles(frame, config)
         train, test = preprocess.split_rows(frame, config)
         learned = preprocess.features_of((frame if taught is None else taught).iloc[train], roles)
         labels = preprocess.target_of((frame if taught is None else taught).iloc[train], roles)
-        pipeline = preprocess.build_pipeline(config, roles).fit(learned, labels)
+        pipeline = build_pipeline(config, roles).fit(learned, labels)
         digest = digest_of(frame)
         tags = {"env.lock_sha256": "10cc", "data.rows": str(len(frame)), "data.digest": digest, "data.uri": "generated"}
-        tracking.write(self.client, run_id, tags=tags)
-        logged = model_log.log_once(self.client, self.client.get_run(run_id), pipeline, learned)
+        runs.write(self.client, run_id, tags=tags)
+        logged = model_logging.log_once(self.client, self.client.get_run(run_id), pipeline, learned)
         made = {"run_key": key, "model.sha256": logged.sha256, "data.digest": digest}
-        version = registry.register(self.client, self.name, logged.model_id, run_id, made)
+        version = versions.register(self.client, self.name, logged.model_id, run_id, made)
         path = f"runs/{key}/"
         self.store.write_json(config.as_dict(), f"{path}config.json")
         self.store.write_parquet(frame, f"{path}raw.parquet")
@@ -87,7 +85,7 @@ class Place:
 
     @property
     def aliases(self) -> dict[str, str]:
-        return registry.aliases(self.client, self.name)
+        return versions.aliases(self.client, self.name)
 
     def tags(self, context: Any) -> dict[str, str]:
         return dict(self.client.get_model_version(self.name, context.version).tags)
@@ -98,7 +96,7 @@ class Place:
 
 
 class _Context(SimpleNamespace):
-    """What stands for `ml.context.Context`."""
+    """What stands for `ml.steps.context.Context`."""
 
 
 @pytest.fixture
@@ -108,7 +106,7 @@ def place(client: MlflowClient) -> Place:
 
 @pytest.fixture(scope="module")
 def data() -> pd.DataFrame:
-    return generate.generate(1000, 42)
+    return generated.generate(1000, 42)
 
 
 def promoted(context: Any) -> dict[str, Any]:
@@ -221,11 +219,11 @@ def test_a_champion_is_not_judged_by_rows_that_it_learned_from(place: Place, dat
 
 
 def test_the_steps_keep_what_was_learned_and_find_it_again(place: Place, data: pd.DataFrame) -> None:
-    frame, key = noisy(data, 0.3), tracking.RUN_KEY
+    frame, key = noisy(data, 0.3), runs.RUN_KEY
     for rows in (700, 1000):
         context = Context("Airflow_Lab2", f"{place.name} {rows}", SETTINGS)
         context.__dict__ |= {"store": place.store, "tracker": place.client}
-        tracking.open_run(place.client, "model", str(rows), {key: context.key, "data.rows": str(rows)})
+        runs.open_run(place.client, "model", str(rows), {key: context.key, "data.rows": str(rows)})
         config = resolve(PipelineConfig(), {"model": {"name": place.name, **FOREST}})
         place.store.write_json(config.as_dict(), context.path("config.json"))
         place.store.write_parquet(frame.head(rows), context.path("raw.parquet"))
@@ -304,7 +302,7 @@ def test_a_run_that_began_earlier_does_not_replace_a_later_ones_version(place: P
     first, slow = place.run(data), place.run(data)
     promoted(first)
     place.client.update_run(slow.mlflow_run_id, name="slow")
-    slower = registry.aliases(place.client, place.name)["champion"]
+    slower = versions.aliases(place.client, place.name)["champion"]
     began = {context.version: context.run.info.start_time for context in (first, slow)}
     assert began[slow.version] >= began[first.version]
 
@@ -314,7 +312,7 @@ def test_a_run_that_began_earlier_does_not_replace_a_later_ones_version(place: P
     overtook = place.client.create_model_version(
         place.name, model.source, later.info.run_id, tags={"validation": "passed"}
     )
-    assert registry._is_older(place.client, place.name, slow.version, str(overtook.version))
+    assert versions._is_older(place.client, place.name, slow.version, str(overtook.version))
 
 
 def test_manual_leaves_the_champion_to_people(place: Place, data: pd.DataFrame) -> None:
@@ -376,11 +374,11 @@ def test_the_outcome_is_written_once_and_stays_through_the_approvals_task(place:
     context = place.run(data)
     promoted(context)
 
-    tracking.begin_step(place.client, context.run, reopens=False)
+    runs.begin_step(place.client, context.run, reopens=False)
     unwrapped(decide.approval, context)
     assert context.run.data.tags["outcome"] == "success"
 
-    tracking.begin_step(place.client, context.run)
+    runs.begin_step(place.client, context.run)
     assert "outcome" not in context.run.data.tags
 
 
@@ -496,33 +494,33 @@ def test_a_tracker_that_is_away_is_no_verdict(place: Place, data: pd.DataFrame) 
 
     context.tracker = Away()
     with pytest.raises(Unavailable):
-        promotion.live(context, data, "1")
+        evidence.live(context, data, "1")
 
 
 def test_a_version_is_trained_again_bit_by_bit(place: Place, data: pd.DataFrame) -> None:
     context = place.run(data)
-    registered = promotion.pull(context, "1").pipeline
+    registered = evidence.pull(context, "1").pipeline
 
-    found = reproduce.again(place.store, context.key, registered, place.tags(context)["data.digest"])  # type: ignore[arg-type]
+    found = reproduction.again(place.store, context.key, registered, place.tags(context)["data.digest"])  # type: ignore[arg-type]
     assert (found.identical, found.compared, found.count) == (True, "coefficients", 11)
     assert found.source == "the run's snapshot"
 
     # What was cleared away is made again by the generator, from the recorded seed.
     place.store.delete(context.path("raw.parquet"))
-    again = reproduce.again(place.store, context.key, registered, place.tags(context)["data.digest"])  # type: ignore[arg-type]
+    again = reproduction.again(place.store, context.key, registered, place.tags(context)["data.digest"])  # type: ignore[arg-type]
     assert again.identical
     assert again.source.startswith("generated-1000-rows")
 
 
 def test_other_data_or_another_model_is_not_the_same(place: Place, data: pd.DataFrame) -> None:
     context, other = place.run(data), place.run(data, model={"name": place.name, "parameters": {"C": 0.9}})
-    registered = promotion.pull(context, other.version).pipeline
+    registered = evidence.pull(context, other.version).pipeline
 
-    found = reproduce.again(place.store, context.key, registered, "")  # type: ignore[arg-type]
+    found = reproduction.again(place.store, context.key, registered, "")  # type: ignore[arg-type]
     assert not found.identical
     assert found.largest > 0
     with pytest.raises(UnreadableData, match="digest"):
-        reproduce.again(place.store, context.key, registered, "another")  # type: ignore[arg-type]
+        reproduction.again(place.store, context.key, registered, "another")  # type: ignore[arg-type]
 
 
 def test_a_version_from_before_the_digest_of_the_whole_is_trained_again_too(place: Place, data: pd.DataFrame) -> None:
@@ -530,11 +528,11 @@ def test_a_version_from_before_the_digest_of_the_whole_is_trained_again_too(plac
 
     context = place.run(data)
     old = mlflow.data.from_pandas(data, targets=TARGET).digest  # type: ignore[attr-defined]
-    registered = promotion.pull(context, "1").pipeline
+    registered = evidence.pull(context, "1").pipeline
 
-    assert reproduce.again(place.store, context.key, registered, old).identical  # type: ignore[arg-type]
+    assert reproduction.again(place.store, context.key, registered, old).identical  # type: ignore[arg-type]
     with pytest.raises(UnreadableData, match="digest"):
-        reproduce.again(place.store, context.key, registered, "1a2b3c4d")  # type: ignore[arg-type]
+        reproduction.again(place.store, context.key, registered, "1a2b3c4d")  # type: ignore[arg-type]
 
 
 def test_lineage_leads_from_a_version_to_its_origin_and_back(place: Place, data: pd.DataFrame) -> None:

@@ -7,11 +7,11 @@ import gzip
 import pandas as pd
 import pytest
 
-from ml.columns import columns_of, converted
-from ml.config import PipelineConfig
-from ml.dialect import AUTO, Dialect, find_dialect
+from ml.config.schema import PipelineConfig
 from ml.errors import UnreadableData
-from ml.read import read_table
+from ml.reading.columns import columns_of, converted
+from ml.reading.csv_dialect import AUTO, Dialect, find_dialect
+from ml.reading.tables import read_table
 
 EXPECTED = {"size": [1.5, -2.25], "name": ["a,b", "c"], "count": [1.0, 2.0]}
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ml import generate
+from ml.data import generated
 from ml.digest import LENGTH, digest_of, is_whole
 
 ROWS = 30_000
@@ -66,9 +66,9 @@ def test_every_kind_of_column_has_a_digest_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("row", [0, 10_000, ROWS - 1])
-@pytest.mark.parametrize("column", list(generate.generate(20, 1).columns))
+@pytest.mark.parametrize("column", list(generated.generate(20, 1).columns))
 def test_one_cell_anywhere_is_another_digest(column: str, row: int) -> None:
-    frame = generate.generate(ROWS, 1)
+    frame = generated.generate(ROWS, 1)
     changed = frame.copy()
     old = frame.loc[row, column]
     changed.loc[row, column] = f"{old}." if isinstance(old, str) else old + 1

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ml import download
+from ml.data import web
 from ml.errors import BadInput, StoreDown, UnreadableData
 
 PUBLIC = "93.184.216.34"
@@ -65,7 +65,7 @@ def fetch(port: int, path: str, max_bytes: int = 1000) -> bytes:
         assert number == PUBLIC, "it connected to a number that was not checked"
         return socket.create_connection(("127.0.0.1", port), timeout_s)
 
-    return download.fetch(f"http://data.example.org{path}", HOSTS, max_bytes, resolve, connect)
+    return web.fetch(f"http://data.example.org{path}", HOSTS, max_bytes, resolve, connect)
 
 
 def test_a_file_is_fetched_also_where_it_moved(port: int) -> None:
@@ -98,9 +98,9 @@ def test_too_many_bytes_are_refused_while_they_come(port: int) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "127.1", "0x7f.1"])
 def test_a_listed_host_that_is_this_machine_is_refused_all_the_same(host: str) -> None:
     with pytest.raises((BadInput, UnreadableData)):
-        download.fetch(f"http://{host}/x", (host,), 10)
+        web.fetch(f"http://{host}/x", (host,), 10)
 
 
 def test_an_unknown_name_is_told() -> None:
     with pytest.raises(UnreadableData, match="is not known"):
-        download.check("http://nowhere.invalid/x", ("nowhere.invalid",))
+        web.check("http://nowhere.invalid/x", ("nowhere.invalid",))

@@ -11,10 +11,13 @@ import pandas as pd
 import pytest
 import skops.io
 
-from ml import estimators, preprocess
-from ml.config import PipelineConfig, config_from_trigger, form_defaults, parse_config, resolve
+from ml.config import estimators
+from ml.config.loading import config_from_trigger, form_defaults, parse_config, resolve
+from ml.config.schema import PipelineConfig
 from ml.errors import BadInput, Misconfigured
-from ml.load import TRUSTED_TYPES, _load_skops
+from ml.registry.loading import TRUSTED_TYPES, _load_skops
+from ml.training import features as preprocess
+from ml.training.pipeline import build_pipeline
 from tests.unit.ml.test_preprocess import config, mixed
 
 TREES = ("HistGradientBoostingClassifier", "RandomForestClassifier")
@@ -25,7 +28,7 @@ def fitted(name: str, rows: int = 240, **parameters: Any) -> tuple[Any, pd.DataF
     frame = mixed(rows)
     roles = preprocess.decide_roles(frame, settings)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-    return preprocess.build_pipeline(settings, roles).fit(features, target), features
+    return build_pipeline(settings, roles).fit(features, target), features
 
 
 @pytest.mark.parametrize("name", estimators.ALLOWED)
@@ -72,7 +75,7 @@ def test_class_weight_moves_the_rarer_class_up(name: str) -> None:
         settings = config(data={"drop": []}, model={"estimator": name, "parameters": {"class_weight": weight}})
         roles = preprocess.decide_roles(frame, settings)
         features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-        pipeline = preprocess.build_pipeline(settings, roles).fit(features, target)
+        pipeline = build_pipeline(settings, roles).fit(features, target)
         means.append(pipeline.predict_proba(features)[:, 1][target == 1].mean())
 
     assert means[1] > means[0]
@@ -86,7 +89,7 @@ def test_rare_categories_are_taken_together() -> None:
     roles = preprocess.decide_roles(frame, settings)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
 
-    pipeline = preprocess.build_pipeline(settings, roles).fit(features, target)
+    pipeline = build_pipeline(settings, roles).fit(features, target)
 
     assert len(pipeline[:-1].get_feature_names_out()) == 3
     found = pipeline.predict_proba(pd.DataFrame({"city": ["Bern", "Linz", "Nowhere"]}))[:, 1]
@@ -152,6 +155,6 @@ def test_parameters_that_these_rows_cannot_bear_are_told_in_one_line_and_never_t
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
 
     with pytest.raises(BadInput, match="cannot fit HistGradientBoostingClassifier to these 60 rows") as caught:
-        estimators.fit(preprocess.build_pipeline(settings, roles), features, target)
+        estimators.fit(build_pipeline(settings, roles), features, target)
 
     assert "\n" not in str(caught.value)

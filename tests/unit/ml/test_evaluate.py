@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml import evaluate, plots
+from ml.evaluation import metrics, plots
 
 if TYPE_CHECKING:
     from tests.unit.ml.conftest import Fitted
@@ -18,7 +18,7 @@ NAMES = {"accuracy", "precision", "recall", "f1", "roc_auc", "average_precision"
 
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_the_metrics_have_their_agreed_names(part: str) -> None:
-    found = evaluate.metrics(pd.Series([0, 1, 1, 0]), np.array([0.1, 0.9, 0.4, 0.2]), part)
+    found = metrics.metrics(pd.Series([0, 1, 1, 0]), np.array([0.1, 0.9, 0.4, 0.2]), part)
 
     assert set(found) == {f"{part}_{name}" for name in NAMES}
     assert all(isinstance(value, float) for value in found.values())
@@ -27,7 +27,7 @@ def test_the_metrics_have_their_agreed_names(part: str) -> None:
 def test_the_metrics_are_those_of_a_table_counted_by_hand() -> None:
     target, probability = pd.Series([0, 0, 1, 1]), np.array([0.2, 0.6, 0.7, 0.4])
 
-    found = evaluate.metrics(target, probability, "test")
+    found = metrics.metrics(target, probability, "test")
 
     assert found["test_accuracy"] == 0.5
     assert found["test_precision"] == 0.5
@@ -38,7 +38,7 @@ def test_the_metrics_are_those_of_a_table_counted_by_hand() -> None:
 
 
 def test_a_model_that_never_says_yes_has_a_precision_of_nought() -> None:
-    assert evaluate.metrics(pd.Series([0, 1]), np.array([0.1, 0.2]), "test")["test_precision"] == 0.0
+    assert metrics.metrics(pd.Series([0, 1]), np.array([0.1, 0.2]), "test")["test_precision"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_a_model_that_never_says_yes_has_a_precision_of_nought() -> None:
 def test_not_worse_follows_the_direction_of_the_metric(
     metric: str, candidate: float, champion: float, tolerance: float, expected: bool
 ) -> None:
-    assert evaluate.is_not_worse(metric, candidate, champion, tolerance) is expected
+    assert metrics.is_not_worse(metric, candidate, champion, tolerance) is expected
 
 
 def test_five_plots_are_drawn_without_any_window(fitted: Fitted) -> None:
-    probability = evaluate.probabilities(fitted.pipeline, fitted.features)
+    probability = metrics.probabilities(fitted.pipeline, fitted.features)
 
     found = plots.plots(fitted.pipeline, fitted.target, probability)
 

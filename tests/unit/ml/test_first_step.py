@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from ml import steps, tracking
-from ml.context import Context
+from ml import steps
 from ml.errors import Misconfigured
 from ml.settings import TaskSettings
+from ml.steps.context import Context
+from ml.tracking import runs as tracking
 from tests.unit.ml.memory_store import MemoryStore
 
 if TYPE_CHECKING:

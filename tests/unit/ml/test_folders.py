@@ -9,10 +9,10 @@ from urllib.parse import quote, unquote
 import pandas as pd
 import pytest
 
-from ml import folders
-from ml.address import locate_s3
+from ml.data import folders
+from ml.data.addresses import locate_s3
 from ml.errors import BadInput, ContractViolation, UnreadableData
-from ml.read import read_parts
+from ml.reading.tables import read_parts
 
 
 class MemoryStore:

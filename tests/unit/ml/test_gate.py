@@ -10,11 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml import contract, gate, gate_report, generate, preprocess
-from ml.config import PipelineConfig, resolve
+from ml.config.loading import resolve
+from ml.config.schema import PipelineConfig
+from ml.data import generated
 from ml.errors import ContractViolation, Misconfigured
-from ml.evaluate import probabilities
-from ml.gate import Champion, Evidence, Verdict
+from ml.evaluation.metrics import probabilities
+from ml.gate import report
+from ml.gate import verdict as gate
+from ml.gate.judge import judge
+from ml.gate.verdict import Champion, Evidence, Verdict
+from ml.reading import contract
+from ml.training import features as preprocess
+from ml.training.pipeline import build_pipeline
 
 TARGET = "Clicked on Ad"
 USAGE, TIME = "Daily Internet Usage", "Daily Time Spent on Site"
@@ -22,7 +29,7 @@ USAGE, TIME = "Daily Internet Usage", "Daily Time Spent on Site"
 
 @pytest.fixture(scope="module")
 def data() -> pd.DataFrame:
-    return generate.generate(1000, 42)
+    return generated.generate(1000, 42)
 
 
 def configured(**promotion: Any) -> PipelineConfig:
@@ -41,7 +48,7 @@ def seen(
     learned = frame if taught is None else taught
     known = preprocess.features_of(learned.iloc[train], roles)
     target = preprocess.target_of(learned.iloc[train], roles)
-    pipeline = preprocess.build_pipeline(config, roles).fit(known, target)
+    pipeline = build_pipeline(config, roles).fit(known, target)
     features = preprocess.features_of(frame.iloc[test], roles)
     broken = ""
     try:
@@ -81,7 +88,7 @@ def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_the_default_data_passes_with_the_default_gate(data: pd.DataFrame) -> None:
-    verdict = gate.judge(seen(data), PipelineConfig())
+    verdict = judge(seen(data), PipelineConfig())
 
     assert verdict.passed
     assert [check.status for check in verdict.checks] == ["passed"] * 3
@@ -91,7 +98,7 @@ def test_the_default_data_passes_with_the_default_gate(data: pd.DataFrame) -> No
 def test_the_same_again_is_not_worse_than_the_champion(data: pd.DataFrame) -> None:
     here = seen(data)
 
-    verdict = gate.judge(beside(here, here), PipelineConfig())
+    verdict = judge(beside(here, here), PipelineConfig())
 
     assert verdict.passed
     assert (verdict.gain, verdict.compared) == (0.0, "7")
@@ -100,12 +107,12 @@ def test_the_same_again_is_not_worse_than_the_champion(data: pd.DataFrame) -> No
 def test_label_noise_is_caught_by_a_threshold(data: pd.DataFrame) -> None:
     config = configured(gate={"thresholds": {"test_accuracy": 0.9}})
 
-    assert gate.judge(seen(data), config).passed
-    assert failed(gate.judge(seen(noisy(data, 0.25)), config)) == ["threshold of test_accuracy"]
+    assert judge(seen(data), config).passed
+    assert failed(judge(seen(noisy(data, 0.25)), config)) == ["threshold of test_accuracy"]
 
 
 def test_labels_that_are_all_noise_are_caught_by_default(data: pd.DataFrame) -> None:
-    verdict = gate.judge(seen(noisy(data, 0.5)), PipelineConfig())
+    verdict = judge(seen(noisy(data, 0.5)), PipelineConfig())
 
     assert failed(verdict) == ["better than a dummy"]
     assert "no better than the 0.5 of a dummy classifier" in verdict.reasons[0]
@@ -141,9 +148,9 @@ def test_a_dummy_is_beaten_or_the_rows_are_too_few(positives: int, rows: int, sc
     of_others = np.linspace(0, 1, rows - rarer)
     said = np.concatenate([of_rarer, of_others]) if rarer == positives else -np.concatenate([of_others, of_rarer])
 
-    verdict = gate.judge(ranked(target, said.tolist()), PipelineConfig())
+    verdict = judge(ranked(target, said.tolist()), PipelineConfig())
     (check,) = [each for each in verdict.checks if each.name == "better than a dummy"]
-    strict = gate.judge(ranked(target, said.tolist()), configured(gate={"unsure": "fail", "leak": None}))
+    strict = judge(ranked(target, said.tolist()), configured(gate={"unsure": "fail", "leak": None}))
 
     assert check.status == status
     assert ("the sample is too small" in check.words) == (status == "unsure")
@@ -153,7 +160,7 @@ def test_a_dummy_is_beaten_or_the_rows_are_too_few(positives: int, rows: int, sc
 def test_label_noise_in_training_is_caught_by_the_champion(data: pd.DataFrame) -> None:
     candidate = seen(data, taught=noisy(data, 0.3))
 
-    assert failed(gate.judge(beside(candidate, seen(data)), PipelineConfig())) == ["not worse than the champion"]
+    assert failed(judge(beside(candidate, seen(data)), PipelineConfig())) == ["not worse than the champion"]
 
 
 @pytest.mark.parametrize("kind", ["number", "almost", "category", "missing"])
@@ -169,7 +176,7 @@ def test_a_leaked_target_is_caught(data: pd.DataFrame, kind: str) -> None:
     rule = {"type": "category" if kind == "category" else "number", "nullable": True}
     config = resolve(PipelineConfig(), {"schema": {"Invoice": rule, **PipelineConfig().as_dict()["schema"]}})
 
-    verdict = gate.judge(seen(data.assign(Invoice=leak), config), config)
+    verdict = judge(seen(data.assign(Invoice=leak), config), config)
 
     assert failed(verdict) == ["no leaked target"]
     assert "'Invoice' alone tells the target" in verdict.reasons[0]
@@ -184,33 +191,33 @@ def test_a_leak_can_be_allowed(data: pd.DataFrame) -> None:
         },
     )
 
-    assert gate.judge(seen(data.assign(Invoice=data[TARGET] * 1.0), config), config).passed
+    assert judge(seen(data.assign(Invoice=data[TARGET] * 1.0), config), config).passed
 
 
 def test_columns_that_were_each_shuffled_are_caught(data: pd.DataFrame) -> None:
-    assert failed(gate.judge(seen(shuffled(data)), PipelineConfig())) == ["better than a dummy"]
+    assert failed(judge(seen(shuffled(data)), PipelineConfig())) == ["better than a dummy"]
 
 
 def test_columns_that_changed_places_are_caught_by_contract_and_direction(data: pd.DataFrame) -> None:
     swapped = data.rename(columns={"Age": "Area Income", "Area Income": "Age"})
-    assert "data contract" in failed(gate.judge(seen(swapped), PipelineConfig()))
+    assert "data contract" in failed(judge(seen(swapped), PipelineConfig()))
 
     # Both are minutes a day, so the contract holds; what is declared of the age does not.
     config = configured(gate={"behaviour": [{"check": "direction", "column": "Age", "effect": "up"}]})
-    assert gate.judge(seen(data), config).passed
+    assert judge(seen(data), config).passed
     moved = data.assign(Age=(data[USAGE] / 3).astype(int), **{USAGE: data["Age"] * 3.0})
-    assert failed(gate.judge(seen(moved), config)) == ["direction of Age"]
+    assert failed(judge(seen(moved), config)) == ["direction of Age"]
 
 
 def test_a_shrunken_data_set_is_caught(data: pd.DataFrame) -> None:
     small = seen(data.head(300))
 
-    verdict = gate.judge(beside(small, seen(data)), PipelineConfig())
+    verdict = judge(beside(small, seen(data)), PipelineConfig())
 
     assert failed(verdict) == ["size of the data"]
     assert "300 rows, 30% of the 1,000 of champion version 7" in verdict.reasons[0]
-    assert gate.judge(beside(small, seen(data)), configured(gate={"shrink": None})).passed
-    assert gate.judge(beside(small, seen(data), rows=None), PipelineConfig()).passed
+    assert judge(beside(small, seen(data)), configured(gate={"shrink": None})).passed
+    assert judge(beside(small, seen(data), rows=None), PipelineConfig()).passed
 
 
 def test_a_sample_that_is_too_small_to_tell_says_so(data: pd.DataFrame) -> None:
@@ -218,8 +225,8 @@ def test_a_sample_that_is_too_small_to_tell_says_so(data: pd.DataFrame) -> None:
     candidate = seen(small, resolve(PipelineConfig(), {"model": {"parameters": {"C": 0.2}}}))
     here = beside(candidate, seen(data), rows=None)
 
-    verdict = gate.judge(here, PipelineConfig())
-    strict = gate.judge(here, configured(gate={"unsure": "fail"}))
+    verdict = judge(here, PipelineConfig())
+    strict = judge(here, configured(gate={"unsure": "fail"}))
 
     assert verdict.passed
     assert any("the sample is too small to tell" in doubt for doubt in verdict.doubts)
@@ -230,7 +237,7 @@ def test_a_sample_that_is_too_small_to_tell_says_so(data: pd.DataFrame) -> None:
 def test_a_champion_that_cannot_be_compared_leaves_doubt(data: pd.DataFrame) -> None:
     here = replace(seen(data), champion=Champion("3", None, "does not take this data"))
 
-    verdict = gate.judge(here, PipelineConfig())
+    verdict = judge(here, PipelineConfig())
 
     assert verdict.passed
     assert verdict.gain is None
@@ -243,7 +250,7 @@ def test_a_slice_below_its_floor_is_caught(data: pd.DataFrame) -> None:
         {"column": "Age", "bins": 3, "metric": "test_log_loss", "floor": 0.6},
         {"column": "Country", "floor": 0.5, "min_rows": 200},
     ]
-    good = gate.judge(seen(data), configured(gate={"slices": rules}))
+    good = judge(seen(data), configured(gate={"slices": rules}))
     names = [check.name for check in good.checks if check.name.startswith("slice")]
 
     assert good.passed
@@ -253,7 +260,7 @@ def test_a_slice_below_its_floor_is_caught(data: pd.DataFrame) -> None:
 
     # The model knows nothing of men once it was taught wrong about them.
     wrong = data.assign(**{TARGET: np.where(data["Male"] == 1, 1 - data[TARGET], data[TARGET])})
-    bad = gate.judge(seen(wrong), configured(gate={"slices": rules[:1], "dummy": False}))
+    bad = judge(seen(wrong), configured(gate={"slices": rules[:1], "dummy": False}))
     assert {"slice Male = 0", "slice Male = 1"} & set(failed(bad))
 
 
@@ -261,7 +268,7 @@ def test_a_slice_of_missing_values_and_an_unknown_column(data: pd.DataFrame) -> 
     holes = data.assign(City=data["City"].where(data.index % 2 == 0))
     rules = [{"column": "City", "floor": 0.5}, {"column": "Town", "floor": 0.5}]
 
-    verdict = gate.judge(seen(holes), configured(gate={"slices": rules}))
+    verdict = judge(seen(holes), configured(gate={"slices": rules}))
 
     assert any(check.name == "slice City missing" and check.status == "passed" for check in verdict.checks)
     assert failed(verdict) == ["slice Town"]
@@ -279,7 +286,7 @@ def test_a_slice_of_missing_values_and_an_unknown_column(data: pd.DataFrame) -> 
     ],
 )
 def test_behaviour_is_as_declared(data: pd.DataFrame, rule: dict[str, Any], name: str, passed: bool) -> None:
-    verdict = gate.judge(seen(data), configured(gate={"behaviour": [rule]}))
+    verdict = judge(seen(data), configured(gate={"behaviour": [rule]}))
 
     assert failed(verdict) == ([] if passed else [name])
 
@@ -297,7 +304,7 @@ def test_a_category_may_be_declared_to_make_no_difference(data: pd.DataFrame, va
         },
     )
 
-    verdict = gate.judge(seen(data.assign(Sort=at_random if values == "abc" else telling), config), config)
+    verdict = judge(seen(data.assign(Sort=at_random if values == "abc" else telling), config), config)
 
     assert failed(verdict) == ([] if passed else ["invariance of Sort"])
 
@@ -317,14 +324,14 @@ def test_a_category_has_no_direction_and_a_model_that_ignores_the_column_none_ei
         },
     )
 
-    verdict = gate.judge(seen(data.assign(Sort="a", Flat=1.0), config), config)
+    verdict = judge(seen(data.assign(Sort="a", Flat=1.0), config), config)
 
     assert failed(verdict) == ["direction of Sort", "direction of Flat"]
     assert "it does not move at all" in verdict.reasons[1]
 
 
 def test_a_tiny_test_part_is_not_refused_for_being_small(data: pd.DataFrame) -> None:
-    verdict = gate.judge(seen(data.head(40)), PipelineConfig())
+    verdict = judge(seen(data.head(40)), PipelineConfig())
 
     assert verdict.passed
     assert any("too few to tell a leak from luck" in doubt for doubt in verdict.doubts)
@@ -332,10 +339,10 @@ def test_a_tiny_test_part_is_not_refused_for_being_small(data: pd.DataFrame) -> 
 
 def test_a_verdict_is_kept_as_json_and_as_a_page_by_itself(data: pd.DataFrame) -> None:
     config = configured(gate={"thresholds": {"test_accuracy": 0.999, "test_log_loss": 0.001}})
-    verdict = gate.judge(beside(seen(data), seen(data)), config)
+    verdict = judge(beside(seen(data), seen(data)), config)
 
-    page = gate_report.html(verdict, {"model": "<b>ad</b>", "version": "3"})
-    form = gate_report.markdown(verdict, {"model": "a|b<i>"})
+    page = report.html(verdict, {"model": "<b>ad</b>", "version": "3"})
+    form = report.markdown(verdict, {"model": "a|b<i>"})
 
     assert Verdict.from_dict(json.loads(json.dumps(verdict.as_dict(), allow_nan=False))) == verdict
     assert json.loads(verdict.short()) == {"passed": False, "reasons": verdict.reasons}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from ml import evaluate
-from ml.gate_metrics import Draw, batches, can_tell, chance_of_luck, metric_of, paired_gain, sign, weighted
+from ml.evaluation import metrics
+from ml.evaluation.bootstrap import Draw, batches, can_tell, chance_of_luck, metric_of, paired_gain, sign, weighted
 
 RNG = np.random.default_rng(0)
 TARGET = (RNG.random(200) < 0.4).astype(float)
@@ -22,7 +22,7 @@ def weights_of(function: object, name: str, weights: np.ndarray) -> float:
     return float(function(TARGET, said, sample_weight=weights))  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("name", evaluate.NAMES)
+@pytest.mark.parametrize("name", metrics.NAMES)
 def test_a_metric_of_weighted_rows_is_scikit_learns(name: str) -> None:
     functions = {
         "accuracy": sk.accuracy_score, "precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from ml import contract, evaluate, preprocess
-from ml.config import PipelineConfig
-from ml.generate import generate
+from ml.config.schema import PipelineConfig
+from ml.data.generated import generate
+from ml.evaluation import metrics
+from ml.reading import contract
+from ml.training import features as preprocess
+from ml.training.pipeline import build_pipeline
 
 # Mean and standard deviation of the public advertising data set, and its ranges.
 STATISTICS = {
@@ -50,7 +53,7 @@ def test_the_target_depends_on_the_features_as_in_the_public_data_set() -> None:
     train, test = preprocess.split_rows(frame, config)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
 
-    pipeline = preprocess.build_pipeline(config, roles).fit(features.iloc[train], target.iloc[train])
-    found = evaluate.metrics(target.iloc[test], evaluate.probabilities(pipeline, features.iloc[test]), "test")
+    pipeline = build_pipeline(config, roles).fit(features.iloc[train], target.iloc[train])
+    found = metrics.metrics(target.iloc[test], metrics.probabilities(pipeline, features.iloc[test]), "test")
 
     assert 0.93 <= found["test_accuracy"] <= 0.99

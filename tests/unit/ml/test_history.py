@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ml import afar, history, history_place, ledger, registry
 from ml.errors import BadInput, Misconfigured, StaleCandidate, TrackerDown
-from ml.history import History
-from ml.intent import Cause
+from ml.history import champion_moves, ledger, place, without_store
+from ml.history.champion_moves import History
+from ml.history.intent import Cause
+from ml.registry import versions
 from tests.unit.ml.memory_store import MemoryStore
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def told(client: MlflowClient) -> History:
 
 
 def promote(told: History, version: str, cause: Cause = ME) -> Any:
-    return told.move(cause, lambda: registry.promote(told.tracker, told.name, version), version)
+    return told.move(cause, lambda: versions.promote(told.tracker, told.name, version), version)
 
 
 def by_hand(told: History, version: str) -> None:
@@ -74,8 +75,8 @@ def test_what_changes_nothing_is_not_written(told: History) -> None:
 def test_a_move_from_where_the_bucket_is_out_of_reach_is_written_by_the_next_who_looks(told: History) -> None:
     promote(told, "1")
     for version, why in (("2", "better"), ("2", "again"), ("3", "best")):
-        change = partial(registry.promote, told.tracker, told.name, version)
-        afar.move_from_afar(told.tracker, told.name, Cause("afar", ME.way, why), change, version)
+        change = partial(versions.promote, told.tracker, told.name, version)
+        without_store.move_from_afar(told.tracker, told.name, Cause("afar", ME.way, why), change, version)
         told.observe()
 
     assert moves(told) == [(None, "1", ME.way), ("1", "2", ME.way), ("2", "3", ME.way)]
@@ -92,7 +93,7 @@ def test_a_move_by_hand_is_noticed_once(told: History) -> None:
     told.tracker.delete_registered_model_alias(told.name, "champion")
     told.observe()
 
-    assert moves(told) == [(None, "1", ME.way), ("1", "3", history.BY_HAND), ("3", None, history.BY_HAND)]
+    assert moves(told) == [(None, "1", ME.way), ("1", "3", champion_moves.BY_HAND), ("3", None, champion_moves.BY_HAND)]
     assert told.problems() == []
 
 
@@ -117,8 +118,8 @@ def test_a_champion_from_before_the_history_begins_it(told: History) -> None:
 def test_a_move_whose_writer_died_is_written_as_what_it_was(told: History) -> None:
     promote(told, "1")
 
-    def die() -> registry.Move:
-        registry.promote(told.tracker, told.name, "2")
+    def die() -> versions.Move:
+        versions.promote(told.tracker, told.name, "2")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -136,7 +137,7 @@ def test_an_intention_is_used_once(told: History) -> None:
     by_hand(told, "2")
     told.observe()
 
-    assert [way for _, _, way in moves(told)] == [ME.way, ME.way, history.BY_HAND, history.BY_HAND]
+    assert [way for _, _, way in moves(told)] == [ME.way, ME.way, champion_moves.BY_HAND, champion_moves.BY_HAND]
 
 
 def test_a_refused_move_writes_nothing(told: History) -> None:
@@ -149,7 +150,7 @@ def test_a_refused_move_writes_nothing(told: History) -> None:
 def test_a_refused_move_is_not_taken_for_a_later_one_by_hand(told: History) -> None:
     promote(told, "1")
 
-    def refuse() -> registry.Move:
+    def refuse() -> versions.Move:
         raise StaleCandidate("a newer one is live")
 
     with pytest.raises(StaleCandidate):
@@ -157,7 +158,7 @@ def test_a_refused_move_is_not_taken_for_a_later_one_by_hand(told: History) -> N
     by_hand(told, "2")
     told.observe()
 
-    assert told.entries()[-1].way == history.BY_HAND
+    assert told.entries()[-1].way == champion_moves.BY_HAND
 
 
 def test_many_who_look_at_once_write_one_entry(told: History) -> None:
@@ -179,7 +180,7 @@ def test_many_who_move_at_once_lose_no_entry_and_break_no_chain(told: History) -
     told.observe()
 
     assert told.problems() == []
-    assert told.entries()[-1].after == registry.aliases(told.tracker, told.name)["champion"]
+    assert told.entries()[-1].after == versions.aliases(told.tracker, told.name)["champion"]
 
 
 def test_a_changed_character_a_lost_and_an_added_entry_are_problems(told: History) -> None:
@@ -248,7 +249,7 @@ def test_what_a_writer_that_died_did_not_tell_is_told_by_the_next_look(told: His
 
 
 def head(told: History) -> str:
-    return str(told.tracker.get_registered_model(told.name).tags.get(history_place.HEAD))
+    return str(told.tracker.get_registered_model(told.name).tags.get(place.HEAD))
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -258,16 +259,16 @@ def test_a_head_that_was_left_behind_is_mended_by_the_next_look(told: History, c
         promote(told, str(version))
         heads.append(head(told))
     if count == 1:
-        told.tracker.delete_registered_model_tag(told.name, history_place.HEAD)
+        told.tracker.delete_registered_model_tag(told.name, place.HEAD)
     else:
-        told.tracker.set_registered_model_tag(told.name, history_place.HEAD, heads[-2])
+        told.tracker.set_registered_model_tag(told.name, place.HEAD, heads[-2])
 
     assert told.problems() == []
     assert told.observe() is None
 
     assert head(told) == heads[-1]
-    change = partial(registry.promote, told.tracker, told.name, "4")
-    afar.move_from_afar(told.tracker, told.name, ME, change, "4")
+    change = partial(versions.promote, told.tracker, told.name, "4")
+    without_store.move_from_afar(told.tracker, told.name, ME, change, "4")
     told.observe()
     assert told.entries()[-1].way == ME.way
 
@@ -299,7 +300,7 @@ def test_a_history_that_is_cut_is_not_written_on(told: History) -> None:
     with pytest.raises(Misconfigured, match="entry 3 is gone"):
         promote(told, "4")
 
-    assert registry.aliases(told.tracker, told.name)["champion"] == "3"
+    assert versions.aliases(told.tracker, told.name)["champion"] == "3"
     assert store.objects == kept
     assert "entry 3 is gone" in told.problems()[0]
 
@@ -307,7 +308,7 @@ def test_a_history_that_is_cut_is_not_written_on(told: History) -> None:
 def test_a_history_that_mlflow_forgot_is_not_written_on(told: History) -> None:
     promote(told, "1")
     promote(told, "2")
-    told.tracker.delete_registered_model_tag(told.name, history_place.HEAD)
+    told.tracker.delete_registered_model_tag(told.name, place.HEAD)
 
     with pytest.raises(Misconfigured, match="does not remember"):
         promote(told, "3")
@@ -318,7 +319,7 @@ def killed(told: History, version: str) -> None:
     store: Any = told.store
     real, store.delete = store.delete, lambda key: None
 
-    def die() -> registry.Move:
+    def die() -> versions.Move:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -334,7 +335,7 @@ def test_what_a_crash_left_is_not_taken_for_a_move_by_hand(told: History) -> Non
     told.observe()
 
     entry = told.entries()[-1]
-    assert (entry.who, entry.way) == (history.SOMEBODY, history.BY_HAND)
+    assert (entry.who, entry.way) == (champion_moves.SOMEBODY, champion_moves.BY_HAND)
     assert "trackyard promote by the dead was begun" in entry.why
 
 
@@ -344,7 +345,7 @@ def test_what_a_crash_left_is_believed_for_minutes_alone(told: History) -> None:
     later = replace(told, now=lambda: datetime.now(UTC) + timedelta(minutes=11))
     later.observe()
 
-    assert later.entries()[-1].who == history.SOMEBODY
+    assert later.entries()[-1].who == champion_moves.SOMEBODY
     store: Any = told.store
     assert not [key for key in store.objects if "intent-" in key]
 
@@ -352,9 +353,9 @@ def test_what_a_crash_left_is_believed_for_minutes_alone(told: History) -> None:
 def test_two_promotions_at_once_keep_their_own_names(told: History) -> None:
     promote(told, "1")
 
-    def overtaken() -> registry.Move:
+    def overtaken() -> versions.Move:
         promote(told, "3", Cause("the second", ME.way, ""))
-        return registry.promote(told.tracker, told.name, "2")
+        return versions.promote(told.tracker, told.name, "2")
 
     told.move(Cause("the first", ME.way, ""), overtaken, "2")
 
@@ -367,15 +368,15 @@ def test_two_promotions_at_once_keep_their_own_names(told: History) -> None:
 def test_nothing_but_a_short_tag_stays_on_the_models_page(told: History) -> None:
     long = Cause("me", ME.way, "説明" * 2000)
     promote(told, "1", long)
-    afar.move_from_afar(
-        told.tracker, told.name, long, partial(registry.promote, told.tracker, told.name, "2"), "2"
+    without_store.move_from_afar(
+        told.tracker, told.name, long, partial(versions.promote, told.tracker, told.name, "2"), "2"
     )  # fmt: skip
     told.observe()
 
     tags = told.tracker.get_registered_model(told.name).tags
-    assert set(tags) == {history_place.HEAD}
-    assert len(tags[history_place.HEAD]) < 100
-    assert afar.AFAR not in told.tracker.get_model_version(told.name, "2").tags
+    assert set(tags) == {place.HEAD}
+    assert len(tags[place.HEAD]) < 100
+    assert without_store.AFAR not in told.tracker.get_model_version(told.name, "2").tags
     assert [(len(entry.why), entry.why[-1]) for entry in told.entries()] == [(1000, "…")] * 2
 
 
@@ -453,7 +454,7 @@ class Previous:
         self.entries.append(entry)
         self.told.store.create(entry.encoded(), f"history/{self.told.name}/{entry.number:08d}.json")
         self.told.tracker.set_registered_model_tag(
-            self.told.name, history_place.HEAD, f"{entry.number} {entry.hash}"
+            self.told.name, place.HEAD, f"{entry.number} {entry.hash}"
         )  # fmt: skip
         by_hand(self.told, version)
 
@@ -461,7 +462,7 @@ class Previous:
         entry = asdict(Cause("the old one", ME.way, "and then I died").entry(datetime.now(UTC), version))
         old = {key: value for key, value in entry.items() if key not in ("sha256", "model_id")}
         intent = json.dumps({"entry": old, "previous": self.entries[-1].hash})
-        self.told.tracker.set_registered_model_tag(self.told.name, history.OLD_INTENT, intent)
+        self.told.tracker.set_registered_model_tag(self.told.name, champion_moves.OLD_INTENT, intent)
 
 
 def test_a_history_of_the_previous_release_goes_on_where_it_is(told: History) -> None:
@@ -473,7 +474,7 @@ def test_a_history_of_the_previous_release_goes_on_where_it_is(told: History) ->
 
     assert told.observe() is None
     assert promoted(told, "2")[0] == "me"
-    assert history.OLD_INTENT not in told.tracker.get_registered_model(told.name).tags
+    assert champion_moves.OLD_INTENT not in told.tracker.get_registered_model(told.name).tags
     promote(told, "3")
 
     assert [after for _, after, _ in moves(told)] == ["1", "2", "3"]
@@ -491,7 +492,7 @@ def test_a_move_that_the_previous_release_had_begun_is_written_as_what_it_was(to
     told.observe()
 
     assert told.entries()[-1].who == "the old one"
-    assert history.OLD_INTENT not in told.tracker.get_registered_model(told.name).tags
+    assert champion_moves.OLD_INTENT not in told.tracker.get_registered_model(told.name).tags
 
 
 def test_a_model_made_again_does_not_go_on_in_the_old_ones_folder(told: History) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml import leakage
-from ml.config import PipelineConfig
-from ml.leakage import LEAK_AUC, alone
+from ml.config.schema import PipelineConfig
+from ml.evaluation import leakage
+from ml.evaluation.leakage import LEAK_AUC, alone
 
 ROWS = 400
 RNG = np.random.default_rng(8)

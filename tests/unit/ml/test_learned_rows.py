@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.learned_rows import hashes, only_theirs, table
+from ml.gate.learned_rows import hashes, only_theirs, table
 
 FRAME = pd.DataFrame({"Age": [31.0, 47.0, np.nan, -0.0], "City": ["Bern", "Zürich", None, ""]}, dtype=object).astype(
     {"Age": "float64"}

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ml import ledger
-from ml.ledger import Entry
+from ml.history import ledger
+from ml.history.ledger import Entry
 
 
 def chain(*versions: str | None) -> list[Entry]:

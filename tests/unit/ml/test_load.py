@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ml.errors import ForbiddenType, HashMismatch, Untrusted
-from ml.load import LoadedModel, download, frame_of, load_folder
+from ml.registry.loading import LoadedModel, download, frame_of, load_folder
 
 if TYPE_CHECKING:
     from tests.unit.ml.conftest import Fitted, SavedModel

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ml import logged_images, tracking
-from ml.usage import STEPS, Meter
+from ml.tracking import images, runs
+from ml.tracking.system_metrics import STEPS, Meter
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,14 +21,14 @@ def picture() -> bytes:
 
 
 def opened(client: MlflowClient, key: str) -> str:
-    return tracking.open_run(client, "model", key, {"run_key": key})
+    return runs.open_run(client, "model", key, {"run_key": key})
 
 
 def test_images_are_where_the_charts_look_for_them(client: MlflowClient) -> None:
     run = client.get_run(opened(client, "images"))
 
     for _ in range(2):
-        logged_images.log_images(client, run, {"roc_curve.png": picture()})
+        images.log_images(client, run, {"roc_curve.png": picture()})
 
     files = sorted(item.path for item in client.list_artifacts(run.info.run_id, "images"))
     assert len(files) == 2
@@ -42,7 +42,7 @@ def test_a_series_is_written_once(client: MlflowClient) -> None:
     series = {"threshold/f1": [(0, 0.1), (50, 0.9), (100, 0.0)]}
 
     for _ in range(2):
-        logged_images.write_series(client, client.get_run(run_id), series)
+        images.write_series(client, client.get_run(run_id), series)
 
     points = client.get_metric_history(run_id, "threshold/f1")
     assert [(point.step, point.value) for point in points] == series["threshold/f1"]
@@ -59,9 +59,9 @@ def test_a_step_tells_its_seconds_and_the_machines_load() -> None:
 def test_candidates_that_were_left_running_are_ended_with_their_run(client: MlflowClient) -> None:
     parent = client.get_run(opened(client, "parent"))
     tags = {"run_key": "parent-0", "mlflow.parentRunId": parent.info.run_id}
-    child = tracking.open_run(client, "model", "candidate 0", tags)
+    child = runs.open_run(client, "model", "candidate 0", tags)
 
-    tracking.close_children(client, parent)
+    runs.close_children(client, parent)
 
     assert client.get_run(child).info.status == "KILLED"
     assert client.get_run(parent.info.run_id).info.status == "RUNNING"

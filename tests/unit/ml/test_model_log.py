@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from ml import load, model_log, preprocess
-from ml.config import parse_config
+from ml.config.loading import parse_config
+from ml.registry import loading, model_logging
+from ml.training import features as preprocess
+from ml.training.pipeline import build_pipeline
 from ml.values import missing_words
 
 ROWS = 60
@@ -42,10 +44,10 @@ def folder(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pat
     )
     roles = preprocess.decide_roles(frame, config)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-    pipeline = preprocess.build_pipeline(config, roles).fit(features, target)
+    pipeline = build_pipeline(config, roles).fit(features, target)
     made = tmp_path_factory.mktemp("saved") / "model"
-    readings = model_log.readings_of(roles.columns, commas=True)
-    mlflow.sklearn.save_model(path=str(made), **model_log.saving_options(pipeline, features.head(), readings))
+    readings = model_logging.readings_of(roles.columns, commas=True)
+    mlflow.sklearn.save_model(path=str(made), **model_logging.saving_options(pipeline, features.head(), readings))
     return made
 
 
@@ -67,9 +69,9 @@ def test_a_missing_category_has_one_answer_in_mlflows_own_server(folder: Path) -
 
 
 def test_how_the_columns_are_read_comes_back_with_the_model(folder: Path) -> None:
-    tags = {load.SHA256_TAG: load.sha256_of(folder)}
+    tags = {loading.SHA256_TAG: loading.sha256_of(folder)}
 
-    loaded = load.load_folder(folder, name="m", version="1", run_id="r", tags=tags)
+    loaded = loading.load_folder(folder, name="m", version="1", run_id="r", tags=tags)
 
     assert loaded.commas
     assert [column.type for column in loaded.readings] == ["number", "category"]

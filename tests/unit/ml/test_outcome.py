@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ml import outcome, tracking
+from ml.steps import run_end
+from ml.tracking import runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 def test_the_runs_own_model_is_named(
     client: MlflowClient, tags: dict[str, str], params: dict[str, str], name: str
 ) -> None:
-    key = tracking.run_key(str(tags), str(params))
-    run_id = tracking.open_run(client, "model", "r", {"run_key": key})
-    tracking.write(client, run_id, params=params, tags=tags)
+    key = runs.run_key(str(tags), str(params))
+    run_id = runs.open_run(client, "model", "r", {"run_key": key})
+    runs.write(client, run_id, params=params, tags=tags)
     context: Any = SimpleNamespace(tracker=client)
 
-    assert outcome._model_of(context, client.get_run(run_id)) == name
+    assert run_end._model_of(context, client.get_run(run_id)) == name

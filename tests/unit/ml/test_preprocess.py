@@ -8,9 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml import contract, evaluate, preprocess
-from ml.config import PipelineConfig, parse_config
+from ml.config.loading import parse_config
+from ml.config.schema import PipelineConfig
 from ml.errors import ContractViolation
+from ml.evaluation import metrics
+from ml.reading import contract
+from ml.training import features as preprocess
+from ml.training.pipeline import build_pipeline
 
 
 def mixed(rows: int = 60) -> pd.DataFrame:
@@ -38,8 +42,8 @@ def test_the_real_data_gives_the_published_numbers(real_data: pd.DataFrame) -> N
     train, test = preprocess.split_rows(frame, settings)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
 
-    pipeline = preprocess.build_pipeline(settings, roles).fit(features.iloc[train], target.iloc[train])
-    found = evaluate.metrics(target.iloc[test], evaluate.probabilities(pipeline, features.iloc[test]), "test")
+    pipeline = build_pipeline(settings, roles).fit(features.iloc[train], target.iloc[train])
+    found = metrics.metrics(target.iloc[test], metrics.probabilities(pipeline, features.iloc[test]), "test")
 
     assert {name: round(value, 6) for name, value in found.items() if name != "test_average_precision"} == {
         "test_accuracy": 0.97,
@@ -117,10 +121,10 @@ def test_the_pipeline_takes_missing_values_and_categories_that_training_never_sa
     frame = mixed()
     roles = preprocess.decide_roles(frame, settings)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-    pipeline = preprocess.build_pipeline(settings, roles).fit(features, target)
+    pipeline = build_pipeline(settings, roles).fit(features, target)
     new = features.head(3).assign(amount=[np.nan, 0.5, 0.5], city=["Paris", None, "Rome"])
 
-    found = evaluate.probabilities(pipeline, new)
+    found = metrics.probabilities(pipeline, new)
 
     assert target.tolist()[:2] == [0, 1]
     assert ((found > 0) & (found < 1)).all()
@@ -132,7 +136,7 @@ def test_a_feature_without_a_value_in_training_does_no_harm() -> None:
     roles = preprocess.decide_roles(frame, settings)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
 
-    pipeline = preprocess.build_pipeline(settings, roles).fit(features, target)
+    pipeline = build_pipeline(settings, roles).fit(features, target)
 
     assert len(pipeline[:-1].get_feature_names_out()) == 4
 
@@ -144,14 +148,14 @@ def test_scalers_stand_side_by_side(scalers: list[str], width: int) -> None:
     roles = preprocess.decide_roles(frame, settings)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
 
-    pipeline = preprocess.build_pipeline(settings, roles).fit(features, target)
+    pipeline = build_pipeline(settings, roles).fit(features, target)
 
     assert pipeline[:-1].transform(features).shape == (60, width)
 
 
 def test_the_estimator_gets_its_parameters() -> None:
     settings = config(model={"parameters": {"C": 0.5, "max_iter": 7, "class_weight": "balanced"}})
-    estimator = preprocess.build_pipeline(settings, preprocess.decide_roles(mixed(), settings))[-1]
+    estimator = build_pipeline(settings, preprocess.decide_roles(mixed(), settings))[-1]
 
     assert (estimator.C, estimator.max_iter, estimator.class_weight) == (0.5, 7, "balanced")
 

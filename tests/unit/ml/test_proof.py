@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from ml import proof
 from ml.errors import Untrusted
-from ml.load import LoadedModel, load_folder
+from ml.registry import serving_check
+from ml.registry.loading import LoadedModel, load_folder
 
 if TYPE_CHECKING:
     from tests.unit.ml.conftest import Fitted, SavedModel
@@ -22,7 +22,7 @@ def loaded(saved: SavedModel) -> LoadedModel:
 
 
 def test_a_version_that_is_signed_as_it_was_trained_passes(loaded: LoadedModel, fitted: Fitted) -> None:
-    proof.answers_by_signature(loaded, fitted.features)
+    serving_check.answers_by_signature(loaded, fitted.features)
 
 
 def test_a_category_that_is_signed_as_a_number_is_refused(loaded: LoadedModel, fitted: Fitted) -> None:
@@ -30,12 +30,14 @@ def test_a_category_that_is_signed_as_a_number_is_refused(loaded: LoadedModel, f
     features.loc[features.index[-1], "Age"] = "VIP"
 
     with pytest.raises(Untrusted, match=r"ad-click version 3 is signed with column 'Age' as double.*VIP"):
-        proof.answers_by_signature(loaded, features)
+        serving_check.answers_by_signature(loaded, features)
 
 
 def test_other_columns_are_named(loaded: LoadedModel, fitted: Fitted) -> None:
     with pytest.raises(Untrusted, match=r"signed for other columns .*'Income'"):
-        proof.answers_by_signature(replace(loaded, inputs={**loaded.inputs, "Income": "double"}), fitted.features)
+        serving_check.answers_by_signature(
+            replace(loaded, inputs={**loaded.inputs, "Income": "double"}), fitted.features
+        )
 
 
 def test_other_answers_are_refused(loaded: LoadedModel, fitted: Fitted) -> None:
@@ -48,9 +50,9 @@ def test_other_answers_are_refused(loaded: LoadedModel, fitted: Fitted) -> None:
 
     dual = replace(loaded, pipeline=Dual(), inputs={**loaded.inputs, "Age": "string"}, input_example=[])
     with pytest.raises(Untrusted, match="no signature or input example"):
-        proof.answers_by_signature(dual, fitted.features)
+        serving_check.answers_by_signature(dual, fitted.features)
     with pytest.raises(Untrusted, match="answers otherwise when it is asked by its signature"):
-        proof.answers_by_signature(replace(dual, input_example=loaded.input_example), fitted.features)
+        serving_check.answers_by_signature(replace(dual, input_example=loaded.input_example), fitted.features)
 
 
 def test_an_example_that_cannot_be_asked_by_the_signature_is_told(loaded: LoadedModel) -> None:
@@ -61,4 +63,4 @@ def test_an_example_that_cannot_be_asked_by_the_signature_is_told(loaded: Loaded
             raise TypeError("ufunc 'isnan' not supported for the input types")
 
     with pytest.raises(Untrusted, match=r"does not take its own input example by its signature \(ufunc 'isnan'"):
-        proof.smoke_test(replace(loaded, pipeline=Texts()))
+        serving_check.smoke_test(replace(loaded, pipeline=Texts()))

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from ml import provenance
+from ml.tracking import provenance
 
 RECORDED = {
     "git.commit": "abc",
@@ -21,7 +21,7 @@ RECORDED = {
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the kernels named here are of x86")
 def test_the_kernels_that_were_chosen_are_told() -> None:
-    code = "import numpy; from ml.provenance import numerics; print(numerics())"
+    code = "import numpy; from ml.tracking.provenance import numerics; print(numerics())"
     told = [
         subprocess.run(
             [sys.executable, "-c", code],

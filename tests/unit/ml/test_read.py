@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ml.errors import BadInput, ContractViolation, UnreadableData
-from ml.read import read_table
+from ml.reading.tables import read_table
 
 
 def read(content: bytes, max_bytes: int = 1_000_000, max_rows: int = 1000) -> pd.DataFrame:

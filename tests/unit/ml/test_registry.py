@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ml import model_log, registry, tracking
 from ml.errors import BadInput, HashMismatch, RunClosed, StaleCandidate, Untrusted
-from ml.load import load_verified
+from ml.registry import model_logging
+from ml.registry import versions as registry
+from ml.registry.loading import load_verified
+from ml.tracking import runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def open_run(client: MlflowClient, name: str) -> Run:
-    run_id = tracking.open_run(client, "model", name, {"run_key": tracking.run_key("dag", name)})
+    run_id = runs.open_run(client, "model", name, {"run_key": runs.run_key("dag", name)})
     return client.get_run(run_id)
 
 
@@ -47,7 +49,7 @@ def test_a_run_is_opened_once(client: MlflowClient) -> None:
 
 def test_a_run_whose_answer_was_lost_is_found_again(client: MlflowClient) -> None:
     first = open_run(client, "lost")
-    client.create_run(first.info.experiment_id, tags={"run_key": tracking.run_key("dag", "lost")})
+    client.create_run(first.info.experiment_id, tags={"run_key": runs.run_key("dag", "lost")})
 
     assert open_run(client, "lost").info.run_id == first.info.run_id
 
@@ -56,7 +58,7 @@ def test_metrics_are_written_once(client: MlflowClient) -> None:
     run = open_run(client, "metrics")
     model = client.create_logged_model(run.info.experiment_id, name="m", source_run_id=run.info.run_id)
     for _ in range(3):
-        tracking.write_metrics(client, client.get_run(run.info.run_id), {"test_f1": 0.5}, model.model_id)
+        runs.write_metrics(client, client.get_run(run.info.run_id), {"test_f1": 0.5}, model.model_id)
 
     assert [metric.value for metric in client.get_metric_history(run.info.run_id, "test_f1")] == [0.5]
 
@@ -69,10 +71,10 @@ def test_a_run_is_closed_by_what_happened_and_can_go_on(
     client: MlflowClient, tags: dict[str, str], status: str
 ) -> None:
     run = open_run(client, f"close {status}")
-    tracking.write(client, run.info.run_id, tags=tags)
+    runs.write(client, run.info.run_id, tags=tags)
 
-    assert tracking.close(client, client.get_run(run.info.run_id)) == status
-    tracking.begin_step(client, client.get_run(run.info.run_id))
+    assert runs.close(client, client.get_run(run.info.run_id)) == status
+    runs.begin_step(client, client.get_run(run.info.run_id))
 
     again = client.get_run(run.info.run_id)
     assert again.info.status == "RUNNING"
@@ -81,8 +83,8 @@ def test_a_run_is_closed_by_what_happened_and_can_go_on(
 
 def test_a_model_is_logged_once_where_the_run_is_and_reads_back(client: MlflowClient, fitted: Fitted) -> None:
     run = open_run(client, "logged")
-    first = model_log.log_once(client, run, fitted.pipeline, fitted.features)
-    second = model_log.log_once(client, run, fitted.pipeline, fitted.features)
+    first = model_logging.log_once(client, run, fitted.pipeline, fitted.features)
+    second = model_logging.log_once(client, run, fitted.pipeline, fitted.features)
     version = registry.register(
         client, "logged", first.model_id, run.info.run_id, {"run_key": "k", "model.sha256": first.sha256}
     )
@@ -101,7 +103,7 @@ def test_what_a_killed_try_left_is_removed(client: MlflowClient, fitted: Fitted)
     run = open_run(client, "killed")
     left = client.create_logged_model(run.info.experiment_id, name="model", source_run_id=run.info.run_id)
 
-    logged = model_log.log_once(client, run, fitted.pipeline, fitted.features)
+    logged = model_logging.log_once(client, run, fitted.pipeline, fitted.features)
 
     assert [model.model_id for model in models_of(client, run)] == [logged.model_id]
     assert left.model_id != logged.model_id
@@ -109,7 +111,7 @@ def test_what_a_killed_try_left_is_removed(client: MlflowClient, fitted: Fitted)
 
 def test_a_version_whose_hash_is_not_the_files_is_refused(client: MlflowClient, fitted: Fitted) -> None:
     run = open_run(client, "hash")
-    logged = model_log.log_once(client, run, fitted.pipeline, fitted.features)
+    logged = model_logging.log_once(client, run, fitted.pipeline, fitted.features)
     tags = {"run_key": "k", "model.sha256": "0" * 64}
     version = registry.register(client, "hash", logged.model_id, run.info.run_id, tags)
 

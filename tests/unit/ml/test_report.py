@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ml.errors import ContractViolation
-from ml.report import RunReport, describe, html, note, subject, text
+from ml.steps.reporting import RunReport, describe, html, note, subject, text
 
 EVIL = '<script>alert("x")</script>'
 GOOD = RunReport(

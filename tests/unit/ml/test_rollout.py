@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ml import rollout
 from ml.errors import Misconfigured, Unavailable
+from ml.steps import rollout
 
 
 class Both:

@@ -18,11 +18,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler
 
-from ml import preprocess, shapes, skops_file
-from ml.config import PipelineConfig
+from ml.config.schema import PipelineConfig
+from ml.data.generated import generate
 from ml.errors import ForbiddenType, Untrusted
-from ml.generate import generate
-from ml.load import _load_skops
+from ml.model_file import shapes, skops_file
+from ml.registry.loading import _load_skops
+from ml.training import features as preprocess
+from ml.training.pipeline import build_pipeline
 
 LOGISTIC: dict[str, Any] = {"estimator": "LogisticRegression", "parameters": {}}
 BOOSTING = {"estimator": "HistGradientBoostingClassifier", "parameters": {"max_iter": 3}}
@@ -42,9 +44,7 @@ def fitted(model: dict[str, Any], features: Any = ("Age", "Male", "City"), **pre
     )
     frame = frame_of()
     roles = preprocess.decide_roles(frame, config)
-    return preprocess.build_pipeline(config, roles).fit(
-        preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-    )
+    return build_pipeline(config, roles).fit(preprocess.features_of(frame, roles), preprocess.target_of(frame, roles))
 
 
 def two_fills(fill: str = "missing", min_frequency: int = 1) -> Pipeline:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ml import generate, source
-from ml.config import PipelineConfig, resolve
+from ml.config.loading import resolve
+from ml.config.schema import PipelineConfig
+from ml.data import generated, sources
+from ml.data.store import Store
 from ml.errors import BadInput, Misconfigured
-from ml.storage import Store
 
 STORE = Store(None, "trackyard", ("trackyard",), "http://127.0.0.1:9")  # type: ignore[arg-type]
 
@@ -21,7 +22,7 @@ STORE = Store(None, "trackyard", ("trackyard",), "http://127.0.0.1:9")  # type: 
 )  # fmt: skip
 def test_every_other_place_is_refused(uri: str) -> None:
     with pytest.raises(BadInput) as caught:
-        source.refuse(uri, STORE, ())
+        sources.refuse(uri, STORE, ())
 
     assert "\n" not in str(caught.value)
 
@@ -29,12 +30,12 @@ def test_every_other_place_is_refused(uri: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_host_that_is_this_machine_is_refused_though_it_is_allowed(host: str) -> None:
     with pytest.raises(BadInput, match="inside this machine"):
-        source.refuse(f"http://{host}/x.csv", STORE, (host,))
+        sources.refuse(f"http://{host}/x.csv", STORE, (host,))
 
 
 def test_files_and_folders_in_the_bucket_are_taken() -> None:
-    source.refuse("s3://trackyard/datasets/a/x.csv", STORE, ())
-    source.refuse("s3://trackyard/datasets/a/folder/", STORE, ())
+    sources.refuse("s3://trackyard/datasets/a/x.csv", STORE, ())
+    sources.refuse("s3://trackyard/datasets/a/folder/", STORE, ())
 
 
 def test_other_data_without_an_address_is_asked_for_and_nothing_is_generated() -> None:
@@ -44,7 +45,7 @@ def test_other_data_without_an_address_is_asked_for_and_nothing_is_generated() -
     }
 
     with pytest.raises(Misconfigured) as caught:
-        source.refuse_default(resolve(PipelineConfig(), own))
+        sources.refuse_default(resolve(PipelineConfig(), own))
 
     assert str(caught.value) == (
         "no data set is named, and the generated one has no column 'left', 'age', 'plan': name the data with --data, "
@@ -55,13 +56,13 @@ def test_other_data_without_an_address_is_asked_for_and_nothing_is_generated() -
 def test_less_of_the_generated_data_is_still_the_generated_data() -> None:
     fewer = {"data": {"features": ["Age", "City"], "drop": []}, "schema": {"Age": {"type": "integer"}}}
 
-    source.refuse_default(PipelineConfig())
-    source.refuse_default(resolve(PipelineConfig(), fewer))
-    source.refuse_default(resolve(PipelineConfig(), {"schema": {}}))
-    assert list(PipelineConfig().contract) == list(generate.generate(20, 1).columns)
+    sources.refuse_default(PipelineConfig())
+    sources.refuse_default(resolve(PipelineConfig(), fewer))
+    sources.refuse_default(resolve(PipelineConfig(), {"schema": {}}))
+    assert list(PipelineConfig().contract) == list(generated.generate(20, 1).columns)
 
 
 def test_without_an_address_rows_are_generated() -> None:
-    frame, name = source.read(PipelineConfig(), STORE, ())
+    frame, name = sources.read(PipelineConfig(), STORE, ())
 
     assert (len(frame.frame), name) == (1000, "generated-1000-rows-seed-42")

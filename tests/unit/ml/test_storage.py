@@ -8,10 +8,10 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.stub import Stubber
 
+from ml.data.store import Store, s3_client
+from ml.data.store_refusal import refusal
 from ml.errors import BadInput, Misconfigured, StoreDown, UnreadableData
-from ml.refusal import refusal
 from ml.settings import TaskSettings
-from ml.storage import Store, s3_client
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from ml import tuning
-from ml.config import PipelineConfig, flatten, parse_assignments, parse_config, resolve
+from ml.config import search_space
+from ml.config.loading import flatten, parse_assignments, parse_config, resolve
+from ml.config.schema import PipelineConfig
 from ml.errors import BadInput, Misconfigured
+from ml.steps.search import best
 
 
 def searching(**tune: Any) -> PipelineConfig:
@@ -16,7 +18,7 @@ def searching(**tune: Any) -> PipelineConfig:
 
 
 def test_without_a_search_there_are_no_candidates() -> None:
-    assert tuning.candidates(PipelineConfig().tune) == []
+    assert search_space.candidates(PipelineConfig().tune) == []
 
 
 def test_a_grid_has_every_combination_in_order() -> None:
@@ -24,11 +26,11 @@ def test_a_grid_has_every_combination_in_order() -> None:
         method="grid", parameters={"model.parameters.C": [0.1, 10], "preprocessing.scalers": [["minmax"], []]}
     )
 
-    found = tuning.candidates(config.tune)
+    found = search_space.candidates(config.tune)
 
     assert [each["model.parameters.C"] for each in found] == [0.1, 0.1, 10, 10]
     assert parse_config(config.as_dict()) == config
-    settled = [resolve(config, tuning.nested(each)) for each in found]
+    settled = [resolve(config, search_space.nested(each)) for each in found]
     assert [each.preprocessing.scalers for each in settled] == [("minmax",), (), ("minmax",), ()]
     assert {each.tune.method for each in settled} == {"none"}
 
@@ -40,21 +42,21 @@ def test_random_draws_keep_to_their_ranges_and_to_the_seed() -> None:
     }
     config = searching(method="random", candidates=40, parameters=parameters)
 
-    found = tuning.candidates(config.tune)
+    found = search_space.candidates(config.tune)
 
     assert len(found) == 40
-    assert found == tuning.candidates(config.tune)
+    assert found == search_space.candidates(config.tune)
     assert all(0.001 <= each["model.parameters.C"] <= 1000 for each in found)
     assert sum(each["model.parameters.C"] < 1 for each in found) in range(8, 33)
     assert all(isinstance(each["model.parameters.max_iter"], int) for each in found)
     other = searching(method="random", candidates=40, random_state=1, parameters=parameters)
-    assert found != tuning.candidates(other.tune)
+    assert found != search_space.candidates(other.tune)
 
 
 def test_the_same_draw_is_tried_once() -> None:
     config = searching(method="random", candidates=20, parameters={"preprocessing.impute": ["mean", "median"]})
 
-    assert len(tuning.candidates(config.tune)) == 2
+    assert len(search_space.candidates(config.tune)) == 2
 
 
 @pytest.mark.parametrize(
@@ -100,10 +102,10 @@ def test_the_best_is_the_least_loss_or_the_greatest_of_the_others() -> None:
         result(5, validation_log_loss=float("nan"), validation_roc_auc=float("nan")),
     ]
 
-    assert tuning.best(results, "log_loss")["number"] == 1
-    assert tuning.best(results, "roc_auc")["number"] == 0
+    assert best(results, "log_loss")["number"] == 1
+    assert best(results, "roc_auc")["number"] == 0
 
 
 def test_when_every_candidate_failed_the_first_reason_is_told() -> None:
     with pytest.raises(BadInput, match="all 2 candidates of tune failed; the first: out of memory"):
-        tuning.best([{"number": 0}, {"number": 1, "error": "out of memory"}], "log_loss")
+        best([{"number": 0}, {"number": 1, "error": "out of memory"}], "log_loss")

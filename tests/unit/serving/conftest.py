@@ -8,10 +8,12 @@ from typing import Any
 import mlflow.sklearn
 import pytest
 
-from ml import load, model_log, preprocess
-from ml.config import PipelineConfig
-from ml.generate import generate
-from ml.load import LoadedModel
+from ml.config.schema import PipelineConfig
+from ml.data.generated import generate
+from ml.registry import loading, model_logging
+from ml.registry.loading import LoadedModel
+from ml.training import features as preprocess
+from ml.training.pipeline import build_pipeline
 from serving.settings import ServingSettings
 
 
@@ -21,9 +23,9 @@ def stored(folder: Path, seed: int = 1) -> dict[str, str]:
     frame = generate(200, seed)
     roles = preprocess.decide_roles(frame, config)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-    pipeline = preprocess.build_pipeline(config, roles).fit(features, target)
-    mlflow.sklearn.save_model(path=str(folder), **model_log.saving_options(pipeline, features.head()))
-    return {load.SHA256_TAG: load.sha256_of(folder)}
+    pipeline = build_pipeline(config, roles).fit(features, target)
+    mlflow.sklearn.save_model(path=str(folder), **model_logging.saving_options(pipeline, features.head()))
+    return {loading.SHA256_TAG: loading.sha256_of(folder)}
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +43,7 @@ def tags(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def model(folder: Path, tags: dict[str, str]) -> LoadedModel:
     """That model, loaded."""
-    return load.load_folder(folder, name="ad-click", version="7", run_id="r7", tags=tags)
+    return loading.load_folder(folder, name="ad-click", version="7", run_id="r7", tags=tags)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ml.errors import HashMismatch
-from ml.load import SHA256_TAG
+from ml.registry.loading import SHA256_TAG
 from serving.ahead import Ahead
 from serving.registry_client import Candidate
 from serving.shelf import ModelShelf

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from ml.errors import BadInput, HashMismatch, Unavailable
-from ml.load import LoadedModel, load_folder
+from ml.registry.loading import LoadedModel, load_folder
 from serving import ServingSettings, create_app
 from serving.api import ROUTES as ROUTES_OF_PROGRAMS
 from serving.pipeline import PipelineBoard

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from ml.errors import Unavailable
-from ml.load import LoadedModel
+from ml.registry.loading import LoadedModel
 from serving.bulk import Bulk, Job, Stopped
 from serving.predictor import Predictor
 from serving.table import RequestRefused

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ml.errors import HashMismatch, TrackerDown
-from ml.load import SHA256_TAG, load_folder
+from ml.registry.loading import SHA256_TAG, load_folder
 from serving import opened
 from serving.registry_client import Candidate, Champion
 from serving.shelf import ModelShelf

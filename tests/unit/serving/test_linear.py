@@ -23,7 +23,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from ml.load import LoadedModel
+from ml.registry.loading import LoadedModel
 from serving.folding import NotLinear, fold
 from serving.predictor import TOLERANCE, Predictor
 from serving.scoring import score

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ml.load import LoadedModel
+from ml.registry.loading import LoadedModel
 from serving import opened
 from serving.bulk import Job
 from serving.model_copy import LiveModel, ModelCopy

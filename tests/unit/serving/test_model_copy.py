@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ml.errors import Untrusted
-from ml.load import LoadedModel, frame_of
+from ml.registry.loading import LoadedModel, frame_of
 from serving import opened
 from serving.model_copy import LiveModel, ModelCopy, models_kept
 from serving.predictor import Predictor

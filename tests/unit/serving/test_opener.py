@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from ml.errors import HashMismatch, PipelineError, TrackerDown, Untrusted
-from ml.load import MAX_BYTES, SHA256_TAG
+from ml.registry.loading import MAX_BYTES, SHA256_TAG
 from serving import opened
 from serving.child import serve
 from serving.opener import Opener, answer_to

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
-from ml.load import LoadedModel
+from ml.registry.loading import LoadedModel
 from serving import ServingSettings, create_app
 from serving.model_copy import LiveModel
 from serving.parsing import parse
@@ -220,7 +220,7 @@ def test_a_row_for_which_there_is_no_probability_is_named(model: LoadedModel) ->
 def test_predictions_are_those_of_sklearn_for_many_rows(model: LoadedModel) -> None:
     numbers = np.random.default_rng(3)
     rows = [{name: float(numbers.uniform(-2, 3) * (value or 1)) for name, value in ROW.items()} for _ in range(800)]
-    from ml.load import frame_of
+    from ml.registry.loading import frame_of
 
     found = score(Predictor.of(model), parse(body(*rows), JSON, 1000))
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ml.errors import Misconfigured, PipelineError, TrackerDown
-from ml.load import SHA256_TAG
+from ml.registry.loading import SHA256_TAG
 from serving.mlflow_http import MlflowHttp
 from serving.registry_client import Candidate, Champion, MlflowRegistry
 

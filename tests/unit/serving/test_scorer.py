@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml import load, model_log, preprocess
-from ml.config import PipelineConfig
+from ml.config.schema import PipelineConfig
+from ml.data.generated import generate
 from ml.errors import BadInput, PipelineError, Unavailable, Untrusted
-from ml.generate import generate
-from ml.load import LoadedModel
+from ml.registry import loading, model_logging
+from ml.registry.loading import LoadedModel
+from ml.training import features as preprocess
+from ml.training.pipeline import build_pipeline
 from serving import opened
 from serving.child import Child, TooSlow
 from serving.predictor import by_sklearn
@@ -54,10 +56,10 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     frame = generate(200, 1).assign(Colour=pd.Series(["red", "blue", None, "grün"] * 50, dtype=object))
     roles = preprocess.decide_roles(frame, config)
     features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-    pipeline = preprocess.build_pipeline(config, roles).fit(features, target)
-    mlflow.sklearn.save_model(path=str(folder), **model_log.saving_options(pipeline, features.head()))
-    tags = {load.SHA256_TAG: load.sha256_of(folder)}
-    loaded = load.load_folder(folder, name="forest", version="3", run_id="r", tags=tags)
+    pipeline = build_pipeline(config, roles).fit(features, target)
+    mlflow.sklearn.save_model(path=str(folder), **model_logging.saving_options(pipeline, features.head()))
+    tags = {loading.SHA256_TAG: loading.sha256_of(folder)}
+    loaded = loading.load_folder(folder, name="forest", version="3", run_id="r", tags=tags)
     opened.write(folder, loaded)
     return Stored(folder, loaded)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ml.load import LoadedModel, frame_of
+from ml.registry.loading import LoadedModel, frame_of
 from serving.parsing import parse
 from serving.predictor import Predictor
 from serving.scoring import score

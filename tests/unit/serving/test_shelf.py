@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from ml.errors import HashMismatch, PipelineError, TrackerDown
-from ml.load import SHA256_TAG
+from ml.registry.loading import SHA256_TAG
 from serving.registry_client import Champion, MlflowRegistry
 from serving.shelf import POLL_S, ModelShelf
 from tests.unit.serving.test_champion import Clock, Registry

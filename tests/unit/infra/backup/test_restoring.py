@@ -10,8 +10,8 @@ import pytest
 from infra import migrations
 from infra.backup.restoring import hashed, refuse_unfit
 from infra.backup.target import Target
+from ml.data.store import s3_client
 from ml.errors import BadInput, Misconfigured
-from ml.storage import s3_client
 
 TARGET = Target(
     "postgresql://nobody@127.0.0.1:1/none",

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from infra.stack import PartStatus
-from ml.config import load_config
+from ml.config.loading import load_config
 
 
 def _data(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ml.load import LoadedModel
+from ml.registry.loading import LoadedModel
 
 
 @pytest.fixture

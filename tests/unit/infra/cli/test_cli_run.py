@@ -13,7 +13,7 @@ RUN_ID = "cli__2026-01-31T09-30-15.000Z__"
 @pytest.fixture
 def recorded(registry) -> Any:
     """A run in MLflow for whatever DAG run is triggered: `recorded(tags, metrics, registered)` writes it."""
-    from ml.tracking import run_key
+    from ml.tracking.runs import run_key
 
     def write(tags: dict[str, str], metrics: dict[str, float] | None = None, *, registered: bool = False) -> None:
         trigger = registry.airflow.trigger
@@ -141,7 +141,8 @@ def test_the_whole_configuration_is_sent(registry, tmp_path) -> None:
 
 
 def test_what_is_sent_is_what_the_dag_reads(registry) -> None:
-    from ml.config import PipelineConfig, config_from_trigger, form_defaults
+    from ml.config.loading import config_from_trigger, form_defaults
+    from ml.config.schema import PipelineConfig
 
     registry("run", "--rows", "500", "--set", "split.test_size=0.2", "--no-wait")
 

@@ -1,0 +1,82 @@
+"""Which candidates a search tries, and which of them is best. Pure and light.
+
+A candidate is a set of configuration keys with other values, so each is checked as any configuration is, before
+anything runs. The same configuration gives the same candidates in the same order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from typing import Any
+
+from ml.config.schema import Range, TuneConfig
+from ml.errors import Misconfigured
+
+Overrides = dict[str, Any]
+ALLOWED_PREFIXES = ("model.parameters.", "preprocessing.")
+
+
+def candidates(tune: TuneConfig) -> list[Overrides]:
+    """The candidates of a search: values by dotted key.
+
+    Grid: every combination, in the order of the file. Random: `tune.candidates` draws, the same ones once only; a range
+    is drawn from evenly, or with `log` so that each power of ten is as likely.
+
+    Raises:
+        Misconfigured: A grid has a range, or more combinations than `tune.candidates`.
+    """
+    if tune.method == "none":
+        return []
+    if not tune.parameters:
+        raise Misconfigured("tune.parameters is empty: name what to try, such as model.parameters.C: [0.1, 1, 10]")
+    return _grid(tune) if tune.method == "grid" else _random(tune)
+
+
+def _grid(tune: TuneConfig) -> list[Overrides]:
+    ranges = [key for key, values in tune.parameters.items() if isinstance(values, Range)]
+    if ranges:
+        raise Misconfigured(f"tune.parameters.{ranges[0]} is a range: a grid needs a list, or set tune.method: random")
+    lists = {key: values for key, values in tune.parameters.items() if not isinstance(values, Range)}
+    count = math.prod(len(values) for values in lists.values())
+    if not 1 <= count <= tune.candidates:
+        raise Misconfigured(
+            f"tune.parameters makes {count} combinations and tune.candidates allows 1 to {tune.candidates}: "
+            "list fewer values, raise the limit, or set tune.method: random"
+        )
+    return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
+
+
+def _random(tune: TuneConfig) -> list[Overrides]:
+    rng = random.Random(tune.random_state)  # noqa: S311
+    found: list[Overrides] = []
+    for _ in range(tune.candidates * 3):
+        drawn = {key: _draw(values, rng) for key, values in tune.parameters.items()}
+        if drawn not in found:
+            found.append(drawn)
+        if len(found) == tune.candidates:
+            break
+    return found
+
+
+def _draw(values: Any, rng: random.Random) -> Any:
+    if not isinstance(values, Range):
+        return rng.choice(values)
+    low, high = float(values.low), float(values.high)
+    drawn = math.exp(rng.uniform(math.log(low), math.log(high))) if values.log else rng.uniform(low, high)
+    if isinstance(values.low, int) and isinstance(values.high, int):
+        return max(values.low, min(values.high, round(drawn)))
+    return float(f"{drawn:.6g}")
+
+
+def nested(overrides: Overrides) -> dict[str, Any]:
+    """Overrides by dotted key as sections, and the search itself switched off."""
+    found: dict[str, Any] = {"tune": {"method": "none"}}
+    for key, value in overrides.items():
+        *sections, last = key.split(".")
+        inner = found
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[last] = list(value) if isinstance(value, tuple) else value
+    return found

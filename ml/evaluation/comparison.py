@@ -1,0 +1,203 @@
+"""How runs differ: parameters, data, origin, and metrics with bootstrap intervals. Pure.
+
+The first run is the baseline. Runs that were tested on the same rows are compared on the same resamples (paired), which
+tells smaller differences apart; others are resampled each by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ml.digest import is_whole
+from ml.evaluation.metrics import LESS_IS_BETTER, NAMES
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+CONFIDENCE = 0.95
+RESAMPLES = 1000
+_CELLS = 20_000_000
+_DATA_TAGS = ("data.uri", "data.digest", "data.rows", "data.columns")
+_ORIGIN_TAGS = ("git.commit", "git.dirty", "env.lock_sha256", "env.python")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run that is compared.
+
+    Attributes:
+        label: A letter, `A` for the baseline.
+        run_id: The DAG run's id.
+        version: The model and version that it made, or `-`.
+        state: How its MLflow run ended.
+        params: Its parameters.
+        tags: Its tags.
+        metrics: Its metrics.
+        predictions: Its test rows with `row`, `target` and `probability`; None where it kept none.
+        images: Its plots, PNG files by name.
+    """
+
+    label: str
+    run_id: str
+    version: str
+    state: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    predictions: pd.DataFrame | None = None
+    images: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric of one run: value, its interval, the difference from the baseline with its interval, and the word on it.
+
+    Intervals are (low, high) at 95 %; None where there are no test predictions to find them from. `verdict` is empty
+    for the baseline and without an interval, else `better`, `worse`, `same` or `cannot tell`.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None = None
+    difference: float | None = None
+    difference_interval: tuple[float, float] | None = None
+    is_paired: bool = False
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that differs. Rows are a name and one text for each run, in their order."""
+
+    subjects: tuple[Subject, ...]
+    params: list[tuple[str, list[str]]]
+    data: list[tuple[str, list[str]]]
+    origin: list[tuple[str, list[str]]]
+    metrics: dict[str, list[Measure]]
+
+
+def compare(subjects: Sequence[Subject]) -> Comparison:
+    """Compares two or more runs; only what differs is listed, but for metrics and the data's digest."""
+    return Comparison(
+        tuple(subjects),
+        _differing([_plain_params(each.params) for each in subjects]),
+        [*_rows_of(subjects, _DATA_TAGS), *_columns(subjects)],
+        _rows_of(subjects, _ORIGIN_TAGS),
+        _metrics(subjects),
+    )
+
+
+def _plain_params(params: Mapping[str, str]) -> dict[str, str]:
+    # The contract is told column by column below; data addresses are told with the data.
+    return {name: value for name, value in params.items() if name not in ("schema", "data.uri")}
+
+
+def _differing(found: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
+    names = sorted({name for each in found for name in each})
+    rows = [(name, [each.get(name, "-") for each in found]) for name in names]
+    return [(name, values) for name, values in rows if len(set(values)) > 1]
+
+
+def _rows_of(subjects: Sequence[Subject], names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    rows = [(name, [each.tags.get(name, "-") for each in subjects]) for name in names]
+    return [(name, values) for name, values in rows if set(values) != {"-"}]
+
+
+def _columns(subjects: Sequence[Subject]) -> list[tuple[str, list[str]]]:
+    contracts = []
+    for each in subjects:
+        try:
+            found: Any = json.loads(each.params.get("schema") or "{}")
+        except ValueError:
+            found = {}
+        rules = found.items() if isinstance(found, dict) else ()
+        contracts.append({f"column {name}": str(rule.get("type")) for name, rule in rules if isinstance(rule, dict)})
+    return _differing(contracts)
+
+
+def _metrics(subjects: Sequence[Subject]) -> dict[str, list[Measure]]:
+    found: dict[str, list[Measure]] = {}
+    spreads = _spreads(subjects)
+    for part in ("test", "validation", "train"):
+        for name in NAMES:
+            metric = f"{part}_{name}"
+            values = [each.metrics.get(metric) for each in subjects]
+            if any(value is not None for value in values):
+                drawn = [spread.get(name) if part == "test" else None for spread in spreads]
+                found[metric] = [_measure(name, values, drawn, subjects, at) for at in range(len(subjects))]
+    return found
+
+
+def _measure(name: str, values: list[float | None], drawn: list[Any], subjects: Sequence[Subject], at: int) -> Measure:
+    value, base, ours, theirs = values[at], values[0], drawn[at], drawn[0]
+    interval = _bounds(ours) if ours is not None else None
+    if at == 0 or value is None or base is None:
+        return Measure(value, interval)
+    difference = value - base
+    if ours is None or theirs is None:
+        return Measure(value, interval, difference)
+    count = min(len(ours), len(theirs))
+    low, high = _bounds(ours[:count] - theirs[:count])
+    is_paired = are_same_rows(subjects[0], subjects[at])
+    gain = -1 if name in LESS_IS_BETTER else 1
+    if low <= 0 <= high:
+        verdict = "same" if low == high == 0 else "cannot tell"
+    else:
+        verdict = "better" if gain * low > 0 else "worse"
+    return Measure(value, interval, difference, (low, high), is_paired, verdict)
+
+
+def _bounds(drawn: np.ndarray) -> tuple[float, float]:
+    import numpy as np
+
+    side = (1 - CONFIDENCE) / 2 * 100
+    known = drawn[np.isfinite(drawn)]
+    if not len(known):
+        return float("-inf"), float("inf")
+    low, high = np.percentile(known, [side, 100 - side])
+    return float(low), float(high)
+
+
+def are_same_rows(one: Subject, other: Subject) -> bool:
+    """Whether two runs were tested on the same rows of the same data, in the same order.
+
+    An old digest of a large data set tells its first rows alone, which is not enough to say so.
+    """
+    if one.predictions is None or other.predictions is None:
+        return False
+    digest = one.tags.get("data.digest", "")
+    same_data = is_whole(digest, one.tags.get("data.rows", "")) and digest == other.tags.get("data.digest")
+    columns = ["row", "target"]
+    return same_data and one.predictions[columns].equals(other.predictions[columns])
+
+
+def _spreads(subjects: Sequence[Subject]) -> list[dict[str, np.ndarray]]:
+    """The metrics of each run's resamples. The same rows get the same seed, and so the same resamples."""
+    seeds: list[int] = []
+    for at, each in enumerate(subjects):
+        twin = next((before for before in range(at) if are_same_rows(subjects[before], each)), None)
+        seeds.append(seeds[twin] if twin is not None else at)
+    return [_spread(each.predictions, seed) for each, seed in zip(subjects, seeds, strict=True)]
+
+
+def _spread(predictions: pd.DataFrame | None, seed: int) -> dict[str, np.ndarray]:
+    """Every metric of each resample (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13)."""
+    import numpy as np
+
+    from ml.evaluation.bootstrap import batches, weighted
+
+    if predictions is None or predictions.empty:
+        return {}
+    target = predictions["target"].to_numpy(dtype=float)
+    probability = predictions["probability"].to_numpy(dtype=float)
+    rows, rng = len(target), np.random.default_rng(20_260_101 + seed)
+    drawn = max(100, min(RESAMPLES, _CELLS // rows))
+    found: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
+    for size in batches(drawn, rows):
+        weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=size).astype(float)
+        for name, pieces in found.items():
+            pieces.append(weighted(name, target, probability, weights))
+    return {name: np.concatenate(pieces) for name, pieces in found.items()}

@@ -1,0 +1,163 @@
+"""How a model does by cross-validation, by the number of rows, and by the threshold. Pure."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ml.evaluation import metrics
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Series = dict[str, list[tuple[int, float]]]
+"""Points (x as a whole number, y) by the metric's name."""
+FRACTIONS = (0.2, 0.5, 1.0)
+CURVE_FOLDS = 3
+MAX_CURVE_ROWS = 20_000
+THRESHOLDS = range(0, 101, 2)
+MAX_IMPORTANCES = 100
+_SCREENED_ROWS = 2000
+
+
+def folds_for(target: pd.Series, folds: int) -> int:
+    """So many folds that each has both classes; 0 where that cannot be."""
+    rarest = int(target.value_counts().min()) if target.nunique() == 2 else 0
+    found = min(folds, rarest)
+    return found if found >= 2 else 0
+
+
+def splitter(folds: int, seed: int) -> Any:
+    """Stratified folds of rows in an order that the seed gives."""
+    from sklearn.model_selection import StratifiedKFold
+
+    return StratifiedKFold(folds, shuffle=True, random_state=seed)
+
+
+def validation(pipeline: Any, features: pd.DataFrame, target: pd.Series, folds: int, seed: int) -> dict[str, float]:
+    """The metrics by cross-validation on the training part, as `validation_accuracy` and so on.
+
+    Each row is predicted by a model that was fitted on the other folds; the metrics are those of all rows together.
+
+    Args:
+        pipeline: The model; it is cloned, never fitted.
+        features: The training part, of shape (n_rows, n_features).
+        target: 0 or 1, shape (n_rows,).
+        folds: How many; fewer where a class has fewer rows, and nothing comes back where there cannot be two.
+        seed: Of the folds.
+    """
+    from sklearn.model_selection import cross_val_predict
+
+    count = folds_for(target, folds)
+    if not count:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        probability = cross_val_predict(pipeline, features, target, cv=splitter(count, seed), method="predict_proba")[
+            :, 1
+        ]
+    return metrics.metrics(target, probability, "validation")
+
+
+def learning(pipeline: Any, features: pd.DataFrame, target: pd.Series, seed: int) -> Series:
+    """The log loss in training and validation by the number of training rows (3 folds, at most 20,000 rows).
+
+    Returns:
+        `learning/train_log_loss` and `learning/validation_log_loss`; empty where there are too few rows.
+    """
+    import numpy as np
+    from sklearn.model_selection import learning_curve
+
+    if len(target) > MAX_CURVE_ROWS:
+        kept = np.sort(np.random.default_rng(seed).choice(len(target), MAX_CURVE_ROWS, replace=False))
+        features, target = features.iloc[kept], target.iloc[kept]
+    if folds_for(target, CURVE_FOLDS) < CURVE_FOLDS:
+        return {}
+    with warnings.catch_warnings():
+        # The smallest part may have one class alone, or too few rows to come to an end; its point is left out.
+        warnings.simplefilter("ignore")
+        rows, train, valid = learning_curve(
+            pipeline, features, target, train_sizes=list(FRACTIONS), cv=splitter(CURVE_FOLDS, seed),
+            scoring="neg_log_loss", shuffle=True, random_state=seed, error_score=np.nan,
+        )  # fmt: skip
+    found: Series = {}
+    for name, scores in (("train", train), ("validation", valid)):
+        means = -scores.mean(axis=1)
+        points = [(int(count), float(value)) for count, value in zip(rows, means, strict=True) if np.isfinite(value)]
+        found[f"learning/{name}_log_loss"] = points
+    return found
+
+
+def threshold(target: pd.Series, probability: np.ndarray) -> Series:
+    """Precision, recall, F1 and accuracy by the threshold, in percent, on the test part.
+
+    Args:
+        target: 0 or 1, shape (n_rows,).
+        probability: Of class 1, shape (n_rows,).
+    """
+    import numpy as np
+
+    truth = target.to_numpy().astype(bool)
+    found: Series = {f"threshold/{name}": [] for name in ("precision", "recall", "f1", "accuracy")}
+    for percent in THRESHOLDS:
+        said = probability > percent / 100
+        hits, said_count = int((said & truth).sum()), int(said.sum())
+        values = {
+            "precision": hits / said_count if said_count else 0.0,
+            "recall": hits / max(1, int(truth.sum())),
+            "f1": 2 * hits / max(1, said_count + int(truth.sum())),
+            "accuracy": float(np.mean(said == truth)),
+        }
+        for name, value in values.items():
+            found[f"threshold/{name}"].append((percent, value))
+    return found
+
+
+def importance(pipeline: Any, features: pd.DataFrame, target: pd.Series, seed: int) -> dict[str, float]:
+    """How much the log loss grows when a column is shuffled, the mean of three times, on at most 500 rows.
+
+    Each shuffle asks the whole Pipeline again, so of many columns only `MAX_IMPORTANCES` are measured: those that by
+    themselves tell the target best.
+
+    Source: Breiman, Random Forests (2001), as scikit-learn's `permutation_importance` does it.
+
+    Returns:
+        The growth by measured column, the largest first.
+    """
+    import pandas as pd
+    from sklearn.inspection import permutation_importance
+    from sklearn.metrics import get_scorer
+
+    measured = _most_telling(features, target)
+    score = get_scorer("neg_log_loss")
+    # A copy has its numbers in one block; what `drop` gives has one for each column, which would cost most of the time.
+    rest = features.drop(columns=measured).copy()
+
+    def scored(model: Any, shuffled: pd.DataFrame, truth: pd.Series) -> float:
+        # The Pipeline takes its columns by name, in whatever order.
+        whole = pd.concat([shuffled, rest.loc[shuffled.index]], axis="columns") if len(rest.columns) else shuffled
+        return float(score(model, whole, truth))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = permutation_importance(
+            pipeline, features[measured], target, scoring=scored, n_repeats=3, random_state=seed,
+            max_samples=min(500, len(features)),
+        )  # fmt: skip
+    pairs: Mapping[str, float] = dict(zip(measured, map(float, found.importances_mean), strict=True))
+    return dict(sorted(pairs.items(), key=lambda pair: -pair[1]))
+
+
+def _most_telling(features: pd.DataFrame, target: pd.Series) -> list[str]:
+    """The columns to measure, in the table's order: all, or of many those that by themselves tell the target best."""
+    from ml.evaluation.leakage import alone
+
+    names = list(features.columns)
+    if len(names) <= MAX_IMPORTANCES:
+        return names
+    some = features.iloc[:_SCREENED_ROWS]
+    told = {name: alone(some[name], target.iloc[:_SCREENED_ROWS]) for name in names}
+    best = set(sorted(names, key=lambda name: -told[name])[:MAX_IMPORTANCES])
+    return [name for name in names if name in best]

@@ -1,0 +1,108 @@
+"""How well one column by itself tells the target. Pure, and light to import.
+
+One test and one threshold for all who ask: `trackyard init`, the choice of features, and the gate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+LEAK_AUC = 0.995
+"""A column that by itself ranks the rows better than this is more often the target in disguise than a lucky feature."""
+LEAST_OF_A_CLASS = 10
+"""With fewer rows of a class than this nobody can tell a leak from luck."""
+_FOLDS = 5
+_MISSING = object()
+
+
+def alone(
+    values: pd.Series, is_positive: Any, known_values: pd.Series | None = None, known_target: Any = None
+) -> float:
+    """The ROC AUC of one column by itself, on all rows: by its values, or by whether they are there.
+
+    Numbers and truths rank the rows as they are, in whichever direction is better; of the rows in which it has gaps a
+    column tells nothing. Anything else ranks them by the share of positives that each
+    value, or a missing one, has in other rows: in the known ones, or without such in the other four fifths.
+
+    Args:
+        values: The column, of shape (n_rows,); what is missing is what pandas takes for missing.
+        is_positive: Whether each row has the positive label (0 and 1 do too), in the same order.
+        known_values: The same column in other rows, such as those of the training part.
+        known_target: Whether each of these has the positive label.
+
+    Returns:
+        From 0.5 to 1; 0.5 where a class has fewer than `LEAST_OF_A_CLASS` rows.
+    """
+    import numpy as np
+
+    positive = np.asarray(is_positive).astype(bool)
+    present = values.notna().to_numpy()
+    by_missing = _either_way(present.astype(float), positive)
+    if _is_number(values):
+        numbers = values[present].to_numpy(dtype="float64")
+        return max(by_missing, _with_gaps(_either_way(numbers, positive[present]), present, positive))
+    texts = values.astype(object).where(present, _MISSING)
+    if known_values is None:
+        return max(by_missing, _auc(_share_elsewhere(texts, positive), positive))
+    known = known_values.astype(object).where(known_values.notna(), _MISSING)
+    return max(by_missing, _auc(_shares(known, np.asarray(known_target).astype(bool), texts), positive))
+
+
+def _with_gaps(auc: float, present: np.ndarray, positive: np.ndarray) -> float:
+    """The ROC AUC on all rows, where a pair of rows of which one has no value is ranked by chance.
+
+    An ROC AUC is the share of pairs of a positive and a negative row that are ranked rightly (Mann and Whitney's U).
+    """
+    both = float(present[positive].mean() * present[~positive].mean()) if positive.any() and not positive.all() else 0.0
+    return both * auc + (1 - both) * 0.5
+
+
+def _is_number(values: pd.Series) -> bool:
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    return bool(is_numeric_dtype(values.dtype) or is_bool_dtype(values.dtype))
+
+
+def _share_elsewhere(values: pd.Series, positive: np.ndarray) -> np.ndarray:
+    """The share of positives that each row's value has among the rows of the other folds."""
+    import numpy as np
+
+    fold = np.empty(len(values), dtype=int)
+    rng = np.random.default_rng(0)
+    for label in (False, True):
+        # Each fold has the same balance, or a value that stands once would rank rows by the share of their fold.
+        rows = np.flatnonzero(positive == label)
+        fold[rng.permutation(rows)] = np.arange(len(rows)) % _FOLDS
+    found = np.full(len(values), 0.5)
+    for number in range(_FOLDS):
+        asked = fold == number
+        found[asked] = _shares(values[~asked], positive[~asked], values[asked])
+    return found
+
+
+def _shares(known: pd.Series, positive: np.ndarray, asked: pd.Series) -> np.ndarray:
+    """The share of positives that each asked value has among the known rows; that of all for an unknown value."""
+    import pandas as pd
+
+    target = pd.Series(positive.astype(float))
+    by_value = target.groupby(known.astype(object).to_numpy()).mean()
+    overall = float(target.mean()) if len(target) else 0.5
+    found: np.ndarray = asked.astype(object).map(by_value).astype("float64").fillna(overall).to_numpy()
+    return found
+
+
+def _either_way(scores: np.ndarray, positive: np.ndarray) -> float:
+    found = _auc(scores, positive)
+    return max(found, 1 - found)
+
+
+def _auc(scores: np.ndarray, positive: np.ndarray) -> float:
+    from ml.evaluation.bootstrap import metric_of
+
+    if min(positive.sum(), (~positive).sum()) < LEAST_OF_A_CLASS:
+        return 0.5
+    return metric_of("roc_auc", positive.astype(float), scores)

@@ -1,0 +1,163 @@
+"""The plots of a model, as PNG bytes. Pure: no window, no global state."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from ml.evaluation.curves import Series
+
+_DOTS_PER_INCH = 90
+_MOST_BARS = 30
+_LONGEST_LABEL = 40
+
+
+def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str, bytes]:
+    """Draws how the model does on the test part.
+
+    Args:
+        pipeline: The fitted model; where its last step has `coef_`, these are drawn too.
+        target: 0 or 1, shape (n_rows,).
+        probability: Of class 1, shape (n_rows,).
+
+    Returns:
+        PNG files by name: ROC, precision-recall, calibration, confusion matrix and, of a linear model, coefficients.
+    """
+    from sklearn import metrics as sk
+    from sklearn.calibration import CalibrationDisplay
+
+    def roc(axes: Any) -> None:
+        sk.RocCurveDisplay.from_predictions(target, probability, ax=axes, plot_chance_level=True)
+
+    def precision_recall(axes: Any) -> None:
+        sk.PrecisionRecallDisplay.from_predictions(target, probability, ax=axes, plot_chance_level=True)
+
+    def calibration(axes: Any) -> None:
+        CalibrationDisplay.from_predictions(target, probability, n_bins=10, strategy="quantile", ax=axes)
+
+    def confusion(axes: Any) -> None:
+        sk.ConfusionMatrixDisplay.from_predictions(
+            target, (probability > 0.5).astype(int), ax=axes, colorbar=False, cmap="Blues"
+        )
+
+    found = {
+        "roc_curve.png": _draw("ROC curve, test part", roc),
+        "precision_recall_curve.png": _draw("Precision and recall, test part", precision_recall),
+        "calibration_curve.png": _draw("Calibration, test part", calibration),
+        "confusion_matrix.png": _draw("Confusion matrix, test part", confusion),
+    }
+    if hasattr(pipeline[-1], "coef_"):
+        found["coefficients.png"] = _draw(
+            f"Coefficients ({_MOST_BARS} largest)", lambda axes: _coefficients(pipeline, axes), has_long_labels=True
+        )
+    return found
+
+
+def curve_plots(
+    learning: Series, threshold: Series, importance: Mapping[str, float], columns: int | None = None
+) -> dict[str, bytes]:
+    """Draws the curves of a run; those without points are left out.
+
+    Args:
+        learning: Log loss by number of rows, of `curves.learning`.
+        threshold: Metrics by threshold in percent, of `curves.threshold`.
+        importance: The growth of the log loss by column, the largest first.
+        columns: How many columns the model takes, where not each was measured.
+
+    Returns:
+        PNG files by name.
+    """
+    found = {}
+    if learning:
+        found["learning_curve.png"] = _draw(
+            "Learning curve", lambda axes: _lines(axes, learning, "rows to learn from", "log loss")
+        )
+    if threshold:
+        found["threshold_curve.png"] = _draw(
+            "By threshold, test part", lambda axes: _lines(axes, threshold, "threshold in percent", "")
+        )
+    if importance:
+        found["feature_importance.png"] = _draw(
+            f"Importance, test part{_part(importance, columns)}",
+            lambda axes: _importances(axes, importance),
+            has_long_labels=True,
+        )
+    return found
+
+
+def _part(importance: Mapping[str, float], columns: int | None) -> str:
+    """Which columns are drawn, as the end of a title."""
+    measured = len(importance)
+    some = f" of {measured} measured of {columns:,}" if columns and columns > measured else ""
+    return f" ({_MOST_BARS} largest{some})"
+
+
+def _lines(axes: Any, series: Series, x: str, y: str) -> None:
+    for name, points in series.items():
+        marker = "o" if len(points) < 10 else None
+        axes.plot([at for at, _ in points], [value for _, value in points], label=name.partition("/")[2], marker=marker)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.legend()
+
+
+def _importances(axes: Any, importance: Mapping[str, float]) -> None:
+    _bars(axes, list(importance.items())[:_MOST_BARS][::-1])
+    axes.set_xlabel("growth of the log loss when shuffled")
+
+
+def _coefficients(pipeline: Any, axes: Any) -> None:
+    names = [_told(name) for name in pipeline[:-1].get_feature_names_out()]
+    pairs = zip(names, pipeline[-1].coef_[0], strict=True)
+    _bars(axes, sorted(pairs, key=lambda pair: abs(pair[1]))[-_MOST_BARS:])
+    axes.axvline(0, color="grey", linewidth=0.8)
+    axes.set_xlabel("log odds per scaled unit")
+
+
+def _bars(axes: Any, pairs: Sequence[tuple[str, float]]) -> None:
+    """A bar for each name, the last on top.
+
+    Names are people's: two `$` are no formula, and two that are the same once they are cut have a bar each.
+    """
+    places = range(len(pairs))
+    axes.barh(places, [value for _, value in pairs])
+    axes.set_yticks(places, labels=[_label(name) for name, _ in pairs], parse_math=False)
+
+
+def _label(name: str, most: int = _LONGEST_LABEL) -> str:
+    """A name in one short line; what has no shape is shown as such."""
+    line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(name.split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _told(name: str) -> str:
+    """`numeric__standard__Age` as `Age (standard)`, and `categorical__City_Rome` as `City_Rome`."""
+    branch, _, rest = name.partition("__")
+    scaler, _, column = rest.partition("__")
+    return f"{_label(column, _LONGEST_LABEL - 11)} ({scaler})" if branch == "numeric" and column else rest
+
+
+def _draw(title: str, paint: Callable[[Any], None], *, has_long_labels: bool = False) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # To find the margins costs more than to draw, so that is done for long labels alone.
+    figure = Figure(figsize=(7, 5), dpi=_DOTS_PER_INCH, layout="constrained" if has_long_labels else None)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    paint(axes)
+    # A title of the axes would be cut off where labels leave them little room.
+    (figure.suptitle if has_long_labels else axes.set_title)(title)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        # Figure.savefig would draw everything twice.
+        canvas.print_png(buffer)
+    return buffer.getvalue()

@@ -1,0 +1,165 @@
+"""The gate's checks of the whole: contract, thresholds, dummy, size, champion. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ml.config.promotion import GateConfig, PromotionConfig
+from ml.evaluation.bootstrap import (
+    Array,
+    Draw,
+    Interval,
+    can_tell,
+    chance_of_luck,
+    metric_of,
+    one_side,
+    paired_gain,
+    sign,
+)
+from ml.evaluation.leakage import LEAST_OF_A_CLASS
+from ml.gate.verdict import AGAINST_CHAMPION, Check, Evidence, Status, plain
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What candidate and champion say of the same rows, and the metric that they are compared by."""
+
+    metric: str
+    target: Array
+    ours: Array
+    theirs: Array
+
+
+def contract(evidence: Evidence) -> Check:
+    """Whether the snapshot that the run trained on keeps the data contract."""
+    if evidence.contract:
+        return Check("data contract", "failed", f"the data breaks the contract: {evidence.contract}")
+    return Check("data contract", "passed", f"all {evidence.total:,} rows keep the data contract")
+
+
+def reaches(metric: str, value: float, bound: float) -> bool:
+    """Whether a metric is at least its bound, or at most where less is better; NaN reaches nothing."""
+    return bool(sign(metric) * value >= sign(metric) * bound)
+
+
+def thresholds(evidence: Evidence, gate: GateConfig) -> list[Check]:
+    """A check for each declared threshold."""
+    checks = []
+    for metric, bound in gate.thresholds.items():
+        value = metric_of(metric, evidence.target, evidence.probability)
+        limit = "least" if sign(metric) > 0 else "most"
+        status: Status = "passed" if reaches(metric, value, bound) else "failed"
+        verb = "keeps" if status == "passed" else "misses"
+        words = f"{metric} {value:.6f} {verb} the threshold of at {limit} {bound:g}"
+        checks.append(Check(f"threshold of {metric}", status, words, {"value": plain(value), "bound": bound}))
+    return checks
+
+
+def dummy(evidence: Evidence, gate: GateConfig) -> Check:
+    """Whether it ranks rows better than a model that ignores the features, whose ROC AUC is one half.
+
+    The ROC AUC and not the compared metric: class weights shift probabilities, and with them every loss, but no ranks.
+    """
+    name, target = "better than a dummy", evidence.target
+    rows, positives = len(target), int(target.sum())
+    rarer = min(positives, rows - positives)
+    auc = metric_of("roc_auc", target, evidence.probability)
+    told = f"ROC AUC {auc:.4f} on {rows:,} held-out rows, {positives:,} of them positive,"
+    found: dict[str, Any] = {"auc": plain(auc), "rows": rows, "positives": positives}
+    if not can_tell(target, gate.confidence):
+        words = (
+            f"{told} tells nothing of the 0.5 of a dummy classifier: the sample is too small for {gate.confidence:.0%}"
+        )
+        return Check(name, "unsure", words, found)
+    chance = chance_of_luck(target, evidence.probability, _draw(gate))
+    most = one_side(gate.confidence)
+    found |= {"chance": chance, "most": most}
+    told = f"{told} has a chance of {chance:.2g} by luck"
+    if chance <= most:
+        return Check(name, "passed", f"{told}: better than the 0.5 of a dummy classifier", found)
+    words = f"{told}, and at most {most:.2g} is wanted: no better than the 0.5 of a dummy classifier"
+    # What few rows cannot show is no proof that there is nothing to see.
+    if auc > 0.5 and (rows < gate.min_rows or rarer < LEAST_OF_A_CLASS):
+        return Check(name, "unsure", f"{words} as far as they can tell: the sample is too small", found)
+    return Check(name, "failed", words, found)
+
+
+def shrink(evidence: Evidence, gate: GateConfig) -> list[Check]:
+    """Whether the data set is about as large as the one that the champion came from."""
+    champion = evidence.champion
+    if gate.shrink is None or champion is None or not champion.rows:
+        return []
+    part = evidence.total / champion.rows
+    found = {"rows": evidence.total, "champion_rows": champion.rows, "least": gate.shrink}
+    told = f"the data set has {evidence.total:,} rows, {part:.0%} of the {champion.rows:,} of champion version"
+    told = f"{told} {champion.version}"
+    if part < gate.shrink:
+        return [Check("size of the data", "failed", f"{told}: at least {gate.shrink:.0%} is wanted", found)]
+    return [Check("size of the data", "passed", told, found)]
+
+
+def champion(evidence: Evidence, wanted: PromotionConfig) -> tuple[float | None, list[Check]]:
+    """Whether it is not worse than the champion on the same rows, by the paired interval and the declared margin.
+
+    Rows that the champion alone was trained on are left out: on them it remembers.
+
+    Returns:
+        By how much it is better (None where the two cannot be compared), and the check; none without a champion.
+    """
+    live = evidence.champion
+    if live is None:
+        return None, []
+    if live.probability is None:
+        return None, [Check(AGAINST_CHAMPION, "unsure", f"champion version {live.version} {live.problem}")]
+    learned = np.zeros(len(evidence.target), dtype=bool) if live.learned is None else live.learned
+    target, left_out = evidence.target[~learned], int(learned.sum())
+    counts = {"rows": len(target), "left_out": left_out}
+    rarer = int(min(target.sum(), len(target) - target.sum()))
+    if left_out and rarer < LEAST_OF_A_CLASS:
+        words = (
+            f"champion version {live.version} was trained on {left_out:,} of the {len(learned):,} held-out rows, and "
+            f"{len(target):,} others, {rarer} of the rarer class, are too few to compare with it: bring more rows, or "
+            "promote by hand if you mean it"
+        )
+        return None, [Check(AGAINST_CHAMPION, "unsure", words, counts)]
+    pair = Pair(wanted.metric, target, evidence.probability[~learned], live.probability[~learned])
+    beside = f" ({left_out:,} more are left out, which the champion was trained on)" if left_out else ""
+    return _compared(
+        pair, wanted.gate, f"champion version {live.version} on the same {len(target):,} rows{beside}", counts
+    )
+
+
+def _compared(pair: Pair, gate: GateConfig, against: str, counts: Mapping[str, int]) -> tuple[float, list[Check]]:
+    gain = paired_gain(pair.metric, pair.target, pair.ours, pair.theirs, _draw(gate))
+    ours, theirs = (metric_of(pair.metric, pair.target, each) for each in (pair.ours, pair.theirs))
+    told = f"{pair.metric} {ours:.6f} against the {theirs:.6f} of {against}: "
+    told += f"a gain of {gain.estimate:+.6f} {_around(gain, gate)}"
+    # A gain of exactly nothing, as of the same model, is within every margin.
+    if gain.low >= -gate.margin:
+        status: Status = "passed"
+        words = f"{told} is within the margin of {gate.margin:g}"
+    elif gain.high < -gate.margin:
+        status, words = "failed", f"{told} is worse by more than the margin of {gate.margin:g}"
+    else:
+        status = "unsure"
+        words = f"{told} reaches beyond the margin of {gate.margin:g}: the sample is too small to tell"
+    found = {
+        **_figures(gain), **counts, "margin": gate.margin, "candidate": plain(ours), "champion": plain(theirs)
+    }  # fmt: skip
+    return gain.estimate, [Check(AGAINST_CHAMPION, status, words, found)]
+
+
+def _draw(gate: GateConfig) -> Draw:
+    return Draw(gate.confidence, gate.resamples)
+
+
+def _around(gain: Interval, gate: GateConfig) -> str:
+    return f"({gate.confidence:.0%} interval {gain.low:+.4f} to {gain.high:+.4f})"
+
+
+def _figures(gain: Interval) -> dict[str, float | None]:
+    return {"gain": plain(gain.estimate), "low": plain(gain.low), "high": plain(gain.high)}

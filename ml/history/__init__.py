@@ -1,0 +1,1 @@
+"""Who was champion when, and where a version came from."""

@@ -1,0 +1,111 @@
+"""Where a version came from, and which versions came from a data set or a DAG run. Effects: reads from MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ml.errors import BadInput
+from ml.history import ledger
+from ml.registry import versions
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from ml.history.ledger import Entry
+
+LOCK_TAG = "env.lock_sha256"
+"""The run's tag with the digest of the environment's lock file."""
+
+
+def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[Entry]) -> dict[str, Any]:
+    """Everything that is recorded about where a version came from and what became of it.
+
+    Args:
+        client: An MLflow client.
+        name: The registered model.
+        version: The version.
+        entries: The model's history.
+
+    Returns:
+        Plain values; what was not recorded is None or empty.
+
+    Raises:
+        BadInput: There is no such version.
+    """
+    found = versions.find_version(client, name, version)
+    tags, run = dict(found.tags), _run(client, found.run_id)
+    of_run = dict(run.data.tags) if run else {}
+    aliases = versions.aliases(client, name)
+    return {
+        "name": name,
+        "version": version,
+        "aliases": sorted(alias for alias, at in aliases.items() if at == version),
+        "data": {
+            "digest": tags.get("data.digest") or of_run.get("data.digest"),
+            "uri": of_run.get("data.uri"),
+            "rows": of_run.get("data.rows"),
+        },
+        "git_commit": tags.get("git.commit") or of_run.get("git.commit"),
+        "lock_digest": of_run.get(LOCK_TAG),
+        "dag_id": tags.get("airflow.dag_id"),
+        "dag_run_id": tags.get("airflow.run_id"),
+        "run_id": found.run_id,
+        "sha256": tags.get("model.sha256"),
+        "validation": tags.get("validation"),
+        "verdict": _verdict(tags.get("gate.verdict")),
+        "approval": tags.get("promotion.approval"),
+        "metrics": dict(sorted(run.data.metrics.items())) if run else {},
+        "history": [asdict(entry) for entry in ledger.of_version(entries, version, versions.model_id(found))],
+    }
+
+
+def _run(client: MlflowClient, run_id: str | None) -> Run | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id) if run_id else None
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def _verdict(text: str | None) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(text or "")
+    except ValueError:
+        return None
+    return found
+
+
+def versions_from(client: MlflowClient, *, data: str = "", dag_run: str = "") -> list[dict[str, str]]:
+    """The versions that came from a data set or from a DAG run, of every model, the oldest first.
+
+    Args:
+        client: An MLflow client.
+        data: The digest of the data set, as MLflow and `of_version` show it.
+        dag_run: The DAG run's id.
+
+    Returns:
+        `{"name", "version", "dag_run_id", "data_digest"}` of each.
+
+    Raises:
+        BadInput: The name has a quote in it, which no such name has.
+    """
+    key, value = ("data.digest", data) if data else ("airflow.run_id", dag_run)
+    if "'" in value:
+        raise BadInput(f"{value!r} is neither a digest nor a run's id")
+    found = list(client.search_model_versions(f"tags.`{key}` = '{value}'", max_results=1000))
+    return [
+        {
+            "name": each.name,
+            "version": str(each.version),
+            "dag_run_id": each.tags.get("airflow.run_id", ""),
+            "data_digest": each.tags.get("data.digest", ""),
+        }
+        for each in sorted(found, key=lambda each: (each.name, int(each.version)))
+    ]

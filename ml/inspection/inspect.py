@@ -1,0 +1,247 @@
+"""From somebody's table to a `pipeline.yaml` for it: the columns' types and ranges, as commented YAML. Pure.
+
+`trackyard init` calls it. What is written is a start that its owner reads and corrects: every guess says what it was
+made from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ml.config.loading import parse_config
+from ml.config.schema import IMBALANCED, RARE_ROWS
+from ml.errors import BadInput
+from ml.inspection.doubts import Doubt, blanks_around, doubts_of, repeated_rows
+from ml.inspection.exclusions import left_out
+from ml.reading.columns import columns_of, converted
+from ml.reading.labels import order, positive_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml.reading.csv_dialect import Dialect
+    from ml.reading.tables import RawTable
+    from ml.values import Column as Reading
+
+
+@dataclass(frozen=True)
+class Column:
+    """What was found out about one column.
+
+    Attributes:
+        name: Its name.
+        rule: Its entry in the data contract, in the order in which it is written.
+        comment: What the rule was made from.
+        missing: How many rows have no value.
+        distinct: How many different values there are.
+        drop_because: Why the model should not learn from it; empty if it should.
+        rare: How many of its categories have fewer than `RARE_ROWS` rows.
+        doubts: What looks wrong in it and was left as it is.
+    """
+
+    name: str
+    rule: dict[str, Any]
+    comment: str
+    missing: int = 0
+    distinct: int = 0
+    drop_because: str = ""
+    rare: int = 0
+    doubts: tuple[Doubt, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A table and its target, as `pipeline.yaml` describes them."""
+
+    source: str
+    rows: int
+    target: str
+    positive: Any
+    labels: tuple[Any, Any]
+    columns: tuple[Column, ...]
+    positives: int = 0
+    dialect: Dialect | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_rare(self) -> bool:
+        """Whether a category that is learned from is so rare that it is better taken together with others."""
+        return any(column.rare and not column.drop_because for column in self.columns)
+
+    @property
+    def minority(self) -> float:
+        """The share of the rows that have the rarer label."""
+        return min(self.positives, self.rows - self.positives) / self.rows
+
+
+def inspect_table(raw: RawTable, target: str, source: str) -> Inspection:
+    """Looks at every column of a table, by the rules of a run without a contract.
+
+    Args:
+        raw: The table as its file has it.
+        target: The column to predict.
+        source: What to call the table.
+
+    Raises:
+        BadInput: The target is not there, has missing values, or has other than two values.
+    """
+    frame = raw.frame
+    if target not in frame.columns:
+        near = difflib.get_close_matches(target, map(str, frame.columns), n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(str, frame.columns))}"
+        raise BadInput(f"{source} has no column {target!r}: {hint}")
+    config = parse_config({"data": {"target": target, "drop": []}, "schema": {}})
+    readings = columns_of(frame, config, raw.commas)
+    typed = {name: converted(frame[name], reading, raw.commas)[0] for name, reading in readings.items()}
+    counts = _labels(typed[target], target, source)
+    positive = positive_of(counts)
+    is_positive = typed[target] == positive
+    candidates = {name: (typed[name], reading.type) for name, reading in readings.items() if name != target}
+    whys = left_out(candidates, is_positive)
+    columns = tuple(
+        _target_column(frame[name], reading, sorted(counts, key=order))
+        if name == target
+        else _column(typed[name], reading, whys.get(name, ""), doubts_of(frame[name], reading, typed[name], raw.commas))
+        for name, reading in readings.items()
+    )
+    repeated = repeated_rows(frame)
+    notes = list(raw.notes)
+    if repeated:
+        notes.append(
+            f"{repeated:,} of {len(frame):,} rows stand there more than once: a row in both parts flatters every "
+            "metric, so remove repeated rows unless each is an observation of its own"
+        )
+    labels = sorted(counts, key=order)
+    dialect = _written(raw.dialect, readings, frame)
+    return Inspection(
+        source, len(frame), target, positive, (labels[0], labels[1]), columns, counts[positive], dialect, tuple(notes)
+    )
+
+
+def _labels(values: pd.Series[Any], target: str, source: str) -> dict[Any, int]:
+    missing = int(values.isna().sum())
+    if missing:
+        raise BadInput(f"{source}: the target {target!r} is missing in {missing} rows: fill or remove them")
+    found = values.value_counts()
+    counts = {_plain(label): int(count) for label, count in found.items()}
+    if len(counts) != 2:
+        shown = ", ".join(map(str, sorted(counts, key=order)[:5])) + (", ..." if len(counts) > 5 else "")
+        raise BadInput(f"{source}: the target {target!r} has {len(counts)} values ({shown}): it must have two")
+    return counts
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _written(dialect: Dialect | None, readings: dict[str, Reading], frame: pd.DataFrame) -> Dialect | None:
+    """How the file is written, its decimal mark as its numbers show it."""
+    from dataclasses import replace
+
+    if dialect is None:
+        return None
+    numbers = (frame[name] for name, reading in readings.items() if reading.type == "number")
+    commas = dialect.commas and any(cells.astype(str).str.contains(",", regex=False).any() for cells in numbers)
+    return replace(dialect, decimal="," if commas else ".")
+
+
+def _target_column(values: pd.Series[Any], reading: Reading, labels: list[Any]) -> Column:
+    blanks = blanks_around(values)
+    doubts = (Doubt(f"{blanks} labels have blanks around them, which do not count"),) if blanks else ()
+    rule = {"type": reading.type, "allowed": labels}
+    return Column(reading.name, rule, "the target", 0, len(labels), doubts=doubts)
+
+
+def _column(typed: pd.Series[Any], reading: Reading, why: str, doubted: list[Doubt]) -> Column:
+    kind = reading.type
+    rule: dict[str, Any] = {"type": kind}
+    present = typed.dropna()
+    distinct, missing, rare = present.nunique(), int(typed.isna().sum()), 0
+    comment = f"{distinct} different values"
+    if kind in ("number", "integer") and len(present):
+        comment = f"{_plain(present.min()):g} to {_plain(present.max()):g}, mean {float(present.mean()):g}"
+        if present.min() >= 0:
+            rule["minimum"] = 0
+    elif kind in ("category", "boolean") and len(present):
+        texts = present.map({1.0: "true", 0.0: "false"}) if kind == "boolean" else present
+        counts = texts.value_counts()
+        rare = int((counts < RARE_ROWS).sum()) if kind == "category" else 0
+        shown = ", ".join(scalar(value[:30]) for value in counts.index[:3])
+        comment = f"{shown}{', ...' if distinct > 3 else ''}" + (f"; {rare} rare" if rare else "")
+    rule["nullable"] = bool(missing)
+    # What is left out for what it is needs no second word, unless that word would let it in.
+    doubts = tuple(doubt for doubt in doubted if doubt.rule or not why)
+    if why and kind == "string" and doubts:
+        why = doubts[0].words
+    return Column(reading.name, rule, comment, missing, distinct, why, rare, doubts)
+
+
+def balance_text(found: Inspection) -> str:
+    """How many rows have each label, in words."""
+    negative = next(label for label in found.labels if label != found.positive)
+    counts = ((found.positive, found.positives), (negative, found.rows - found.positives))
+    return ", ".join(f"{scalar(label)} {count} ({count / found.rows:.1%})" for label, count in counts)
+
+
+HEADINGS = ("column", "type", "missing", "distinct", "found", "use")
+"""What `findings` has in its rows."""
+
+
+def findings(found: Inspection) -> list[list[str]]:
+    """What was found out about each column, as rows of a table under `HEADINGS`."""
+    return [
+        [
+            column.name,
+            column.rule["type"],
+            f"{column.missing} ({column.missing / found.rows:.1%})" if column.missing else "-",
+            str(column.distinct),
+            column.comment,
+            "target" if column.name == found.target else f"no: {column.drop_because}" if column.drop_because else "yes",
+        ]
+        for column in found.columns
+    ]
+
+
+def remarks(found: Inspection) -> list[str]:
+    """What was decided or should be thought about, one line each."""
+    lines = []
+    if found.dialect is not None:
+        lines.append(f"the file is separated by {found.dialect}, its decimal mark is {found.dialect.decimal!r}")
+    lines.append(f"target {found.target!r}: {balance_text(found)}; {scalar(found.positive)} counts as 1")
+    if found.minority < IMBALANCED:
+        lines.append(
+            f"imbalanced: the rarer label has {found.minority:.1%} of the rows; both parts keep the balance, and "
+            "model.parameters.class_weight: balanced makes it count more (at the cost of calibrated probabilities)"
+        )
+    if found.has_rare:
+        lines.append(f"rare categories (fewer than {RARE_ROWS} rows) are taken together: preprocessing.min_frequency")
+    return [*lines, *found.notes, *(doubt_text(column, doubt) for column in found.columns for doubt in column.doubts)]
+
+
+def doubt_text(column: Column, doubt: Doubt) -> str:
+    """A doubt as one line, with what to write in the yaml."""
+    written = f"{scalar(column.name)}: {doubt.words}"
+    return f"{written}; if that is what it is, write {{{doubt.rule}}}" if doubt.rule else written
+
+
+def scalar(value: Any) -> str:
+    """A value as YAML writes it on one line."""
+    # JSON's strings and numbers are YAML's too, and quoting always spares the question when one must.
+    written = json.dumps(value, ensure_ascii=False, default=str)
+    # YAML takes no control characters of the second kind either, and an editor shows none.
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in written)
+
+
+def model_name_of(stem: str) -> str:
+    """A registered model's name from a file's name.
+
+    >>> model_name_of("Bank Customers (2024)")
+    'bank-customers-2024'
+    """
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._").lower()
+    return name[:100] or "model"

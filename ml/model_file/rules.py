@@ -1,0 +1,141 @@
+"""Rules for what a value of a model's file may be, each a function that refuses all else. Pure.
+
+A rule takes the value and where it was found, and raises `Untrusted` where it is not as the rule says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ml.errors import ForbiddenType, Untrusted
+from ml.model_file.skops_file import Thing
+
+Rule = Callable[[Any, str], None]
+
+
+def need(holds: Any, at: str, expected: str) -> None:
+    """Refuses what does not hold.
+
+    Raises:
+        Untrusted: It does not.
+    """
+    if not holds:
+        raise Untrusted(f"{at} is not {expected}, as it is in every model of ours")
+
+
+def one_of(*allowed: Any) -> Rule:
+    """One of some plain values; 1, 1.0 and true are three."""
+    known = {(type(one), one) for one in allowed}
+    words = " or ".join(map(repr, allowed))
+
+    def rule(value: Any, at: str) -> None:
+        need(isinstance(value, (str, int, float, type(None))) and (type(value), value) in known, at, words)
+
+    return rule
+
+
+def whole(least: int, most: int = 2**63) -> Rule:
+    """A whole number in a range."""
+
+    def rule(value: Any, at: str) -> None:
+        is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        need(is_whole and least <= value <= most, at, f"a whole number from {least} to {most}")
+
+    return rule
+
+
+def number(least: float = -math.inf, most: float = math.inf) -> Rule:
+    """A finite number in a range."""
+
+    def rule(value: Any, at: str) -> None:
+        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        need(is_number and math.isfinite(value) and least <= value <= most, at, f"a number from {least} to {most}")
+
+    return rule
+
+
+def text(value: Any, at: str) -> None:
+    """Any text."""
+    need(type(value) is str, at, "text")
+
+
+def truth(value: Any, at: str) -> None:
+    """True or false."""
+    need(type(value) is bool, at, "true or false")
+
+
+def nan(value: Any, at: str) -> None:
+    """Not a number."""
+    need(type(value) is float and math.isnan(value), at, "NaN")
+
+
+def dtype(name: str) -> Rule:
+    """The word of numpy for how numbers are laid out."""
+    return lambda value, at: need(isinstance(value, np.dtype) and value == np.dtype(name), at, f"the dtype {name}")
+
+
+def either(*rules: Rule) -> Rule:
+    """What one of some rules lets pass; the last one's words are told."""
+
+    def rule(value: Any, at: str) -> None:
+        for one in rules[:-1]:
+            try:
+                return one(value, at)
+            except Untrusted:
+                continue
+        return rules[-1](value, at)
+
+    return rule
+
+
+def array(kind: str, *shape: int) -> Rule:
+    """An array of finite numbers of one dtype and shape."""
+
+    def rule(value: Any, at: str) -> None:
+        is_such = isinstance(value, np.ndarray) and value.dtype == np.dtype(kind) and value.shape == shape
+        need(is_such and np.isfinite(value).all(), at, f"an array of {shape} finite numbers of {kind}")
+
+    return rule
+
+
+def objects(rule_of_one: Rule, count: int | None = None) -> Rule:
+    """An array of objects, each as a rule says."""
+
+    def rule(value: Any, at: str) -> None:
+        is_such = isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1
+        need(is_such and count in (None, len(value)), at, f"a list of {'some' if count is None else count} objects")
+        for one in value:
+            rule_of_one(one, f"a value of {at}")
+
+    return rule
+
+
+def each(rule_of_one: Rule, count: int | None = None) -> Rule:
+    """A list, each of its items as a rule says."""
+
+    def rule(value: Any, at: str) -> None:
+        need(type(value) is list and count in (None, len(value)), at, f"a list of {'some' if count is None else count}")
+        for number_, one in enumerate(value):
+            rule_of_one(one, f"{at}[{number_}]")
+
+    return rule
+
+
+def thing(kind: str, attrs: Mapping[str, Rule], optional: Mapping[str, Rule] | None = None) -> Rule:
+    """An object of exactly one class, with these attributes and no others but some that may be missing."""
+
+    def rule(value: Any, at: str) -> None:
+        need(isinstance(value, Thing) and not value.args, at, f"a {kind}")
+        if value.kind != kind:
+            raise ForbiddenType(f"{at} is a {value.kind}, not a {kind}")
+        allowed = {**attrs, **(optional or {}), "_sklearn_version": text}
+        missing, foreign = attrs.keys() - value.attrs.keys(), value.attrs.keys() - allowed.keys()
+        need(not missing and not foreign, f"{at} ({', '.join(sorted(missing | foreign))})", f"a {kind} as it is made")
+        for name, found in value.attrs.items():
+            allowed[name](found, f"{at}.{name}")
+
+    return rule

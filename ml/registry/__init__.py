@@ -1,0 +1,1 @@
+"""Registered versions: logged, loaded without being trusted, checked, and used to score files."""

@@ -1,0 +1,230 @@
+"""What a step works with, and what is done around each: the run goes on, and an error is written to it.
+
+Effects: MLflow and S3. An entry point: the settings come from the environment.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property, lru_cache, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from ml.config import loading as configuration
+from ml.config.schema import PipelineConfig
+from ml.errors import BadInput
+from ml.settings import TaskSettings
+from ml.tracking.runs import run_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from ml.data.store import Store
+    from ml.tracking.system_metrics import Meter
+    from ml.training.features import Roles
+    from ml.values import Column
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+FIRST_TASK = "load_data_task"
+
+
+def base_config(pipeline_file: str | Path | None) -> PipelineConfig:
+    """The defaults: those of the file, or the built-in ones where it is not there."""
+    path = Path(pipeline_file) if pipeline_file else None
+    return configuration.load_config(path if path and path.exists() else None)
+
+
+class Context:
+    """What a step works with: the clients, the run's key, and its configuration once that is known.
+
+    Args:
+        dag_id: The DAG.
+        run_id: The DAG run.
+        settings: Where everything is; from the environment when None.
+    """
+
+    def __init__(self, dag_id: str, run_id: str, settings: TaskSettings | None = None) -> None:
+        self.dag_id = dag_id
+        self.run_id = run_id
+        self.settings = settings or TaskSettings.from_env(os.environ)
+        self.key = run_key(dag_id, run_id)
+
+    @cached_property
+    def store(self) -> Store:
+        """The S3 store."""
+        from ml.data.store import Store
+
+        return Store.from_settings(self.settings)
+
+    @cached_property
+    def tracker(self) -> MlflowClient:
+        """The client of MLflow."""
+        from ml.tracking import runs
+
+        return runs.client(self.settings.mlflow_uri)
+
+    @cached_property
+    def run(self) -> Run:
+        """The MLflow run; a step after the first finds it there."""
+        from ml.tracking import runs
+
+        found = runs.find_run(self.tracker, self.key)
+        if found is None:
+            raise BadInput(f"DAG run {self.run_id} has no MLflow run: clear load_data_task and what follows it")
+        return found
+
+    @property
+    def mlflow_run_id(self) -> str:
+        """The id of the MLflow run."""
+        return str(self.run.info.run_id)
+
+    @cached_property
+    def config(self) -> PipelineConfig:
+        """The configuration that the first step settled; a task that is cleared later works with the same one."""
+        return configuration.parse_config(self.store.read_json(self.path("config.json")))
+
+    @cached_property
+    def split(self) -> dict[str, Any]:
+        """What `preprocess` decided: the roles, and where the rows of both parts are listed."""
+        found: dict[str, Any] = self.store.read_json(self.path("split.json"))
+        return found
+
+    @cached_property
+    def roles(self) -> Roles:
+        """What each column is to the model."""
+        from ml.training.features import Roles
+
+        return Roles.from_dict(self.split["roles"])
+
+    @cached_property
+    def columns(self) -> dict[str, Column] | None:
+        """How the first step read each column; None of a run from before that was kept."""
+        from ml.values import Column
+
+        told = self.described_columns.get("columns")
+        return {name: Column.of(name, each) for name, each in told.items()} if told else None
+
+    @property
+    def commas(self) -> bool:
+        """Whether the data has decimal commas."""
+        return bool(self.described_columns.get("commas"))
+
+    @cached_property
+    def described_columns(self) -> dict[str, Any]:
+        """How the first step read the table (`columns.described`); empty of a run from before that was kept."""
+        key = self.path("columns.json")
+        return dict(self.store.read_json(key)) if self.store.exists(key) else {}
+
+    def forget(self) -> None:
+        """Lets the run and its configuration be read again, after they were changed."""
+        for name in ("run", "config"):
+            self.__dict__.pop(name, None)
+
+    def path(self, name: str) -> str:
+        """A name of this run's in the store."""
+        return f"runs/{self.key}/{name}"
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table that an earlier step wrote."""
+        return self.store.read_parquet(self.path(f"{name}.parquet"))
+
+    def test_part(self) -> tuple[pd.DataFrame, pd.Series]:
+        """Features and target of the rows that training never saw."""
+        from ml.training.features import features_of
+
+        # Parquet gives text back as pandas' own string type, where the Pipeline was fitted on plain objects.
+        return features_of(self.table("X_test"), self.roles), self.target("test")
+
+    def target(self, part: str) -> pd.Series:
+        """The target of a part, `train` or `test`, as 0 and 1."""
+        found: pd.Series = self.table(f"y_{part}")[self.roles.target]
+        return found
+
+    def airflow_link(self) -> str:
+        """The DAG run's page."""
+        return f"{self.settings.airflow_url}/dags/{quote(self.dag_id)}/runs/{quote(self.run_id, safe='')}"
+
+    def run_link(self) -> str:
+        """The MLflow run's page."""
+        info = self.run.info
+        return f"{self.settings.mlflow_url}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
+
+    def version_link(self, name: str, version: str) -> str:
+        """A model version's page."""
+        return f"{self.settings.mlflow_url}/#/models/{quote(name)}/versions/{version}"
+
+
+@lru_cache(maxsize=1)
+def recent(dag_id: str, run_id: str) -> Context:
+    """The context of a run, the same one for all that a task's process asks about it: the step, and then its links."""
+    return Context(dag_id, run_id)
+
+
+def step(task: str, *, reopens: bool = True) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Wraps a step: the MLflow run goes on, and what makes the step fail is written to it before it is raised again.
+
+    Args:
+        task: The id of the task that calls the step. The wrapped function takes `dag_id, run_id` for the `Context`.
+        reopens: Whether the run's outcome, if it has one, is to be found anew.
+    """
+
+    def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
+        @wraps(function)
+        def wrapped(dag_id: str, run_id: str, *arguments: Any, **options: Any) -> Result:
+            from ml.tracking import runs
+            from ml.tracking.system_metrics import Meter
+
+            meter = Meter()
+            # What an earlier step of this process saw of the run is old by now.
+            recent.cache_clear()
+            context = recent(dag_id, run_id)
+            try:
+                with runs.mapped(context.settings.mlflow_uri):
+                    if task != FIRST_TASK:
+                        runs.begin_step(context.tracker, context.run, reopens=reopens)
+                    result = function(context, *arguments, **options)
+                _note_usage(context, task, meter)
+                return result
+            # A timeout of Airflow's is no Exception; it is a failure all the same. Being stopped is none.
+            except (SystemExit, KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as error:
+                _record(context, task, error)
+                raise
+
+        return wrapped
+
+    return decorate
+
+
+def _note_usage(context: Context, task: str, meter: Meter) -> None:
+    from ml.tracking import images, system_metrics
+
+    if task not in system_metrics.STEPS:
+        return
+    # The step has done its work; a note of what it took is not worth failing it.
+    with suppress(Exception):
+        at = system_metrics.STEPS.index(task) + 1
+        images.write_points(context.tracker, context.mlflow_run_id, meter.read(task), at)
+
+
+def _record(context: Context, task: str, error: BaseException) -> None:
+    from ml.steps import reporting
+    from ml.tracking import runs
+
+    message = reporting.describe(error)
+    log.error("task=%s error=%s %s", task, type(error).__name__, message)
+    # The error itself matters more than the note of it, which needs a server that may be what failed.
+    with suppress(Exception):
+        found = runs.find_run(context.tracker, context.key)
+        # Of a run that somebody stopped it was told how it ended; what its last task still does changes nothing.
+        if found is not None and found.info.status != "KILLED":
+            runs.record_error(context.tracker, found.info.run_id, task, type(error).__name__, message)

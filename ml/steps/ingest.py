@@ -1,0 +1,198 @@
+"""The steps that load a data set, split it, and separate features from the target.
+
+An entry point: each step reads its settings from the environment. Every step can be run again, after a kill or by
+hand, and finds what the earlier try made. What flows from one to the next is in S3 under the run's key.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ml.config import loading as configuration
+from ml.config.schema import PipelineConfig
+from ml.data import addresses as address
+from ml.errors import PipelineError
+from ml.settings import allowed_sources
+from ml.steps.context import Context, base_config, step
+from ml.steps.search import is_tuned, plan
+
+if TYPE_CHECKING:
+    from ml.data.store import Store
+    from ml.reading.tables import RawTable
+
+log = logging.getLogger(__name__)
+
+
+@step("load_data_task")
+def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> str:
+    """Opens the run, settles its configuration, and keeps a checked snapshot of the data.
+
+    Args:
+        context: Given as `dag_id, run_id`.
+        params: The fields of the trigger form.
+        triggered: When Airflow was asked for the DAG run, ISO 8601; it tells it from an earlier one of the same id.
+
+    Returns:
+        The MLflow run's id.
+
+    Raises:
+        Misconfigured: The parameters are not allowed.
+        BadInput: The data cannot be read, or breaks the contract.
+        Unavailable: MLflow or S3 does not answer.
+    """
+    from ml.inspection import profile
+    from ml.reading import columns, contract
+    from ml.steps import earlier_attempt
+    from ml.tracking import runs
+
+    earlier_attempt.set_aside(context.tracker, context.store, context.key, triggered)
+    base = base_config(context.settings.pipeline_file)
+    note = " ".join(str(params.get("note") or "").split())[:1000]
+    try:
+        asked, problem = configuration.config_from_trigger(base, params), None
+    except PipelineError as error:
+        # The run is opened all the same, so that there is a place that says what was wrong.
+        asked, problem = base, error
+    mlflow_run_id = runs.open_run(
+        context.tracker, asked.model.name, context.run_id, _run_tags(context, note, triggered)
+    )
+    runs.begin_step(context.tracker, context.run)
+    if problem is not None:
+        raise problem
+    settled = _settle(context, asked)
+    raw, name = read_source(context.store, settled)
+    frame = contract.check(raw.frame, settled, name, raw.commas)
+    readings = columns.columns_of(raw.frame, settled, raw.commas)
+    described_columns = columns.described(readings, settled, raw)
+    context.store.write_json(described_columns, context.path("columns.json"))
+    for line in columns.told(described_columns):
+        log.info("%s", line)
+    snapshot = context.store.write_parquet(frame, context.path("raw.parquet"))
+    about = runs.TableNote(name, snapshot, "raw", settled.data.target, context.key)
+    digest = runs.log_table(context.tracker, mlflow_run_id, frame, about)
+    described = profile.profile(frame)
+    files = {
+        "data_profile.json": json.dumps(described, indent=1).encode(),
+        "columns.json": json.dumps(described_columns, indent=1).encode(),
+    }
+    runs.log_files(context.tracker, mlflow_run_id, files)
+    context.store.write_json(described, context.path("profile.json"))
+    tags = {
+        "data.digest": digest,
+        "data.uri": address.shown(settled.data.uri) or "generated",
+        "data.rows": str(len(frame)),
+        "data.columns": str(len(frame.columns)),
+    }
+    params = {key: text for key, text in configuration.flatten(settled).items() if not is_tuned(settled, key)}
+    params["data.uri"] = address.shown(settled.data.uri)
+    runs.write(context.tracker, mlflow_run_id, params=params, tags=tags)
+    log.info("rows=%d columns=%d digest=%s source=%s", *frame.shape, digest, name)
+    return mlflow_run_id
+
+
+def _settle(context: Context, asked: PipelineConfig) -> PipelineConfig:
+    """The configuration that a first try kept, or this one, which is then kept for the steps to come."""
+    from ml.data import sources
+
+    key = context.path("config.json")
+    if context.store.exists(key):
+        return context.config
+    if asked.data.uri:
+        sources.refuse(asked.data.uri, context.store, context.settings.data_hosts)
+    else:
+        sources.refuse_default(asked)
+    context.store.write_json(asked.as_dict(), key)
+    return asked
+
+
+def read_source(store: Store, settled: PipelineConfig) -> tuple[RawTable, str]:
+    """The table that a configuration names, and what to call it; `load` says what is raised."""
+    from ml.data import sources
+
+    return sources.read(settled, store, allowed_sources(os.environ).hosts)
+
+
+def _run_tags(context: Context, note: str, triggered: str) -> dict[str, str]:
+    from ml.steps import earlier_attempt, reporting
+    from ml.tracking import provenance
+
+    link = context.airflow_link()
+    origin = provenance.tags(context.settings.git_commit, link)
+    about = reporting.RunReport(context.dag_id, context.run_id, True, "", links={"DAG run in Airflow": link})
+    tags = {
+        **origin,
+        "run_key": context.key,
+        "airflow.dag_id": context.dag_id,
+        "airflow.run_id": context.run_id,
+        "airflow.url": link,
+        earlier_attempt.TRIGGERED_TAG: triggered,
+        "mlflow.note.content": reporting.note(about, note),
+        "note": note,
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+@step("data_preprocessing_task")
+def preprocess(context: Context) -> str:
+    """Splits the rows by the seed and decides what each column is to the model.
+
+    Returns:
+        The S3 address of the decisions.
+
+    Raises:
+        ContractViolation: A part would have one class only, or there is nothing to learn from.
+    """
+    from ml.tracking import runs
+    from ml.training import features as decide
+
+    frame = context.table("raw")
+    roles = decide.decide_roles(frame, context.config, context.columns)
+    for name, why in roles.left_out.items():
+        log.info("column=%r is left out: %s", name, why)
+    train, test = decide.split_rows(frame, context.config)
+    context.store.write_json({"train": train.tolist(), "test": test.tolist()}, context.path("rows.json"))
+    decided = {"roles": roles.as_dict(), "rows": f"{context.path('rows.json')}"}
+    address = context.store.write_json(decided, context.path("split.json"))
+    params = {
+        "features.numeric": ", ".join(roles.numeric),
+        "features.categorical": ", ".join(roles.categorical) or "none",
+        "features.left_out": "; ".join(f"{name}: {why}" for name, why in roles.left_out.items()) or "none",
+        "preprocessing.min_frequency.used": str(roles.min_frequency),
+        "target.positive": str(roles.positive),
+        "split.train_rows": str(len(train)),
+        "split.test_rows": str(len(test)),
+    }
+    runs.write(context.tracker, context.mlflow_run_id, params=params)
+    return address
+
+
+@step("separate_data_outputs_task")
+def separate(context: Context) -> list[int]:
+    """Separates features and target of both parts: four tables in S3, logged as training and test data.
+
+    Returns:
+        The numbers of the candidates that a search tries on them; none without a search.
+    """
+    import pandas as pd
+
+    from ml.gate import learned_rows
+    from ml.tracking import runs
+    from ml.training import features as decide
+
+    frame, roles = context.table("raw"), context.roles
+    positions = context.store.read_json(context.split["rows"])
+    for part, context_name in (("train", "training"), ("test", "test")):
+        rows = frame.iloc[positions[part]]
+        features, target = decide.features_of(rows, roles), decide.target_of(rows, roles)
+        if part == "train":
+            context.store.write_parquet(learned_rows.table(features, target), context.path(learned_rows.FILE))
+        where = context.store.write_parquet(features, context.path(f"X_{part}.parquet"))
+        context.store.write_parquet(target.to_frame(), context.path(f"y_{part}.parquet"))
+        whole = pd.concat([features, target], axis="columns")
+        about = runs.TableNote(f"{part} part", where, context_name, roles.target, context.key)
+        runs.log_table(context.tracker, context.mlflow_run_id, whole, about)
+    return plan(context)

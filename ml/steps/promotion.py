@@ -1,0 +1,216 @@
+"""The steps that decide whether a version goes live: the gate, the rule, and the person who is asked. Entry points.
+
+Each can be run again: the verdict is made once, and moving an alias where it is changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ml.errors import ApprovalTimedOut, GateFailed, PipelineError, StaleCandidate, Unavailable
+from ml.steps.context import Context, step
+
+if TYPE_CHECKING:
+    from ml.history.champion_moves import History
+    from ml.history.intent import Cause
+
+log = logging.getLogger(__name__)
+
+WAITING = "waiting"
+TIMED_OUT = "timed out"
+
+
+@step("promote_model_task")
+def promote(context: Context, version: str) -> dict[str, Any]:
+    """Judges the version, and makes it challenger if it passes, and champion if it may and nobody is to be asked.
+
+    Returns:
+        `{"version", "champion": bool, "reason": text, "metrics": {...}}`.
+
+    Raises:
+        GateFailed: The version failed the gate: it is tagged, no alias is moved, and trying again cannot help.
+    """
+    from ml.registry import versions
+    from ml.steps import evidence
+
+    name, mode = context.config.model.name, context.config.promotion.mode
+    history_of(context).observe()
+    verdict = evidence.judge_once(context, version)
+    if not verdict.passed:
+        reason = "; ".join(verdict.reasons)
+        _tell(context, version, _Decided(False, f"failed the gate: {reason}", is_well=False))
+        raise GateFailed(f"{name} version {version} failed the gate: {reason}. No alias was moved")
+    versions.challenge(context.tracker, name, version)
+    accepted, reason = evidence.is_better(context, version, verdict)
+    is_live = versions.aliases(context.tracker, name).get(versions.CHAMPION) == version
+    waits = accepted and not is_live and mode == "approve"
+    if accepted and not is_live:
+        if mode == "auto":
+            accepted, reason = _go_live(context, version, _by_run(context, reason))
+        else:
+            accepted, reason = False, _not_yet(mode, version, reason)
+    approval = WAITING if waits else ""
+    _tell(context, version, _Decided(accepted, reason, approval, is_well=not waits))
+    found = {key: value for key, value in context.run.data.metrics.items() if key.startswith("test_")}
+    return {"version": version, "champion": accepted, "reason": reason, "metrics": found}
+
+
+def _not_yet(mode: str, version: str, reason: str) -> str:
+    who = "an approval is waited for" if mode == "approve" else f"'trackyard promote {version}' puts it live"
+    return f"promotion.mode is {mode}: {who} ({reason})"
+
+
+def history_of(context: Context) -> History:
+    """The history of the run's model."""
+    from ml.history.champion_moves import History
+
+    return History(context.store, context.tracker, context.config.model.name)
+
+
+def _by_run(context: Context, reason: str) -> Cause:
+    from ml.history.intent import Cause
+
+    return Cause(f"{context.dag_id} {context.run_id}", "DAG run", reason)
+
+
+def _go_live(context: Context, version: str, cause: Cause) -> tuple[bool, str]:
+    from ml.registry import versions
+    from ml.tracking import runs
+
+    name = context.config.model.name
+    runs.refuse_closed(context.tracker, context.mlflow_run_id)
+    try:
+        history_of(context).move(
+            cause, lambda: versions.promote(context.tracker, name, version, only_forward=True), version
+        )
+    except StaleCandidate as error:
+        return False, str(error)
+    return True, cause.why
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """Whether a version went live, why, what was said of it or is waited for, and whether the run's work is done."""
+
+    champion: bool
+    reason: str
+    approval: str = ""
+    is_well: bool = True
+
+
+def _tell(context: Context, version: str, decided: _Decided) -> None:
+    """Writes to the run what was decided, and that it succeeded, unless it failed or waits for an answer."""
+    from ml.tracking import runs
+
+    tags = {
+        "promotion.champion": str(decided.champion).lower(),
+        "promotion.reason": decided.reason,
+        "promotion.approval": decided.approval,
+        "model.name": context.config.model.name,
+        "model.version": version,
+    }
+    if decided.is_well:
+        tags[runs.OUTCOME] = "success"
+    runs.write(context.tracker, context.mlflow_run_id, tags=tags)
+    log.info("version=%s champion=%s reason=%s", version, decided.champion, decided.reason)
+
+
+def note_champion(model: str) -> bool:
+    """Writes a champion that somebody moved into the history; tells whether trying again could not change anything."""
+    from ml.data.store import Store
+    from ml.history.champion_moves import History
+    from ml.settings import TaskSettings
+    from ml.tracking.runs import client, mapped
+
+    settings = TaskSettings.from_env(os.environ)
+    try:
+        with mapped(settings.mlflow_uri):
+            History(Store.from_settings(settings), client(settings.mlflow_uri), model).observe()
+    except Unavailable as error:
+        log.warning("model=%s the history could not be written: %s", model, error)
+        return False
+    except PipelineError as error:
+        # A history that was changed, or a model that this account may not write to: the next move is tried again.
+        log.warning("model=%s the history cannot be written: %s", model, error)
+    return True
+
+
+@step("approve_model_task", reopens=False)
+def approval(context: Context) -> dict[str, Any]:
+    """What a person is asked about the run's version.
+
+    Returns:
+        `{"subject", "body": Markdown, "hours": how long an answer is waited for}`; nothing where nobody is to be asked.
+    """
+    from ml.gate import report
+    from ml.steps import evidence
+    from ml.tracking import runs
+
+    tags = context.run.data.tags
+    asked = tags.get("promotion.approval")
+    if asked not in (WAITING, TIMED_OUT):
+        return {}
+    if asked == TIMED_OUT:
+        # The task was cleared, to ask again.
+        runs.write(context.tracker, context.mlflow_run_id, tags={"promotion.approval": WAITING})
+    version = tags["model.version"]
+    about = evidence.about_of(context, version) | {"why": tags["promotion.reason"]}
+    pages = [
+        f"[MLflow run]({context.run_link()})",
+        f"[model version]({context.version_link(context.config.model.name, version)})",
+    ]
+    body = report.markdown(evidence.read_verdict(context), about)
+    return {
+        "subject": f"May {context.config.model.name} version {version} go live?",
+        "body": f"{body}\n\n{' · '.join(pages)}",
+        "hours": context.config.promotion.approval_hours,
+    }
+
+
+@step("approve_model_task", reopens=False)
+def answer(context: Context, approved: bool, who: str, why: str = "") -> dict[str, Any]:
+    """Does what a person said about the run's version.
+
+    Args:
+        context: Given as `dag_id, run_id`.
+        approved: Whether it may go live.
+        who: The person.
+        why: The reason that was given.
+
+    Returns:
+        `{"version", "champion": bool, "reason": text}`.
+    """
+    from ml.history.intent import MOST_LETTERS, Cause, shortened
+    from ml.registry import versions
+
+    version, name = context.run.data.tags["model.version"], context.config.model.name
+    word = "approved" if approved else "refused"
+    reason = shortened(f"{word} by {who}" + (f": {why}" if why else ""), MOST_LETTERS)
+    versions.write_version_tags(context.tracker, name, version, {"promotion.approval": reason})
+    accepted = False
+    if approved:
+        accepted, reason = _go_live(context, version, Cause(who, "approval", reason))
+    _tell(context, version, _Decided(accepted, reason, word))
+    return {"version": version, "champion": accepted, "reason": reason}
+
+
+@step("approve_model_task", reopens=False)
+def unanswered(context: Context) -> None:
+    """Ends a run whose question nobody answered.
+
+    Raises:
+        ApprovalTimedOut: Always.
+    """
+    from ml.registry import versions
+    from ml.tracking import runs
+
+    version, config = context.run.data.tags["model.version"], context.config
+    hours = config.promotion.approval_hours
+    message = f"nobody answered within {hours:g} h whether {config.model.name} version {version} may go live"
+    tags = {"promotion.approval": TIMED_OUT, "promotion.reason": message}
+    versions.write_version_tags(context.tracker, config.model.name, version, {"promotion.approval": TIMED_OUT})
+    runs.write(context.tracker, context.mlflow_run_id, tags=tags)
+    raise ApprovalTimedOut(f"{message}: the champion stays; clear approve_model_task to ask again")

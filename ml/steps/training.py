@@ -1,0 +1,87 @@
+"""The steps that fit a model and evaluate the registered version; what is heavy is imported inside.
+
+An entry point: each step reads its settings from the environment. Every step can be run again, after a kill or by
+hand, and finds what the earlier try made. What flows from one to the next is in S3 under the run's key.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from ml.steps.context import Context, step
+from ml.steps.search import choose
+
+log = logging.getLogger(__name__)
+
+
+@step("build_save_model_task")
+def train(context: Context) -> str:
+    """Fits the Pipeline on the training part, logs it, and registers the version.
+
+    Returns:
+        The version's number, as text; the same one when the step is run again.
+
+    Raises:
+        BadInput: scikit-learn refuses the parameters for these rows.
+    """
+    from ml.config import estimators
+    from ml.evaluation import curves
+    from ml.evaluation import metrics as evaluate
+    from ml.registry import model_logging, versions
+    from ml.tracking import images, provenance, runs
+    from ml.training import features as decide
+    from ml.training.pipeline import build_pipeline
+
+    name, seed = context.config.model.name, context.config.split.random_state
+    registered = versions.find_versions(context.tracker, name, context.key)
+    if registered:
+        log.info("version=%s was registered by an earlier try", registered[0].version)
+        return str(registered[0].version)
+    choose(context)
+    features, target = decide.features_of(context.table("X_train"), context.roles), context.target("train")
+    pipeline = estimators.fit(build_pipeline(context.config, context.roles), features, target)
+    readings = model_logging.readings_of(context.roles.columns, context.commas)
+    logged = model_logging.log_once(context.tracker, context.run, pipeline, features, readings)
+    found = evaluate.metrics(target, evaluate.probabilities(pipeline, features), "train")
+    found |= curves.validation(pipeline, features, target, context.config.split.folds, seed)
+    runs.write_metrics(context.tracker, context.run, found, logged.model_id)
+    images.write_series(context.tracker, context.run, curves.learning(pipeline, features, target, seed))
+    run_tags = context.run.data.tags
+    kept = ("data.digest", "data.uri", "git.commit", provenance.DIRTY_TAG, provenance.LOCK_TAG)
+    tags = {
+        "run_key": context.key,
+        "airflow.dag_id": context.dag_id,
+        "airflow.run_id": context.run_id,
+        "model.sha256": logged.sha256,
+        "model.example": logged.example,
+        provenance.NUMERICS_TAG: provenance.numerics(),
+        **{tag: run_tags[tag] for tag in kept if tag in run_tags},
+    }
+    return versions.register_while_open(context.tracker, name, logged.model_id, context.mlflow_run_id, tags)
+
+
+@step("load_model_task")
+def evaluate(context: Context, version: str) -> str:
+    """Pulls the version from the registry and evaluates it on rows that training never saw.
+
+    Returns:
+        The version's number.
+
+    Raises:
+        Untrusted: What the registry holds is not what was trained, or nobody could ask it by its signature.
+    """
+    from ml.evaluation import metrics as score
+    from ml.registry import serving_check
+    from ml.steps import artifacts
+    from ml.steps.evidence import pull
+    from ml.tracking import runs
+
+    features, target = context.test_part()
+    pulled = pull(context, version)
+    serving_check.answers_by_signature(pulled, features)
+    probability = score.probabilities(pulled.pipeline, features)
+    found = score.metrics(target, probability, "test")
+    runs.write_metrics(context.tracker, context.run, found, pulled.model_id)
+    artifacts.tell(context, pulled, features, target, probability)
+    log.info("version=%s %s", version, " ".join(f"{name}={value:.6f}" for name, value in found.items()))
+    return version

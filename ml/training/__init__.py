@@ -1,0 +1,1 @@
+"""The features of a model, and the Pipeline that is fitted on them."""

@@ -1,0 +1,195 @@
+"""Which rows train and which test, what each column is to the model, and the Pipeline that is fitted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ml.config.schema import IMBALANCED, RARE_ROWS, PipelineConfig
+from ml.errors import ContractViolation
+from ml.inspection import exclusions
+from ml.reading.columns import columns_of, converted, model_frame
+from ml.reading.contract import target_labels
+from ml.values import Column
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+# One-hot encoding a column with more values than this is a mistake more often than a feature.
+MAX_CATEGORIES = 1000
+NO_CATEGORY = "\ue000missing"
+"""Stands for a missing category inside the Pipeline; a text with a character of Unicode's private area, which no data
+set has."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What each column is to the model.
+
+    Attributes:
+        numeric: Features that are scaled, in the table's order.
+        categorical: Features that are one-hot encoded, in the table's order.
+        target: The column to predict.
+        negative: The label that counts as 0.
+        positive: The label that counts as 1.
+        readings: How the features' values are read, by name.
+        left_out: Why a column is not learned from, by name.
+        min_frequency: Categories with fewer rows in the training part are taken together.
+    """
+
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    target: str
+    negative: Any
+    positive: Any
+    readings: Mapping[str, Column] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    min_frequency: int = 1
+
+    @property
+    def features(self) -> list[str]:
+        """Every feature, numeric ones first."""
+        return [*self.numeric, *self.categorical]
+
+    @property
+    def columns(self) -> list[Column]:
+        """How each feature is read, in the order of `features`."""
+        kinds = dict.fromkeys(self.numeric, "number") | dict.fromkeys(self.categorical, "category")
+        return [self.readings.get(name) or Column(name, kinds[name]) for name in self.features]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; `Roles.from_dict` reads them back."""
+        readings = {name: column.as_dict() for name, column in self.readings.items()}
+        return {**vars(self), "readings": readings, "left_out": dict(self.left_out)}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Roles:
+        """Reads what `as_dict` wrote."""
+        readings = {name: Column.of(name, each) for name, each in told.get("readings", {}).items()}
+        names = {key: tuple(told[key]) for key in ("numeric", "categorical")}
+        return cls(**{**told, **names, "readings": readings})
+
+
+def decide_roles(frame: pd.DataFrame, config: PipelineConfig, columns: Mapping[str, Column] | None = None) -> Roles:
+    """Decides what each column is to the model.
+
+    Args:
+        frame: A table that keeps the contract.
+        config: Its `data.features` lists the features; `auto` takes the contract's columns, less the target, what is
+            dropped, and less text and dates; where there is no contract every column of the table, less also what
+            `ml.inspection.exclusions` finds useless or dangerous.
+        columns: How each column is read; decided from the table when None.
+
+    Raises:
+        ContractViolation: No feature is left, or a text column has too many different values to be a category.
+    """
+    columns = columns or columns_of(frame, config)
+    left_out = {} if config.data.features != "auto" else _left_out(frame, config, columns)
+    names = [name for name in frame.columns if _is_feature(name, config) and name not in left_out]
+    numeric = tuple(name for name in names if columns[name].is_numeric)
+    categorical = tuple(name for name in names if name not in numeric)
+    for name in categorical:
+        _refuse_many(frame[name])
+    if not names:
+        told = "; ".join(f"{name!r}: {why}" for name, why in left_out.items())[:500]
+        raise ContractViolation(
+            f"no feature is left{f' ({told})' if told else ''}: list some in data.features, or drop fewer columns"
+        )
+    negative, positive = target_labels(frame, config)
+    frequency = config.preprocessing.min_frequency
+    return Roles(
+        numeric,
+        categorical,
+        config.data.target,
+        negative,
+        positive,
+        {name: columns[name] for name in [*numeric, *categorical]},
+        left_out,
+        frequency if frequency != "auto" else RARE_ROWS if any(_has_rare(frame[name]) for name in categorical) else 1,
+    )
+
+
+def _is_feature(name: str, config: PipelineConfig) -> bool:
+    data = config.data
+    if data.features != "auto":
+        return name in data.features
+    return name != data.target and name not in data.drop
+
+
+def _left_out(frame: pd.DataFrame, config: PipelineConfig, columns: Mapping[str, Column]) -> dict[str, str]:
+    """Why columns are not learned from, where nobody listed the features; what was dropped by name is not told."""
+    names = [name for name in frame.columns if _is_feature(name, config)]
+    if not config.contract:
+        is_positive = frame[config.data.target] == target_labels(frame, config)[1]
+        values = {name: (converted(frame[name], columns[name])[0], columns[name].type) for name in names}
+        return exclusions.left_out(values, is_positive)
+    whys = {"string": "text, as the schema says", "datetime": "a moment, not a property"}
+    found = {name: whys.get(columns[name].type, "") for name in names if name in config.contract}
+    found |= {name: "not in the schema" for name in names if name not in config.contract}
+    return {name: found[name] for name in names if found[name]}
+
+
+def _refuse_many(values: pd.Series) -> None:
+    different = values.nunique()
+    if different > MAX_CATEGORIES:
+        raise ContractViolation(
+            f"column {values.name!r} has {different:,} different values, which is no category: add it to data.drop"
+        )
+
+
+def _has_rare(values: pd.Series) -> bool:
+    return bool((values.value_counts() < RARE_ROWS).any())
+
+
+def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Divides the rows by the seed.
+
+    Returns:
+        The positions of the training rows and of the test rows, in the order in which they are used.
+
+    Raises:
+        ContractViolation: One of the parts would have no row, or one class only.
+    """
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    target, size = frame[config.data.target], config.split.test_size
+    stratify = target if _is_stratified(target, config) else None
+    try:
+        train, test = train_test_split(
+            np.arange(len(frame)), test_size=size, random_state=config.split.random_state, stratify=stratify
+        )
+    except ValueError as error:
+        raise ContractViolation(
+            f"{len(frame)} rows cannot be split with split.test_size {size:g} so that each part has both classes: "
+            "set another, or bring more rows"
+        ) from error
+    for name, rows in (("training", train), ("test", test)):
+        if target.iloc[rows].nunique() < 2:
+            raise ContractViolation(
+                f"the {name} part of {len(rows)} rows has one class only: set split.stratify, or bring more rows"
+            )
+    return train, test
+
+
+def _is_stratified(target: pd.Series, config: PipelineConfig) -> bool:
+    wanted = config.split.stratify
+    return bool(target.value_counts(normalize=True).min() < IMBALANCED) if wanted == "auto" else wanted
+
+
+def features_of(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
+    """The features as the model takes them: numbers as float64, categories as text, missing ones as NaN.
+
+    Returns:
+        A new table of shape (n_rows, n_features), columns as in `roles.features`.
+    """
+    return model_frame(frame, roles.columns)
+
+
+def target_of(frame: pd.DataFrame, roles: Roles) -> pd.Series:
+    """The target as 0 and 1, of shape (n_rows,)."""
+    column = frame[roles.target]
+    found: pd.Series = (column == roles.positive).astype("int64").reset_index(drop=True).rename(roles.target)
+    return found
