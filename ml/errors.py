@@ -23,6 +23,8 @@ Every message is one line: what was found, what was expected, what to do. Standa
 imports this module whenever it parses a DAG.
 """
 
+from __future__ import annotations
+
 
 class PipelineError(Exception):
     """Anything that Trackyard itself reports."""
@@ -94,3 +96,8 @@ class HashMismatch(Untrusted):
 
 class ForbiddenType(Untrusted):
     """A model file holds a type outside our own trust list."""
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line of at most 500 characters."""
+    return " ".join(str(error).split())[:500] or type(error).__name__

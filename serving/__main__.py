@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 import uvicorn
 
 from ml.errors import Misconfigured
-from serving.protocol import LimitedHttp
 from serving.server import WORKER_OF
 from serving.settings import METRICS_DIR
+from serving.web.protocol import LimitedHttp
 
 _STOP_S = 20
 

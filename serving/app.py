@@ -9,25 +9,25 @@ from typing import Any
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from serving.ahead import Ahead
-from serving.airflow_client import AirflowClient
-from serving.api import Api, scope_of
-from serving.bulk import Bulk
-from serving.front import Front
-from serving.guard import Guard
-from serving.http import Answer, Request
-from serving.journal import Journal
-from serving.pages import moment, pages
-from serving.pipeline import POLL_S as PIPELINE_POLL_S
-from serving.pipeline import PipelineBoard
-from serving.refreshing import Aside, Pace, keep_refreshing
-from serving.registry_client import MlflowRegistry
-from serving.scoring import as_json
+from serving.api.bulk import Bulk
+from serving.api.routes import Api, scope_of
+from serving.api.webhook import Webhooks
+from serving.models.loader import Opener
+from serving.models.prefetch import Ahead
+from serving.models.repository import ModelShelf
+from serving.pages.views import moment, pages
 from serving.settings import ServingSettings
-from serving.shelf import ModelShelf
-from serving.telemetry import Telemetry
-from serving.tokens import TokenFile
-from serving.webhook import Webhooks
+from serving.upstream.airflow import AirflowClient
+from serving.upstream.pipeline import POLL_S as PIPELINE_POLL_S
+from serving.upstream.pipeline import PipelineBoard
+from serving.upstream.polling import Aside, Pace, keep_refreshing
+from serving.upstream.registry import MlflowRegistry
+from serving.web.access import Guard
+from serving.web.access_log import Journal
+from serving.web.gateway import Front
+from serving.web.messages import Answer, Request, as_json
+from serving.web.metrics import Telemetry
+from serving.web.tokens import TokenFile
 
 StartResponse = Callable[..., Any]
 _ASIDE = 2
@@ -52,7 +52,7 @@ def create_app(
         start_background: Whether the threads that ask Airflow and MLflow start now, for which requests never wait; and
             whether large requests have a process of their own.
     """
-    app = Flask("serving")
+    app = Flask("serving.pages")
     bulk = Bulk() if start_background else None
     ahead: Ahead | None = None
     if board is None:
@@ -61,7 +61,7 @@ def create_app(
         )
         board = PipelineBoard(airflow, settings.dag_id, pace=Pace(PIPELINE_POLL_S))
     if shelf is None:
-        registry = MlflowRegistry(settings.mlflow_uri, main=settings.model_name)
+        registry = MlflowRegistry(settings.mlflow_uri, (Opener(), Opener()), main=settings.model_name)
         aside = Aside(_ASIDE, "models")
         shelf = ModelShelf(registry, settings.model_name, settings.state_dir, aside=aside)
         ahead = Ahead(registry, settings.state_dir)

@@ -22,14 +22,13 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from serving.api import QUICK_BYTES, Api, too_large
-from serving.api import is_large as is_large_body
+from serving.api.routes import QUICK_BYTES, Api
+from serving.api.routes import is_large as is_large_body
 from serving.app import app_from_env
-from serving.front import Front, headers_of
-from serving.http import Answer, Request
-from serving.refreshing import keep_refreshing
 from serving.settings import ServingSettings
-from serving.table import RequestRefused
+from serving.upstream.polling import keep_refreshing
+from serving.web.gateway import Front, headers_of
+from serving.web.messages import Answer, Request, RequestRefused, too_large
 
 _GONE = Answer(499, facts={"error": "client_gone"})
 """For the log, which knows this status from other servers: nobody is there to read an answer."""

@@ -73,9 +73,9 @@ def keep_models(state: Path, folder: Path) -> None:
     from ml.registry import loading, model_logging
     from ml.training import features as preprocess
     from ml.training.pipeline import build_pipeline
-    from serving import opened
-    from serving.model_copy import LiveModel, ModelCopy
-    from serving.predictor import Predictor
+    from serving.models import prepared
+    from serving.models.cache import LiveModel, ModelCopy
+    from serving.models.predictor import Predictor
 
     frame = generate(1000, 1)
     for name, estimator in (("ad-click", "LogisticRegression"), ("forest", "RandomForestClassifier")):
@@ -89,7 +89,7 @@ def keep_models(state: Path, folder: Path) -> None:
         loaded = loading.load_folder(made, name=name, version="1", run_id="r", tags=tags)
         with copy.new_folder() as new:
             shutil.copytree(made, new, dirs_exist_ok=True)
-            opened.write(new, loaded)
+            prepared.write(new, loaded)
             copy.keep(new, loaded)
         copy.mark(LiveModel.now(Predictor.of(loaded), {}))
 

@@ -30,9 +30,9 @@ from ml.registry.loading import LoadedModel
 from ml.training import features
 from ml.training.pipeline import build_pipeline
 from ml.values import text_of
-from serving.parsing import parse
-from serving.predictor import Predictor
-from serving.scoring import score
+from serving.api.parsing import parse
+from serving.api.scoring import score
+from serving.models.predictor import Predictor
 
 TOLERANCE = 1e-12
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"

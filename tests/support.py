@@ -19,7 +19,7 @@ import httpx
 
 from infra import ports, stack
 from infra.settings import DEFAULT_PORTS, Settings
-from serving.airflow_client import AirflowClient
+from serving.upstream.airflow import AirflowClient
 
 ROOT = Path(__file__).resolve().parent.parent
 PIPELINE = "Airflow_Lab2"

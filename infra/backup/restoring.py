@@ -23,7 +23,7 @@ from infra.backup.sealing import refuse_unsealed
 from infra.backup.target import DATABASES, TOKENS, Target
 from infra.migrations import SCHEMAS
 from ml.errors import BadInput, Misconfigured
-from serving.tokens import Token, tokens_of
+from serving.web.tokens import Token, tokens_of
 
 _PATIENCE_S = 20.0
 

@@ -11,7 +11,7 @@ from infra.object_store import ARTIFACT_BUCKET, DATA_BUCKET
 from infra.settings import HOST
 from ml.data.store import s3_client
 from ml.errors import Misconfigured
-from serving.tokens import Token, TokenFile
+from serving.web.tokens import Token, TokenFile
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

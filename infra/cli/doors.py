@@ -60,7 +60,7 @@ class StackControl(Protocol):
 
 
 class AirflowApi(Protocol):
-    """What the commands ask of Airflow: a part of `serving.airflow_client.AirflowClient`."""
+    """What the commands ask of Airflow: a part of `serving.upstream.airflow.AirflowClient`."""
 
     def trigger(
         self, dag_id: str, conf: Mapping[str, Any], run_id: str | None = None, note: str | None = None
@@ -124,7 +124,7 @@ class EmbeddedStack:
 
 def open_airflow(info: AnyStack) -> AirflowApi:
     """Airflow's API, as its administrator."""
-    from serving.airflow_client import AirflowClient
+    from serving.upstream.airflow import AirflowClient
 
     login = info.logins()["airflow"]
     return AirflowClient(info.api_urls["airflow"], login["username"], login["password"], timeout_s=10.0)

@@ -12,7 +12,7 @@ from infra.cli.output import say
 from infra.cli.session import Session, session_of
 
 if TYPE_CHECKING:
-    from serving.tokens import TokenFile
+    from serving.web.tokens import TokenFile
 
 _SHOWN = ("note", "scopes", "created_at", "revoked_at")
 tokens = typer.Typer(help="Tokens for those who ask the service.", no_args_is_help=True)
@@ -20,7 +20,7 @@ tokens = typer.Typer(help="Tokens for those who ask the service.", no_args_is_he
 
 def token_file(session: Session) -> TokenFile:
     """The service's tokens: in its state folder where that is set (in its container), else in the stack's home."""
-    from serving.tokens import TokenFile
+    from serving.web.tokens import TokenFile
 
     folder = session.environ.get("TRACKYARD_SERVING_STATE")
     return TokenFile((Path(folder) if folder else session.settings().home / "serving") / "tokens.json")

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from infra import init_env
-from serving.airflow_client import AirflowClient
+from serving.upstream.airflow import AirflowClient
 from tests.compose import images
 from tests.support import ROOT, clean_environ, free_ports, wait_for
 

@@ -22,7 +22,7 @@ from infra import airflow_server, postgres, tracking_server
 from infra.leftovers import processes_of
 from infra.settings import INTERNAL_PORTS
 from ml.errors import Misconfigured
-from serving.airflow_client import AirflowClient
+from serving.upstream.airflow import AirflowClient
 from tests.integration.conftest import Trained
 from tests.support import PIPELINE, RunningStack, wait_for
 

@@ -13,7 +13,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from ml.config.schema import PipelineConfig
-from ml.evaluation import curves, plots
+from ml.evaluation import curves, metrics, plots
 from ml.inspection import profile
 from ml.steps import model_card
 from ml.tracking import provenance
@@ -26,7 +26,7 @@ def test_validation_is_cross_validated_and_the_seed_decides(fitted: Fitted) -> N
     first, again = (curves.validation(fitted.pipeline, fitted.features, fitted.target, 3, 1) for _ in range(2))
 
     assert first == again
-    assert set(first) == {f"validation_{name}" for name in curves.evaluate.NAMES}
+    assert set(first) == {f"validation_{name}" for name in metrics.NAMES}
     assert 0.8 < first["validation_accuracy"] <= 1
 
 

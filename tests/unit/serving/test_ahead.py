@@ -8,9 +8,9 @@ import pytest
 
 from ml.errors import HashMismatch
 from ml.registry.loading import SHA256_TAG
-from serving.ahead import Ahead
-from serving.registry_client import Candidate
-from serving.shelf import ModelShelf
+from serving.models.prefetch import Ahead
+from serving.models.repository import ModelShelf
+from serving.upstream.registry import Candidate
 from tests.unit.serving.test_champion import Registry
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ml.errors import AirflowDown, BadInput, Misconfigured
-from serving.airflow_client import AirflowClient
+from serving.upstream.airflow import AirflowClient
 
 NOW = 1_000_000.0
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from ml.errors import AirflowDown, Misconfigured
-from serving.airflow_client import AirflowClient
+from serving.upstream.airflow import AirflowClient
 
 
 class Server:

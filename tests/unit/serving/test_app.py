@@ -12,10 +12,10 @@ from flask.testing import FlaskClient
 from ml.errors import BadInput, HashMismatch, Unavailable
 from ml.registry.loading import LoadedModel, load_folder
 from serving import ServingSettings, create_app
-from serving.api import ROUTES as ROUTES_OF_PROGRAMS
-from serving.pipeline import PipelineBoard
-from serving.registry_client import Champion
-from serving.shelf import ModelShelf
+from serving.api.routes import ROUTES as ROUTES_OF_PROGRAMS
+from serving.models.repository import ModelShelf
+from serving.upstream.pipeline import PipelineBoard
+from serving.upstream.registry import Champion
 from tests.unit.serving.conftest import Airflow
 from tests.unit.serving.test_champion import Registry
 from tests.unit.serving.test_scoring import ROW

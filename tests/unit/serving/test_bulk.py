@@ -15,9 +15,9 @@ import pytest
 
 from ml.errors import Unavailable
 from ml.registry.loading import LoadedModel
-from serving.bulk import Bulk, Job, Stopped
-from serving.predictor import Predictor
-from serving.table import RequestRefused
+from serving.api.bulk import Bulk, Job, Stopped
+from serving.models.predictor import Predictor
+from serving.web.messages import RequestRefused
 from tests.unit.serving.test_scoring import ROW
 
 ROWS = [{**ROW, "Age": 20 + number % 40} for number in range(500)]

@@ -12,9 +12,9 @@ import pytest
 
 from ml.errors import HashMismatch, TrackerDown
 from ml.registry.loading import SHA256_TAG, load_folder
-from serving import opened
-from serving.registry_client import Candidate, Champion
-from serving.shelf import ModelShelf
+from serving.models import prepared
+from serving.models.repository import ModelShelf
+from serving.upstream.registry import Candidate, Champion
 from tests.unit.serving.conftest import stored
 
 
@@ -69,7 +69,7 @@ class Registry:
         if self.fetch_error:
             raise self.fetch_error
         shutil.copytree(self._folder, folder, dirs_exist_ok=True)
-        opened.write(folder, load_folder(folder, name=name, version=version, run_id="r", tags=self.tags))
+        prepared.write(folder, load_folder(folder, name=name, version=version, run_id="r", tags=self.tags))
 
     def metrics(self, run_id: str) -> dict[str, float]:
         return {"test_accuracy": 0.9}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serving import charts
+from serving.pages import charts
 
 
 def run(number: int, duration_s: float | None) -> dict[str, Any]:

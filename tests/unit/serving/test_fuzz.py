@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from serving import ServingSettings, create_app
-from serving.shelf import ModelShelf
+from serving.models.repository import ModelShelf
 from tests.unit.serving.test_app import Service
 from tests.unit.serving.test_champion import Registry
 from tests.unit.serving.test_predict import body

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from serving.guard import Guard, is_loopback
-from serving.http import Request
 from serving.settings import ServingSettings
-from serving.table import RequestRefused
-from serving.tokens import TokenFile
+from serving.web.access import Guard, is_loopback
+from serving.web.messages import Request, RequestRefused
+from serving.web.tokens import TokenFile
 
 HERE, THERE = "127.0.0.1", "203.0.113.9"
 

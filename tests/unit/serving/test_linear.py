@@ -24,10 +24,10 @@ from sklearn.preprocessing import (
 )
 
 from ml.registry.loading import LoadedModel
-from serving.folding import NotLinear, fold
-from serving.predictor import TOLERANCE, Predictor
-from serving.scoring import score
-from serving.table import Table
+from serving.api.scoring import score
+from serving.api.table import Table
+from serving.models.folding import NotLinear, fold
+from serving.models.predictor import TOLERANCE, Predictor
 
 SCALERS = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
 

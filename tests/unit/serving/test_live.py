@@ -17,10 +17,10 @@ import httpx
 import pytest
 
 from ml.registry.loading import LoadedModel
-from serving import opened
-from serving.bulk import Job
-from serving.model_copy import LiveModel, ModelCopy
-from serving.predictor import Predictor
+from serving.api.bulk import Job
+from serving.models import prepared
+from serving.models.cache import LiveModel, ModelCopy
+from serving.models.predictor import Predictor
 from tests.support import ROOT, clean_environ, free_ports, wait_for
 from tests.unit.serving.test_bulk import JOBS
 from tests.unit.serving.test_scoring import ROW
@@ -88,7 +88,7 @@ def state(tmp_path_factory: pytest.TempPathFactory, folder: Path, model: LoadedM
     copy = ModelCopy(found, "ad-click")
     with copy.new_folder() as new:
         shutil.copytree(folder, new, dirs_exist_ok=True)
-        opened.write(new, model)
+        prepared.write(new, model)
         copy.keep(new, model)
     copy.mark(LiveModel.now(Predictor.of(model), {}))
     return found

@@ -14,9 +14,9 @@ import pytest
 
 from ml.errors import Untrusted
 from ml.registry.loading import LoadedModel, frame_of
-from serving import opened
-from serving.model_copy import LiveModel, ModelCopy, models_kept
-from serving.predictor import Predictor
+from serving.models import prepared
+from serving.models.cache import LiveModel, ModelCopy, models_kept
+from serving.models.predictor import Predictor
 
 METRICS = {"test_accuracy": 0.9}
 
@@ -38,7 +38,7 @@ def keep(copy: ModelCopy, folder: Path, model: LoadedModel) -> None:
     """What the service does when a version goes live."""
     with copy.new_folder() as new:
         shutil.copytree(folder, new, dirs_exist_ok=True)
-        opened.write(new, model)
+        prepared.write(new, model)
         copy.keep(new, model)
     found = copy.find(model.version, model.sha256, model.run_id)
     assert found
@@ -119,7 +119,7 @@ def test_the_copy_of_another_model_under_this_name_is_passed_over(
     copy: ModelCopy, kept: Path, folder: Path, model: LoadedModel
 ) -> None:
     other = replace(model, name="churn")
-    opened.write(kept, other)
+    prepared.write(kept, other)
 
     assert copy.restore() is None
 
@@ -204,9 +204,9 @@ def test_a_model_is_asked_for_its_own_example_before_it_answers_others(model: Lo
         def __init__(self, answer: Any) -> None:
             self.predict_proba = lambda frame: np.array(answer)
 
-    opened.smoke_test(model)
+    prepared.smoke_test(model)
     for answer in ([[0.5, 0.5]], [[0.1, 0.9]] * 4 + [[float("nan")] * 2], [[-1.0, 2.0]] * 5, [0.5] * 5):
         with pytest.raises(Untrusted, match="version 7"):
-            opened.smoke_test(replace(model, pipeline=Broken(answer)))
+            prepared.smoke_test(replace(model, pipeline=Broken(answer)))
     with pytest.raises(Untrusted, match="input example"):
-        opened.smoke_test(replace(model, input_example=[]))
+        prepared.smoke_test(replace(model, input_example=[]))

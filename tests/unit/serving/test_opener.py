@@ -14,9 +14,9 @@ import pytest
 
 from ml.errors import HashMismatch, PipelineError, TrackerDown, Untrusted
 from ml.registry.loading import MAX_BYTES, SHA256_TAG
-from serving import opened
-from serving.child import serve
-from serving.opener import Opener, answer_to
+from serving.models import prepared
+from serving.models.child_process import serve
+from serving.models.loader import Opener, answer_to
 from tests.support import wait_for
 from tests.unit.serving.conftest import stored
 
@@ -51,14 +51,14 @@ def opener() -> Iterator[Opener]:
 
 
 def _children() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if "serving.opener" in " ".join(each.cmdline())]
+    return [each for each in psutil.Process().children() if "serving.models.loader" in " ".join(each.cmdline())]
 
 
 def test_a_version_is_opened_elsewhere_and_read_here(store: str, opener: Opener, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     opener.open(store, "ad-click", "1", tmp_path / "model", MAX_BYTES)
 
-    found = opened.read(tmp_path / "model", "ad-click")
+    found = prepared.read(tmp_path / "model", "ad-click")
     assert (found.loaded.version, found.form is not None, len(_children())) == ("1", True, 1)
     (tmp_path / "other").mkdir()
     with pytest.raises(HashMismatch, match="version 2"):

@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 
 from ml.errors import AirflowDown
 from serving import ServingSettings, create_app
-from serving.pipeline import PipelineBoard
-from serving.shelf import ModelShelf
+from serving.models.repository import ModelShelf
+from serving.upstream.pipeline import PipelineBoard
 from tests.unit.serving.conftest import Airflow
 from tests.unit.serving.test_champion import Registry
 

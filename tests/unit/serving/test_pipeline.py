@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ml.errors import AirflowDown
-from serving.pipeline import PipelineBoard
+from serving.upstream.pipeline import PipelineBoard
 
 
 def run(run_id: str, state: str, hour: int) -> dict[str, Any]:

@@ -17,12 +17,13 @@ from flask.testing import FlaskClient
 
 from ml.registry.loading import LoadedModel
 from serving import ServingSettings, create_app
-from serving.model_copy import LiveModel
-from serving.parsing import parse
-from serving.predictor import Predictor
-from serving.scoring import score
-from serving.shelf import ModelShelf
-from serving.table import MAX_PROBLEMS, RequestRefused, Table
+from serving.api.parsing import parse
+from serving.api.scoring import score
+from serving.api.table import MAX_PROBLEMS, Table
+from serving.models.cache import LiveModel
+from serving.models.predictor import Predictor
+from serving.models.repository import ModelShelf
+from serving.web.messages import RequestRefused
 from tests.unit.serving.test_champion import Registry
 from tests.unit.serving.test_scoring import ROW
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from serving import protocol
-from serving.protocol import LimitedHttp
+from serving.web import protocol
+from serving.web.protocol import LimitedHttp
 from tests.support import wait_for
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from serving.refreshing import Pace, keep_refreshing
+from serving.upstream.polling import Pace, keep_refreshing
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -23,10 +23,10 @@ from ml.registry import loading, model_logging
 from ml.registry.loading import LoadedModel
 from ml.training import features as preprocess
 from ml.training.pipeline import build_pipeline
-from serving import opened
-from serving.child import Child, TooSlow
-from serving.predictor import by_sklearn
-from serving.scorer import Copy, Loaded, Scorer
+from serving.models import prepared
+from serving.models.child_process import Child, TooSlow
+from serving.models.predictor import by_sklearn
+from serving.models.scorer import Copy, Loaded, Scorer
 from tests.support import wait_for
 
 COLOURS = ["red", "grün", None, "\ud800half", ""]
@@ -60,7 +60,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     mlflow.sklearn.save_model(path=str(folder), **model_logging.saving_options(pipeline, features.head()))
     tags = {loading.SHA256_TAG: loading.sha256_of(folder)}
     loaded = loading.load_folder(folder, name="forest", version="3", run_id="r", tags=tags)
-    opened.write(folder, loaded)
+    prepared.write(folder, loaded)
     return Stored(folder, loaded)
 
 
@@ -90,7 +90,7 @@ def test_numbers_that_the_model_cannot_compute_with_are_the_requests_fault(store
 
 
 def test_a_version_that_is_not_linear_is_predicted_elsewhere_bit_for_bit(stored: Stored, scorer: Scorer) -> None:
-    predictor = opened.read(stored.folder, "forest", scorer)
+    predictor = prepared.read(stored.folder, "forest", scorer)
 
     assert predictor.form is None
     assert predictor.loaded.pipeline is None
@@ -104,8 +104,8 @@ def test_rows_that_the_folded_form_declines_are_predicted_elsewhere(
     folder: Path, model: LoadedModel, tmp_path: Path, scorer: Scorer
 ) -> None:
     shutil.copytree(folder, tmp_path / "copy")
-    opened.write(tmp_path / "copy", model)
-    predictor = opened.read(tmp_path / "copy", "ad-click", scorer)
+    prepared.write(tmp_path / "copy", model)
+    predictor = prepared.read(tmp_path / "copy", "ad-click", scorer)
     assert predictor.form is not None
     # Two numbers far out that cancel each other, so that their rounding is what is left.
     far = {name: np.array([1.0, 1.0]) for name in model.inputs}
@@ -118,7 +118,7 @@ def test_rows_that_the_folded_form_declines_are_predicted_elsewhere(
 
 
 def test_a_process_that_dies_is_started_again_and_asked_once_more(stored: Stored, scorer: Scorer) -> None:
-    predictor = opened.read(stored.folder, "forest", scorer)
+    predictor = prepared.read(stored.folder, "forest", scorer)
     process = scorer._child._process
     assert process
     process.kill()
@@ -167,7 +167,7 @@ def test_a_process_that_hangs_is_ended_and_the_next_one_answers(stored: Stored) 
 
 
 def test_who_waits_for_others_waits_no_longer_than_he_would(scorer: Scorer) -> None:
-    child = Child("serving.scorer", 60)
+    child = Child("serving.models.scorer", 60)
     with child._lock, pytest.raises(TooSlow, match="others are still being answered"):
         child.ask({}, 0.01)
 
@@ -215,7 +215,7 @@ import sys, threading
 from pathlib import Path
 import numpy as np
 from serving import app, opened, server
-from serving.scorer import Scorer
+from serving.models.scorer import Scorer
 scorer = Scorer()
 predictor = opened.read(Path(sys.argv[1]), "forest", scorer)
 columns = {"Age": np.array([1.0]), "Area Income": np.array([np.nan]), "Colour": ["red"]}

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from ml.registry.loading import LoadedModel, frame_of
-from serving.parsing import parse
-from serving.predictor import Predictor
-from serving.scoring import score
-from serving.table import RequestRefused, Table
+from serving.api.parsing import parse
+from serving.api.scoring import score
+from serving.api.table import Table
+from serving.models.predictor import Predictor
+from serving.web.messages import RequestRefused
 
 ROW = {"Daily Time Spent on Site": 68.9, "Age": 35, "Area Income": 61833.9, "Daily Internet Usage": 256.1, "Male": 0}
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from serving import ServingSettings, create_app
-from serving.http import Answer
+from serving.models.repository import ModelShelf
 from serving.server import Server, _own, request_of
-from serving.shelf import ModelShelf
+from serving.web.messages import Answer
 from tests.unit.serving.test_champion import Registry
 from tests.unit.serving.test_scoring import ROW
 

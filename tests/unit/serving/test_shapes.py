@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from serving import ServingSettings, create_app
-from serving.shelf import ModelShelf
+from serving.models.repository import ModelShelf
 from tests.unit.serving.test_champion import Registry
 from tests.unit.serving.test_scoring import ROW
 

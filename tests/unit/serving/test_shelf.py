@@ -14,8 +14,8 @@ import pytest
 
 from ml.errors import HashMismatch, PipelineError, TrackerDown
 from ml.registry.loading import SHA256_TAG
-from serving.registry_client import Champion, MlflowRegistry
-from serving.shelf import POLL_S, ModelShelf
+from serving.models.repository import POLL_S, ModelShelf
+from serving.upstream.registry import Champion, MlflowRegistry
 from tests.unit.serving.test_champion import Clock, Registry
 
 
@@ -248,7 +248,7 @@ class Unopened:
 def test_a_start_beside_many_models_asks_little_and_for_the_main_model_first(tmp_path: Path, clock: Clock) -> None:
     crowd = Crowd(100)
     openers: Any = (Unopened(), Unopened())
-    registry = MlflowRegistry("http://mlflow", httpx.MockTransport(crowd.answer), "m050", openers)
+    registry = MlflowRegistry("http://mlflow", openers, httpx.MockTransport(crowd.answer), "m050")
     shelf = ModelShelf(registry, "m050", tmp_path / "state", clock)
 
     shelf.refresh()

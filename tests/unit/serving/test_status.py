@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serving.status import promotion, verdict
+from serving.api.status import promotion, verdict
 
 
 @pytest.mark.parametrize(

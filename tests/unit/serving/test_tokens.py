@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ml.errors import BadInput, Misconfigured
-from serving.tokens import TokenFile
+from serving.web.tokens import TokenFile
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_what_is_no_token_is_refused(path: Path, given: str) -> None:
 def test_another_process_sees_a_new_token_and_a_revocation_at_once(path: Path) -> None:
     file = TokenFile(path)
     assert file.tokens() == []
-    code = f"from serving.tokens import TokenFile; from pathlib import Path; f = TokenFile(Path({str(path)!r}));"
+    code = f"from serving.web.tokens import TokenFile; from pathlib import Path; f = TokenFile(Path({str(path)!r}));"
     made = subprocess.run(
         [sys.executable, "-c", code + "print(f.create('other', ['read']))"], capture_output=True, text=True, check=True
     ).stdout.strip()

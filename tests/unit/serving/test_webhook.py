@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from mlflow.webhooks.delivery import _generate_hmac_signature
 
-from serving import ServingSettings, create_app, webhook
-from serving.shelf import ModelShelf
-from serving.table import RequestRefused
+from serving import ServingSettings, create_app
+from serving.api import webhook
+from serving.models.repository import ModelShelf
+from serving.web.messages import RequestRefused
 from tests.unit.serving.test_champion import Registry
 
 SECRET = "a-secret-word"

@@ -10,7 +10,7 @@ import pytest
 from infra.backup.embedded import _forget_versions
 from infra.backup.target import TOKENS, Target
 from ml.errors import Misconfigured
-from serving.tokens import TokenFile
+from serving.web.tokens import TokenFile
 
 ENVIRON = {
     "TRACKYARD_BACKUP_DATABASE_URL": "postgresql://postgres:hidden@db:5432/postgres",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from serving.tokens import TokenFile
+from serving.web.tokens import TokenFile
 
 
 def test_a_token_is_made_listed_without_its_secret_and_revoked(bare) -> None:

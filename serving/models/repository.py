@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from serving.champion import ModelHolder
-from serving.champion import Registry as HolderRegistry
-from serving.model_copy import models_kept, one_line
-from serving.registry_client import Champion
-from serving.scorer import Scorer
+from ml.errors import one_line
+from serving.models.cache import models_kept
+from serving.models.scorer import Scorer
+from serving.models.slot import ModelHolder
+from serving.models.slot import Registry as HolderRegistry
+from serving.upstream.registry import Champion
 
 log = logging.getLogger(__name__)
 

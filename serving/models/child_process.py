@@ -19,6 +19,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
+import ml.errors
+from ml.errors import PipelineError
+
 log = logging.getLogger(__name__)
 
 _BYTES = "bytes"
@@ -207,3 +210,17 @@ def main(answer_to: AnswerTo) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(answer_to, sys.stdin.buffer, answers)
+
+
+def raise_told(answer: Mapping[str, Any]) -> None:
+    """Raises the error that an answer tells of, if it tells of one."""
+    if "error" in answer:
+        kind = getattr(ml.errors, str(answer["error"]), PipelineError)
+        raise kind(answer["message"])
+
+
+def told_of(error: Exception) -> dict[str, Any]:
+    """What an answer tells of an error."""
+    from ml.errors import one_line
+
+    return {"error": type(error).__name__, "message": one_line(error)}

@@ -16,9 +16,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from serving.http import Answer
-from serving.pipeline import PipelineBoard
-from serving.shelf import ModelShelf
+from serving.models.repository import ModelShelf
+from serving.upstream.pipeline import PipelineBoard
+from serving.web.messages import Answer
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

@@ -1,4 +1,4 @@
-"""Reads and scores large requests in a process of its own: `python -m serving.bulk`. Effects: that process.
+"""Reads and scores large requests in a process of its own: `python -m serving.api.bulk`. Effects: that process.
 
 In the service's own process ten thousand rows would hold up everybody else, in whichever thread they were worked on:
 Python runs one thread at a time, and many of the calls that read rows let no other in before they are done. So the body
@@ -21,10 +21,10 @@ from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING, Any
 
 from ml.errors import PipelineError
-from serving.parsing import parse
-from serving.predictor import Predictor
-from serving.scoring import answer_of, as_json
-from serving.table import RequestRefused
+from serving.api.parsing import parse
+from serving.api.scoring import answer_of
+from serving.models.predictor import Predictor
+from serving.web.messages import RequestRefused, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,7 +179,7 @@ class Bulk:
         if self._connection is None or self._process is None or self._process.poll() is not None:
             self._end()
             ours, theirs = Pipe()
-            command = [sys.executable, "-m", "serving.bulk", str(theirs.fileno())]
+            command = [sys.executable, "-m", "serving.api.bulk", str(theirs.fileno())]
             # In a group of its own: what tells the service to stop must not cut off what it still waits for.
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),), process_group=0

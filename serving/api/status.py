@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from serving.champion import ModelHolder
-from serving.pipeline import PipelineBoard
+from serving.models.repository import ModelShelf
+from serving.models.slot import ModelHolder
 from serving.settings import ServingSettings
-from serving.shelf import ModelShelf
+from serving.upstream.pipeline import PipelineBoard
 
 
 def status(settings: ServingSettings, board: PipelineBoard, shelf: ModelShelf) -> dict[str, Any]:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.errors import BadInput, Unavailable
-from serving import child
-from serving.child import Child, Ended, TooSlow
-from serving.opener import raise_told, told_of
+from serving.models import child_process
+from serving.models.child_process import Child, Ended, TooSlow, raise_told, told_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +56,7 @@ class Scorer:
         self._patience_s = patience_s
         self._warm: frozenset[str] = frozenset()
         self._lock = threading.Lock()
-        self._child = Child("serving.scorer", idle_s, lambda: bool(self._warm))
+        self._child = Child("serving.models.scorer", idle_s, lambda: bool(self._warm))
 
     def load(self, copy: Copy) -> None:
         """Loads a version, so that nobody's first request waits for it.
@@ -124,7 +123,7 @@ class Loaded:
     def __init__(self) -> None:
         self._loaded: OrderedDict[Copy, LoadedModel] = OrderedDict()
 
-    def answer_to(self, asked: Mapping[str, Any], content: bytes) -> child.Answer:
+    def answer_to(self, asked: Mapping[str, Any], content: bytes) -> child_process.Answer:
         """Loads the version that a question names, and predicts the rows that came with it."""
         try:
             loaded = self._get(Copy(*(asked[name] for name in ("folder", "name", "version", "sha256"))))
@@ -135,18 +134,18 @@ class Loaded:
             return told_of(error), b""
 
     def _get(self, copy: Copy) -> LoadedModel:
-        from serving import opened
+        from serving.models import prepared
 
         if copy not in self._loaded:
             while len(self._loaded) >= _MOST_LOADED:
                 self._loaded.popitem(last=False)
-            self._loaded[copy] = opened.load(Path(copy.folder), copy.name, copy.sha256)
+            self._loaded[copy] = prepared.load(Path(copy.folder), copy.name, copy.sha256)
         self._loaded.move_to_end(copy)
         return self._loaded[copy]
 
 
 def _predicted(loaded: LoadedModel, asked: Mapping[str, Any], content: bytes) -> bytes:
-    from serving.predictor import by_sklearn
+    from serving.models.predictor import by_sklearn
 
     rows = int(asked["rows"])
     table = np.frombuffer(content, "<f8").reshape(len(asked["numbers"]), rows)
@@ -160,4 +159,4 @@ def _predicted(loaded: LoadedModel, asked: Mapping[str, Any], content: bytes) ->
 
 def main() -> None:
     """Serves the service that started this process."""
-    child.main(Loaded().answer_to)
+    child_process.main(Loaded().answer_to)

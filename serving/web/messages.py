@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
-from urllib.parse import parse_qsl, unquote_to_bytes
+from typing import TYPE_CHECKING, Any
 
-from serving.scoring import as_json
-from serving.table import RequestRefused
+import orjson
+
+from serving.settings import ServingSettings
+
+if TYPE_CHECKING:
+    pass
+
+
+import io
+from functools import cached_property
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 JSON = "application/json"
 
@@ -118,3 +124,46 @@ class Answer:
 def decoded(path: str) -> str:
     """A path whose percent signs are resolved; what is no UTF-8 is shown as question marks."""
     return unquote_to_bytes(path).decode("utf-8", "replace") if "%" in path else path
+
+
+def too_large(settings: ServingSettings) -> RequestRefused:
+    """What is said of a body over the limit."""
+    rule = f"at most {settings.max_body_bytes} bytes"
+    problems = [{"row": None, "field": "body", "rule": rule}]
+    return RequestRefused(413, "body_too_large", f"the body is too large: send {rule} at a time", problems)
+
+
+def as_json(value: Any) -> bytes:
+    """JSON of plain values; half a surrogate pair, which JSON's own text cannot hold, is shown as a question mark."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_cleaned(value), option=orjson.OPT_NON_STR_KEYS)
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cleaned(item) for item in value]
+    return value if isinstance(value, (int, float, bool)) or value is None else str(value)
+
+
+class RequestRefused(Exception):
+    """A request that cannot be answered.
+
+    Args:
+        status: The HTTP status.
+        code: A word for programs.
+        message: One line for people.
+        problems: `{"row", "field", "rule"}` for each thing that is wrong; a row counts from 0.
+    """
+
+    def __init__(self, status: int, code: str, message: str, problems: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.problems = problems or []

@@ -6,9 +6,10 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
 
-from serving import charts, openapi, status
-from serving.scoring import as_json
+from serving.api import openapi, status
+from serving.pages import charts
 from serving.settings import ServingSettings
+from serving.web.messages import as_json
 
 pages = Blueprint("pages", __name__)
 _PAGE_ROWS = 25

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ml.values import Column
-from serving.model_copy import LiveModel
-from serving.parsing import PARQUET
+from serving.api.parsing import PARQUET
+from serving.models.cache import LiveModel
 from serving.settings import ServingSettings
 
 _PROBLEM = {

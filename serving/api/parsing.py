@@ -12,7 +12,8 @@ import orjson
 from ml.errors import ContractViolation, TooManyRows, UnreadableData
 from ml.reading.csv_dialect import CsvRows, find_dialect
 from ml.reading.tables import decoded
-from serving.table import MAX_PROBLEMS, RequestRefused, Table
+from serving.api.table import MAX_PROBLEMS, Table
+from serving.web.messages import RequestRefused
 
 JSON, CSV = "application/json", "text/csv"
 PARQUET = ("application/vnd.apache.parquet", "application/x-parquet", "application/parquet")

@@ -15,9 +15,9 @@ from typing import Any
 from ml.errors import Untrusted
 from ml.registry.loading import LoadedModel, check_folder, load_folder
 from ml.registry.serving_check import smoke_test
-from serving.linear import LinearForm
-from serving.predictor import Predictor
-from serving.scorer import Copy, Scorer
+from serving.models.linear import LinearForm
+from serving.models.predictor import Predictor
+from serving.models.scorer import Copy, Scorer
 
 _FACTS = "trackyard.json"
 

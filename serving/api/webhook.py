@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from serving.table import RequestRefused
+from serving.web.messages import RequestRefused
 
 WINDOW_S = 300.0
 """How far a delivery's time may be from ours, in seconds; as Standard Webhooks has it."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.values import LARGEST_NUMBER, LONGEST_TEXT, WRONG, Column
+from serving.web.messages import RequestRefused
 
 if TYPE_CHECKING:
-    from serving.predictor import Predictor
+    from serving.models.predictor import Predictor
 
 MAX_PROBLEMS = 20
 _NUMBER_RULE = "a finite number from -1e100 to 1e100"
@@ -22,24 +23,6 @@ _TEXT_RULE = f"text of at most {LONGEST_TEXT} characters, or null"
 _NUMBERS = frozenset({int, float, type(None)})
 ABSENT = object()
 """Stands where a row does not have a field."""
-
-
-class RequestRefused(Exception):
-    """A request that cannot be answered.
-
-    Args:
-        status: The HTTP status.
-        code: A word for programs.
-        message: One line for people.
-        problems: `{"row", "field", "rule"}` for each thing that is wrong; a row counts from 0.
-    """
-
-    def __init__(self, status: int, code: str, message: str, problems: list[dict[str, Any]] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.problems = problems or []
 
 
 @dataclass

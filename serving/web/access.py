@@ -11,10 +11,9 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from ml.errors import Misconfigured
-from serving.http import Request
 from serving.settings import LOCAL_HOSTS, ServingSettings
-from serving.table import RequestRefused
-from serving.tokens import Token, TokenFile
+from serving.web.messages import Request, RequestRefused
+from serving.web.tokens import Token, TokenFile
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from serving import opened
-from serving.model_copy import ModelCopy, one_line
-from serving.registry_client import Candidate
+from ml.errors import one_line
+from serving.models import prepared
+from serving.models.cache import ModelCopy
+from serving.upstream.registry import Candidate
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Ahead:
         try:
             with copy.new_folder() as folder:
                 self._registry.fetch_ahead(wanted.name, wanted.version, folder, _MOST_BYTES)
-                copy.keep(folder, opened.read(folder, wanted.name).loaded)
+                copy.keep(folder, prepared.read(folder, wanted.name).loaded)
         except Exception as error:  # noqa: BLE001 - nobody asked for it yet
             log.info("model=%s version=%s not fetched ahead: %s", wanted.name, wanted.version, one_line(error))
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from serving.airflow_http import AirflowHttp
+from serving.upstream.airflow_rest import AirflowHttp
 
 _quoted = partial(quote, safe="")
 

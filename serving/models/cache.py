@@ -20,11 +20,11 @@ from pathlib import Path
 from tempfile import mkdtemp, mkstemp
 from typing import Any
 
-from ml.errors import Untrusted
+from ml.errors import Untrusted, one_line
 from ml.registry.loading import LoadedModel
-from serving import opened
-from serving.predictor import Predictor
-from serving.scorer import Scorer
+from serving.models import prepared
+from serving.models.predictor import Predictor
+from serving.models.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class ModelCopy:
             Untrusted: There is none, or it was changed.
             Unavailable: The process that predicts with it does not answer.
         """
-        found = opened.read(self._path(version, sha256, run_id), self._name, self._scorer)
+        found = prepared.read(self._path(version, sha256, run_id), self._name, self._scorer)
         if (found.loaded.version, found.loaded.sha256, found.loaded.run_id) != (version, sha256, run_id):
             raise Untrusted(f"{self._name}: the copy of version {version} is of another version")
         return found
@@ -197,11 +197,6 @@ def _stem(name: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, on one line of at most 500 characters."""
-    return " ".join(str(error).split())[:500] or type(error).__name__
 
 
 def _is_left_over(path: Path) -> bool:

@@ -12,11 +12,10 @@ import re
 import time
 from collections.abc import Callable, Iterable
 
-from serving.guard import Guard
-from serving.http import Answer, Request
-from serving.journal import Journal
-from serving.table import RequestRefused
-from serving.telemetry import Telemetry
+from serving.web.access import Guard
+from serving.web.access_log import Journal
+from serving.web.messages import Answer, Request, RequestRefused
+from serving.web.metrics import Telemetry
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
 
-from serving.http import Answer, Request
-from serving.scoring import as_json
-from serving.telemetry import Telemetry
+from serving.web.messages import Answer, Request, as_json
+from serving.web.metrics import Telemetry
 
 _EVERY_S = 0.02
 _Entry = tuple[float, Request, Answer, float]

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from ml.errors import Unavailable, Untrusted
-from serving import opened
-from serving.model_copy import LiveModel, ModelCopy, one_line
-from serving.predictor import Predictor
-from serving.registry_client import Champion
-from serving.scorer import Scorer
+from ml.errors import Unavailable, Untrusted, one_line
+from serving.models import prepared
+from serving.models.cache import LiveModel, ModelCopy
+from serving.models.predictor import Predictor
+from serving.models.scorer import Scorer
+from serving.upstream.registry import Champion
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class ModelHolder:
     def _fetched(self, champion: Champion) -> Predictor:
         with self._copy.new_folder() as folder:
             self._registry.fetch(self.name, champion.version, folder)
-            self._copy.keep(folder, opened.read(folder, self.name).loaded)
+            self._copy.keep(folder, prepared.read(folder, self.name).loaded)
         return self._copy.read(*_identity(champion))
 
     def _put_off(self, champion: Champion, error: Exception) -> None:

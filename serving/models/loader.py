@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ml.errors
-from ml.errors import PipelineError, TrackerDown, Untrusted
-from serving import child
-from serving.child import Child, Ended, TooSlow
+from ml.errors import TrackerDown, Untrusted
+from serving.models import child_process
+from serving.models.child_process import Child, Ended, TooSlow, raise_told, told_of
 
 _IDLE_S = 15.0
 _PATIENCE_S = 90.0
@@ -30,7 +29,7 @@ class Opener:
 
     def __init__(self, idle_s: float = _IDLE_S, patience_s: float = _PATIENCE_S) -> None:
         self._patience_s = patience_s
-        self._child = Child("serving.opener", idle_s)
+        self._child = Child("serving.models.loader", idle_s)
 
     def open(self, uri: str, name: str, version: str, folder: Path, max_bytes: int) -> None:
         """Fetches a version into an empty folder, checks it, and writes beside it how it predicts (`opened`).
@@ -64,25 +63,11 @@ class Opener:
         self._child.close()
 
 
-def raise_told(answer: Mapping[str, Any]) -> None:
-    """Raises the error that an answer tells of, if it tells of one."""
-    if "error" in answer:
-        kind = getattr(ml.errors, str(answer["error"]), PipelineError)
-        raise kind(answer["message"])
-
-
-def told_of(error: Exception) -> dict[str, Any]:
-    """What an answer tells of an error."""
-    from serving.model_copy import one_line
-
-    return {"error": type(error).__name__, "message": one_line(error)}
-
-
-def answer_to(asked: Mapping[str, Any], content: bytes = b"") -> child.Answer:
+def answer_to(asked: Mapping[str, Any], content: bytes = b"") -> child_process.Answer:
     """Does what a question asks for, and returns what is answered."""
     from ml.registry import loading
     from ml.tracking import runs
-    from serving import opened
+    from serving.models import prepared
 
     try:
         uri, folder = asked["uri"], Path(asked["folder"])
@@ -90,7 +75,7 @@ def answer_to(asked: Mapping[str, Any], content: bytes = b"") -> child.Answer:
             loaded = loading.load_verified(
                 runs.client(uri), asked["name"], asked["version"], folder, int(asked["max_bytes"])
             )
-        opened.write(folder, loaded)
+        prepared.write(folder, loaded)
     except Exception as error:  # noqa: BLE001 - the service tells of it
         return told_of(error), b""
     return {"opened": loaded.version}, b""
@@ -98,4 +83,4 @@ def answer_to(asked: Mapping[str, Any], content: bytes = b"") -> child.Answer:
 
 def main() -> None:
     """Serves the service that started this process."""
-    child.main(answer_to)
+    child_process.main(answer_to)

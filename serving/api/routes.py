@@ -8,17 +8,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from serving import status
-from serving.bulk import Bulk, Declined, FormOnly, Job, TooMany
-from serving.champion import ModelHolder
-from serving.http import JSON, Answer, Request
-from serving.model_copy import LiveModel
-from serving.pipeline import PipelineBoard
-from serving.scoring import as_json
+from serving.api import status
+from serving.api.bulk import Bulk, Declined, FormOnly, Job, TooMany
+from serving.api.webhook import Webhooks
+from serving.models.cache import LiveModel
+from serving.models.repository import ModelShelf
+from serving.models.slot import ModelHolder
 from serving.settings import ServingSettings
-from serving.shelf import ModelShelf
-from serving.table import RequestRefused
-from serving.webhook import Webhooks
+from serving.upstream.pipeline import PipelineBoard
+from serving.web.messages import JSON, Answer, Request, RequestRefused, as_json, too_large
 
 _MODEL = re.compile(r"/models/([^/]+)(/predict)?")
 _STATUS_LASTS_S = 0.1
@@ -221,13 +219,6 @@ def is_large(request: Request) -> bool:
 
 def _answered(live: LiveModel, found: tuple[bytes, dict[str, Any]]) -> Answer:
     return Answer(200, found[0], headers=live.predictor.head, facts=found[1])
-
-
-def too_large(settings: ServingSettings) -> RequestRefused:
-    """What is said of a body over the limit."""
-    rule = f"at most {settings.max_body_bytes} bytes"
-    problems = [{"row": None, "field": "body", "rule": rule}]
-    return RequestRefused(413, "body_too_large", f"the body is too large: send {rule} at a time", problems)
 
 
 def route_of(path: str) -> tuple[str, str]:

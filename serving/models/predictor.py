@@ -12,8 +12,8 @@ import numpy as np
 import orjson
 
 from ml.registry.loading import LoadedModel, frame_of
-from serving.folding import NotLinear, fold
-from serving.linear import LinearForm
+from serving.models.folding import NotLinear, fold
+from serving.models.linear import LinearForm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import orjson
 
 from ml.errors import BadInput, PipelineError
-from serving.predictor import DEFAULT_THRESHOLD, Predictor
-from serving.table import RequestRefused, Table, checked
+from serving.api.table import Table, checked
+from serving.models.predictor import DEFAULT_THRESHOLD, Predictor
+from serving.web.messages import RequestRefused
 
 MAX_SHOWN = 5
 """The most unseen categories of a column that an answer lists."""
@@ -139,21 +139,3 @@ def _probability(predictor: Predictor, columns: Mapping[str, Any]) -> Any:
         problems = [{"row": row, "field": None, "rule": "values that the model can compute with"}]
         raise RequestRefused(422, "wrong_rows", f"row {row}: the model finds no probability for it", problems)
     return found
-
-
-def as_json(value: Any) -> bytes:
-    """JSON of plain values; half a surrogate pair, which JSON's own text cannot hold, is shown as a question mark."""
-    try:
-        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
-    except orjson.JSONEncodeError:
-        return orjson.dumps(_cleaned(value), option=orjson.OPT_NON_STR_KEYS)
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_cleaned(item) for item in value]
-    return value if isinstance(value, (int, float, bool)) or value is None else str(value)

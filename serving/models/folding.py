@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serving.linear import UNSEEN, LinearForm
+from serving.models.linear import UNSEEN, LinearForm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

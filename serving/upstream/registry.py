@@ -1,4 +1,4 @@
-"""The registry, over MLflow's REST API, as the shelf asks it. Effects: HTTP to MLflow; `opener` fetches versions."""
+"""The registry, over MLflow's REST API, as the shelf asks it. Effects: HTTP to MLflow."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
 from ml.registry.loading import MAX_BYTES, SHA256_TAG
 from ml.registry.versions import CHAMPION, named
-from serving.mlflow_http import MlflowHttp
-from serving.opener import Opener
+from serving.upstream.mlflow_rest import MlflowHttp
 
 _NO_PROMPTS = "tag.`mlflow.prompt.is_prompt` != 'true'"
 """MLflow keeps prompts among its registered models; its own client leaves them out by this filter."""
@@ -60,27 +59,34 @@ class _Seen:
     stamp: tuple[int, int]
 
 
+class Opener(Protocol):
+    """Fetches a version into an empty folder, and checks it."""
+
+    def open(self, uri: str, name: str, version: str, folder: Path, max_bytes: int) -> None:
+        """Does so, or raises what is wrong with it."""
+
+
 class MlflowRegistry:
     """Asks MLflow about its registered models.
 
     Args:
         uri: MLflow's address; the account comes from MLflow's own variables.
+        openers: They fetch and check versions: the main model's, and all others'.
         transport: What carries the questions; the network when None.
         main: The model whose promotions wait for no other model's.
-        openers: They fetch and check versions: the main model's, and all others'.
     """
 
     def __init__(
         self,
         uri: str,
+        openers: tuple[Opener, Opener],
         transport: httpx.BaseTransport | None = None,
         main: str = "",
-        openers: tuple[Opener, Opener] | None = None,
     ) -> None:
         self._uri = uri
         self._http = MlflowHttp(uri, os.environ, transport)
         self._main = main
-        self._opener, self._others_opener = openers or (Opener(), Opener())
+        self._opener, self._others_opener = openers
         self._final_metrics: dict[str, dict[str, float]] = {}
         self._lock = threading.Lock()
         self._stamps: dict[str, tuple[int, int]] = {}

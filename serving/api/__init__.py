@@ -1,0 +1,1 @@
+"""The routes for programs: predictions, status, models, webhooks."""

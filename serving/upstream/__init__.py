@@ -1,0 +1,1 @@
+"""What the service asks others: MLflow and Airflow, over their REST APIs."""
