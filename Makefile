@@ -60,13 +60,13 @@ lock: setup ## Resolve the dependencies again
 		--custom-compile-command "make lock" --group image -o infra/image/requirements-build.lock
 
 env: ## Write .env, the secrets of 'docker compose up'
-	@$(PYTHON) -m infra.init_env $(ENV_FILE)
+	@$(PYTHON) -m infra.deploy.init_env $(ENV_FILE)
 
 image: ## Build the image of docker-compose.yaml (IMAGE_BASE, PIP_INDEX_URL, IMAGE_CA)
 	@$(PYTHON) infra/image/build.py
 
 image-lock: setup ## Look up the digests of the images' tags, for infra/compose/images.lock.yaml
-	@$(BIN)/python -m infra.image_lock
+	@$(BIN)/python -m infra.deploy.image_lock
 
 test-compose: setup-dev ## Bring docker-compose.yaml up on a Docker engine and use it
 	@$(BIN)/python -m pytest tests/compose

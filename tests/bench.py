@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from infra import stack
 from infra.settings import Settings
+from infra.stack import control
 from tests.support import PIPELINE, RunningStack, Silent, clean_environ, port_settings
 
 RUNS = 5
@@ -24,14 +24,14 @@ def main() -> None:
         try:
             _measure(settings)
         finally:
-            stack.down(settings, Silent())
+            control.down(settings, Silent())
 
 
 def _measure(settings: Settings) -> None:
-    print(f"start, the first in a new folder: {_seconds(lambda: stack.up(settings, Silent())):6.1f} s")
-    print(f"stop:                             {_seconds(lambda: stack.down(settings, Silent())):6.1f} s")
-    print(f"start, warm:                      {_seconds(lambda: stack.up(settings, Silent())):6.1f} s")
-    running = RunningStack(settings, stack.StackInfo.load(settings))
+    print(f"start, the first in a new folder: {_seconds(lambda: control.up(settings, Silent())):6.1f} s")
+    print(f"stop:                             {_seconds(lambda: control.down(settings, Silent())):6.1f} s")
+    print(f"start, warm:                      {_seconds(lambda: control.up(settings, Silent())):6.1f} s")
+    running = RunningStack(settings, control.StackInfo.load(settings))
     print(f"memory, idle after the start:     {_memory_mb(running):6.0f} MB (sum of PSS)")
     print(f"processor, idle:                  {_idle_percent(running):6.1f} % of one core over 30 s")
     print(f"the first run after a start:      {_run(running, 'bench_first'):6.1f} s from trigger to success")
@@ -41,7 +41,7 @@ def _measure(settings: Settings) -> None:
         f"(least {min(taken):.1f}, most {max(taken):.1f})"
     )
     print(f"memory after the runs:            {_memory_mb(running):6.0f} MB (sum of PSS)")
-    for part in stack.status(running.info):
+    for part in control.status(running.info):
         print(f"  {part.name:24} {(part.memory_bytes or 0) / 2**20:6.0f} MB")
 
 
@@ -63,13 +63,13 @@ def _run(running: RunningStack, run_id: str) -> float:
 
 
 def _memory_mb(running: RunningStack) -> float:
-    return sum(part.memory_bytes or 0 for part in stack.status(running.info)) / 2**20
+    return sum(part.memory_bytes or 0 for part in control.status(running.info)) / 2**20
 
 
 def _idle_percent(running: RunningStack) -> float:
     def used() -> float:
         total = 0.0
-        for part in stack.PART_NAMES:
+        for part in control.PART_NAMES:
             root = psutil.Process(running.pid(part))
             for process in [root, *root.children(recursive=True)]:
                 try:

@@ -10,8 +10,8 @@ import hypothesis
 import mlflow
 import pytest
 
-from infra import stack
 from infra.settings import Settings
+from infra.stack import control
 from tests.support import RunningStack, Silent, clean_environ, port_settings, real_data
 
 _LOG_LINES = 20
@@ -47,7 +47,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     settings = Settings.from_env(clean_environ(home, TRACKYARD_START_TIMEOUT_S="400", **port_settings()))
     before = dict(os.environ)
     try:
-        info = stack.up(settings, Silent())
+        info = control.up(settings, Silent())
         os.environ.update(info.client_environ())
         mlflow.set_tracking_uri(info.urls["mlflow"])
         found = RunningStack(settings, info)
@@ -57,7 +57,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-        stack.down(settings, Silent())
+        control.down(settings, Silent())
 
 
 @pytest.fixture(scope="session")

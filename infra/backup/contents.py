@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from infra.migrations import SCHEMAS, revision_of
+from infra.servers.migrations import SCHEMAS, revision_of
 from ml.errors import BadInput, PipelineError
 from ml.registry.loading import MODEL_FILE, SHA256_TAG
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from infra import stack
-from infra.backup.making import backup, refuse_place
-from infra.backup.restoring import Doors, restore, vetted
+from infra.backup.backup import backup, refuse_place
+from infra.backup.restore import Doors, restore, vetted
 from infra.backup.target import TOKENS, Target
 from infra.credentials import Credentials
-from infra.parts import Plan
 from infra.settings import Settings
-from infra.supervision import Supervisor
+from infra.stack import control
+from infra.stack.parts import Plan
+from infra.stack.supervision import Supervisor
 
 STORES = ("postgres", "s3")
 """The parts that a backup is made of."""
@@ -35,7 +35,7 @@ class _Quiet:
 def _is_running(settings: Settings) -> bool:
     if not settings.ports_file.exists() or not settings.secrets_file.exists():
         return False
-    supervisor = Supervisor(stack.StackInfo.load(settings).plan)
+    supervisor = Supervisor(control.StackInfo.load(settings).plan)
     # What a restore that was killed left is no running stack: it had only the stores.
     return supervisor.is_running() and supervisor.info("airflow-scheduler")["pid"] != 0
 
@@ -52,15 +52,15 @@ class _Stores:
 def _stores(settings: Settings, say: Callable[[str], None]) -> Iterator[_Stores]:
     """The stack with at least its stores up; afterwards it is running or stopped, as it was before."""
     was_running = _is_running(settings)
-    opened = _Stores(stack.up(settings, _Quiet(say), STORES).plan)
+    opened = _Stores(control.up(settings, _Quiet(say), STORES).plan)
     try:
         yield opened
     finally:
         if not was_running:
-            stack.down(settings, _Quiet(lambda text: None))
+            control.down(settings, _Quiet(lambda text: None))
         elif opened.others_stopped:
             say("starting what was stopped")
-            stack.up(settings, _Quiet(say))
+            control.up(settings, _Quiet(say))
 
 
 def _forget_versions(folder: Path) -> None:
@@ -78,14 +78,14 @@ def _forget_versions(folder: Path) -> None:
 def backup_stack(
     settings: Settings, file: Path, say: Callable[[str], None], *, force: bool = False, passphrase: str = ""
 ) -> dict[str, Any]:
-    """Backs the embedded stack up; see `infra.backup.making.backup`."""
+    """Backs the embedded stack up; see `infra.backup.backup.backup`."""
     refuse_place(file, force=force)
     with _stores(settings, say) as opened:
         return backup(Target.of_plan(opened.plan, passphrase), file, say, force=force)
 
 
 def restore_stack(settings: Settings, file: Path, doors: Doors, passphrase: str = "") -> dict[str, Any]:
-    """Restores the embedded stack, which is set up first where there is none; see `infra.backup.restoring.restore`."""
+    """Restores the embedded stack, which is set up first where there is none; see `infra.backup.restore.restore`."""
     # A file that is no good should not cost the start of a server, nor leave a home that it made.
     known = settings.secrets_file.exists()
     secret = Credentials.load(settings.secrets_file).s3_secret_key if known else ""

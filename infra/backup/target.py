@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.object_store import ARTIFACT_BUCKET, DATA_BUCKET
+from infra.servers.object_store import ARTIFACT_BUCKET, DATA_BUCKET
 from infra.settings import HOST
 from ml.data.store import s3_client
 from ml.errors import Misconfigured
@@ -16,7 +16,7 @@ from serving.web.tokens import Token, TokenFile
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-    from infra.parts import Plan
+    from infra.stack.parts import Plan
 
 TOKENS = "tokens.json"
 """The service's tokens, in its folder and in a backup; only hashes of them are there."""
@@ -85,7 +85,7 @@ class Target:
     @classmethod
     def of_plan(cls, plan: Plan, passphrase: str = "") -> Target:
         """The servers of an embedded stack."""
-        from infra import object_store, postgres, tracking_server
+        from infra.servers import object_store, postgres, tracking_server
 
         secret = plan.credentials
         address = f"{HOST}:{plan.ports['postgres']}"

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import backups, checks, comparing, gc, history, models, origins, results, running, scoring, stack
+from infra.cli.commands import backups, checks, compare, gc, history, lineage, models, predict, run, runs, stack
+from infra.cli.commands.tokens import tokens
 from infra.cli.outcome import TrackyardGroup
-from infra.cli.tokens import tokens
 
 app = typer.Typer(
     name="trackyard",
@@ -56,17 +56,17 @@ def root(
 
 app.command("up")(stack.up)
 app.command("down")(stack.down)
-app.command("run")(running.run)
+app.command("run")(run.run)
 app.add_typer(data, name="data")
-data.command("add")(running.data_add)
+data.command("add")(run.data_add)
 app.command("status")(stack.status)
 app.command("credentials")(stack.credentials)
-app.command("runs")(results.runs)
-app.command("models")(results.models)
-app.command("compare")(comparing.compare)
+app.command("runs")(runs.runs)
+app.command("models")(runs.models)
+app.command("compare")(compare.compare)
 app.command("promote")(models.promote)
 app.command("rollback")(models.rollback)
-app.command("predict")(scoring.predict)
+app.command("predict")(predict.predict)
 app.command("init")(checks.init)
 app.command("init-env")(checks.init_env)
 app.command("logs")(stack.logs)
@@ -76,7 +76,7 @@ app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
 app.command("history")(history.history)
 app.command("champion")(history.champion)
-app.command("lineage")(origins.lineage)
-app.command("reproduce")(origins.reproduce)
+app.command("lineage")(lineage.lineage)
+app.command("reproduce")(lineage.reproduce)
 app.command("gc")(gc.gc)
 app.add_typer(tokens, name="token")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from ml.errors import BadInput
 
 STYLES: Mapping[str, str] = {
     "success": "green",
@@ -121,3 +125,19 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
     """
     shown = {name: value for name, value in sorted(metrics.items()) if "/" not in name}
     return {name: value if abs(value) < float("inf") else None for name, value in shown.items()}
+
+
+def write_file(path: Path, text: str) -> None:
+    """Writes a file that appears whole or not at all.
+
+    Raises:
+        BadInput: It cannot be written there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written ({error.strerror}): name a file in a folder of yours") from error
+    finally:
+        temporary.unlink(missing_ok=True)

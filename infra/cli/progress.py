@@ -11,8 +11,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from infra.cli.following import RunView, TaskView
 from infra.cli.output import STYLES, printable, say, seconds
-from infra.following import RunView, TaskView
 
 _BUSY = frozenset({"starting", "running"})
 
@@ -57,7 +57,7 @@ class Board:
 
 
 class StartReport:
-    """How a start goes, part by part (`infra.stack.Report`)."""
+    """How a start goes, part by part (`infra.stack.control.Report`)."""
 
     def __init__(self, board: Board) -> None:
         self._board = board

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from infra.cli.following import seconds_of
 from infra.cli.output import finite
 
 if TYPE_CHECKING:
@@ -141,3 +142,13 @@ def _metrics_of(tracker: MlflowClient, run_ids: list[str]) -> dict[str, dict[str
         for run in tracker.search_runs(experiments, f"attributes.run_id IN ({ids})", max_results=100):
             found[run.info.run_id] = dict(run.data.metrics)
     return found
+
+
+def run_summary(run: dict[str, Any]) -> dict[str, Any]:
+    """What the lists show of a DAG run, from Airflow's answer."""
+    return {
+        "dag_run_id": run["dag_run_id"],
+        "state": run.get("state"),
+        "started_at": run.get("start_date") or run.get("queued_at"),
+        "duration_s": seconds_of(run),
+    }

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from infra.cli.doors import AirflowApi
+from infra.cli.clients import AirflowApi
 from infra.cli.errors import CommandFailed
+from infra.cli.following import RunView, failed_tasks
+from infra.cli.options import DAG_ID
 from infra.cli.output import finite, number, say, seconds, show_json, show_table
 from infra.cli.records import Outcome, run_outcome
 from infra.cli.session import Session
-from infra.cli.stack import DAG_ID
-from infra.following import RunView, failed_tasks
 from ml.errors import PipelineError, TrackerDown
 
 if TYPE_CHECKING:
-    from infra.cli.doors import AnyStack
+    from infra.cli.clients import AnyStack
 
 _SHOWN_LINES = 8
 

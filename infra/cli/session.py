@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 from rich.console import Console
 
-from infra.cli import doors
+from infra.cli import clients
 from infra.cli.errors import StackNotUp
 from infra.cli.output import say
 from infra.settings import Settings
@@ -28,9 +28,9 @@ from ml.errors import BadInput
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from infra.cli.doors import AnyStack
-    from infra.remote import RemoteStack
-    from infra.stack import StackInfo
+    from infra.cli.clients import AnyStack
+    from infra.cli.remote import RemoteStack
+    from infra.stack.control import StackInfo
     from ml.config.schema import PipelineConfig
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
@@ -70,13 +70,13 @@ class Session:
     """
 
     environ: MutableMapping[str, str] = field(default_factory=lambda: os.environ)
-    control: doors.StackControl = field(default_factory=doors.EmbeddedStack)
-    airflow: Callable[[AnyStack], doors.AirflowApi] = doors.open_airflow
-    tracker: Callable[[AnyStack], MlflowClient] = doors.open_tracker
-    store: Callable[[AnyStack], Store] = doors.open_store
-    load: Callable[[MlflowClient, str, str, Path], LoadedModel] = doors.load_version
-    fetch: Callable[[str], dict[str, Any]] = doors.fetch_json
-    server_date: Callable[[str], str | None] = doors.fetch_date
+    control: clients.StackControl = field(default_factory=clients.EmbeddedStack)
+    airflow: Callable[[AnyStack], clients.AirflowApi] = clients.open_airflow
+    tracker: Callable[[AnyStack], MlflowClient] = clients.open_tracker
+    store: Callable[[AnyStack], Store] = clients.open_store
+    load: Callable[[MlflowClient, str, str, Path], LoadedModel] = clients.load_version
+    fetch: Callable[[str], dict[str, Any]] = clients.fetch_json
+    server_date: Callable[[str], str | None] = clients.fetch_date
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -122,7 +122,7 @@ class Session:
         url = self.remote_url or self.environ.get("TRACKYARD_REMOTE", "")
         if not url:
             return None
-        from infra.remote import RemoteStack
+        from infra.cli.remote import RemoteStack
 
         return RemoteStack.at(url, self.environ, Path(self.environ.get("TRACKYARD_ENV_FILE") or ".env"))
 
@@ -141,7 +141,7 @@ class Session:
         Raises:
             StackNotUp: None was set up in the settings' home.
         """
-        from infra.stack import StackInfo
+        from infra.stack.control import StackInfo
 
         settings = self.settings()
         if not settings.secrets_file.exists() or not settings.ports_file.exists():
@@ -172,8 +172,8 @@ class Session:
             self.environ.pop(name, None)
         self.environ.update(variables)
         token = variables.get("TRACKYARD_SERVING_TOKEN")
-        if token and self.fetch is doors.fetch_json:
-            self.fetch = partial(doors.fetch_json, token=token)
+        if token and self.fetch is clients.fetch_json:
+            self.fetch = partial(clients.fetch_json, token=token)
         # Somebody waits in front of the terminal: one more try, then say that the server is away.
         self.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
         for name in ("NO_PROXY", "no_proxy"):

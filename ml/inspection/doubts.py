@@ -11,8 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ml.inspection.exclusions import is_unique_number
-from ml.values import WRONG, Column, is_own_spelling, number_of
+from ml.values import NUMERIC, WRONG, Column, is_own_spelling, number_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,3 +187,8 @@ def blanks_around(values: pd.Series) -> int:
 def repeated_rows(frame: pd.DataFrame) -> int:
     """How many rows stand in the table more than once, the first of each not counted."""
     return int(frame.duplicated().sum())
+
+
+def is_unique_number(values: pd.Series[Any], kind: str) -> bool:
+    """Whether every row has a whole number of its own, which may be an id by another name, or just a fine measure."""
+    return kind in NUMERIC and len(values) >= 50 and values.nunique() == len(values) and bool((values % 1 == 0).all())

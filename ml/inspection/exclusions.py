@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ml.evaluation.leakage import LEAK_AUC, alone
-from ml.values import NUMERIC
+from ml.inspection.doubts import numbers_in_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +66,6 @@ def why_not(values: pd.Series[Any], kind: str, is_positive: pd.Series[bool]) -> 
     if is_row_number(values, kind):
         return "suspected id: a number for each row"
     if kind == "string":
-        from ml.inspection.doubts import numbers_in_text
-
         every = len(present) == len(values) == present.nunique()
         text = "suspected id: every row has its own" if every else f"text with {present.nunique()} different values"
         return numbers_in_text(values) or text
@@ -86,8 +84,3 @@ def is_row_number(values: pd.Series[Any], kind: str) -> bool:
 def is_called_id(name: str) -> bool:
     """Whether a column is called as what names rows is called."""
     return bool(_ID_NAME.search(name.strip()) or _CAMEL_ID.search(name.strip()))
-
-
-def is_unique_number(values: pd.Series[Any], kind: str) -> bool:
-    """Whether every row has a whole number of its own, which may be an id by another name, or just a fine measure."""
-    return kind in NUMERIC and len(values) >= 50 and values.nunique() == len(values) and bool((values % 1 == 0).all())

@@ -8,27 +8,21 @@ scikit-learn nor pandas, and a model that brings its process down takes nothing 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.errors import BadInput, Unavailable
-from serving.models import child_process
-from serving.models.child_process import Child, Ended, TooSlow, raise_told, told_of
+from ml.errors import Unavailable
+from serving.models.child_process import Child, Ended, TooSlow, raise_told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ml.registry.loading import LoadedModel
-
 _IDLE_S = 60.0
 _PATIENCE_S = 60.0
 _TRIES = 2
-_MOST_LOADED = 8
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ class Scorer:
         self._patience_s = patience_s
         self._warm: frozenset[str] = frozenset()
         self._lock = threading.Lock()
-        self._child = Child("serving.models.scorer", idle_s, lambda: bool(self._warm))
+        self._child = Child("serving.models.scorer_process", idle_s, lambda: bool(self._warm))
 
     def load(self, copy: Copy) -> None:
         """Loads a version, so that nobody's first request waits for it.
@@ -115,48 +109,3 @@ class Scorer:
 
 def _text(value: Any) -> str | None:
     return None if value is None or value != value else str(value)
-
-
-class Loaded:
-    """The versions that are loaded in this process, those that were asked last."""
-
-    def __init__(self) -> None:
-        self._loaded: OrderedDict[Copy, LoadedModel] = OrderedDict()
-
-    def answer_to(self, asked: Mapping[str, Any], content: bytes) -> child_process.Answer:
-        """Loads the version that a question names, and predicts the rows that came with it."""
-        try:
-            loaded = self._get(Copy(*(asked[name] for name in ("folder", "name", "version", "sha256"))))
-            if "rows" not in asked:
-                return {"loaded": loaded.version}, b""
-            return {}, _predicted(loaded, asked, content)
-        except Exception as error:  # noqa: BLE001 - the service tells of it
-            return told_of(error), b""
-
-    def _get(self, copy: Copy) -> LoadedModel:
-        from serving.models import prepared
-
-        if copy not in self._loaded:
-            while len(self._loaded) >= _MOST_LOADED:
-                self._loaded.popitem(last=False)
-            self._loaded[copy] = prepared.load(Path(copy.folder), copy.name, copy.sha256)
-        self._loaded.move_to_end(copy)
-        return self._loaded[copy]
-
-
-def _predicted(loaded: LoadedModel, asked: Mapping[str, Any], content: bytes) -> bytes:
-    from serving.models.predictor import by_sklearn
-
-    rows = int(asked["rows"])
-    table = np.frombuffer(content, "<f8").reshape(len(asked["numbers"]), rows)
-    columns: dict[str, Any] = dict(zip(asked["numbers"], table, strict=True))
-    try:
-        found: bytes = by_sklearn(loaded, {**columns, **asked["texts"]}).astype("<f8").tobytes()
-    except ValueError as error:
-        raise BadInput(f"{loaded.name} version {loaded.version} cannot compute with this: {error}") from error
-    return found
-
-
-def main() -> None:
-    """Serves the service that started this process."""
-    child_process.main(Loaded().answer_to)

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra import init_env
+from infra.deploy import init_env
 from serving.upstream.airflow import AirflowClient
 from tests.compose import images
 from tests.support import ROOT, clean_environ, free_ports, wait_for

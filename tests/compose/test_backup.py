@@ -57,7 +57,7 @@ def test_a_backup_restored_elsewhere_serves_the_same(deployment: Deployment, els
 
 def _token(deployment: Deployment) -> str:
     """A token of the service's, made as docs/deployment.md says."""
-    making = ("python", "-m", "infra.container", "trackyard", "token", "create", "somebody")
+    making = ("python", "-m", "infra.deploy.container", "trackyard", "token", "create", "somebody")
     return deployment.compose("exec", "-T", "serving", *making).stdout.split()[-1]
 
 

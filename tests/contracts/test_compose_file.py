@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from infra import image_lock, init_env
-from infra.container import ROLES
-from infra.probe import PROBES
+from infra.deploy import image_lock, init_env
+from infra.deploy.container import ROLES
+from infra.deploy.probe import PROBES
 from tests.support import ROOT
 
 BIN = Path(sys.executable).parent
@@ -181,12 +181,12 @@ def test_roles_and_probes_that_the_file_names_exist(env_file: Path) -> None:
             if service["image"] == "trackyard:latest" and not service.get("entrypoint"):
                 assert service["command"][0] in ROLES, name
             test = service.get("healthcheck", {}).get("test", [])
-            if "infra.probe" in test:
+            if "infra.deploy.probe" in test:
                 assert test[-1] in PROBES, name
 
 
 def test_a_worker_stops_later_than_its_longest_task(env_file: Path) -> None:
-    from infra.airflow_server import fixed_env
+    from infra.servers.airflow_server import fixed_env
 
     longest = int(fixed_env()["AIRFLOW__CORE__DEFAULT_TASK_EXECUTION_TIMEOUT"])
     told = resolve(env_file)["services"]["worker"]["stop_grace_period"]

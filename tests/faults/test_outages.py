@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from infra.supervision import Supervisor
+from infra.stack.supervision import Supervisor
 from tests.support import PIPELINE, ROLLOUT, RunningStack, wait_for
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from infra import health, object_store, ports, stack
-from infra.leftovers import processes_of
+from infra.servers import object_store
 from infra.settings import Settings
-from infra.supervision import Supervisor
+from infra.stack import control, health, ports
+from infra.stack.processes import processes_of
+from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
 from tests.support import ROOT, RunningStack, Silent, clean_environ, free_ports, port_settings, wait_for
 
@@ -29,7 +30,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     """A folder for a stack of the test's own; whatever it left running is ended."""
     folder = tmp_path / "state"
     yield folder
-    stack.down(Settings.from_env(clean_environ(folder)), Silent())
+    control.down(Settings.from_env(clean_environ(folder)), Silent())
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_a_small_disk_takes_objects_in_both_buckets(tmp_path: Path) -> None:
     env = clean_environ(disk / "state", TRACKYARD_START_TIMEOUT_S="400", **port_settings())
     settings = Settings.from_env(env)
     try:
-        plan = stack.up(settings, Silent(), ("s3",)).plan
+        plan = control.up(settings, Silent(), ("s3",)).plan
         s3 = object_store.client(plan.ports["s3"], plan.credentials)
         for bucket in object_store.BUCKETS:
             s3.put_object(Bucket=bucket, Key="model", Body=os.urandom(20 * 2**20))
@@ -136,7 +137,7 @@ def test_a_small_disk_takes_objects_in_both_buckets(tmp_path: Path) -> None:
             health.check(plan, "s3")
         assert "both buckets" in health.check(plan, "s3", at_start=True)
     finally:
-        stack.down(settings, Silent())
+        control.down(settings, Silent())
         subprocess.run(["umount", str(disk)], check=True)
 
 
@@ -167,8 +168,8 @@ def test_a_part_that_cannot_start_is_named_with_its_log(home: Path) -> None:
     )
     (broken / "PG_VERSION").write_text("7.1\n")
 
-    with pytest.raises(stack.StackError, match="postgres did not start") as caught:
-        stack.up(settings, Silent())
+    with pytest.raises(control.StackError, match="postgres did not start") as caught:
+        control.up(settings, Silent())
 
     assert any("trackyard logs postgres" in line for line in caught.value.hint)
     assert processes_of(home) == []
@@ -180,7 +181,7 @@ def test_a_second_up_starts_nothing_twice(running: RunningStack) -> None:
     done = running.cli("up")
 
     assert done.returncode == 0, done.stderr
-    started = {part: running.pid(part) for part in stack.PART_NAMES}
+    started = {part: running.pid(part) for part in control.PART_NAMES}
     assert set(started.values()) <= before
 
 
@@ -197,14 +198,14 @@ def test_an_up_that_was_killed_half_way_is_taken_up_by_the_next(home: Path) -> N
     first.send_signal(signal.SIGKILL)
     first.wait()
 
-    info = stack.up(settings, Silent())
+    info = control.up(settings, Silent())
 
-    assert {part.state for part in stack.status(info)} == {"ready"}
+    assert {part.state for part in control.status(info)} == {"ready"}
     # The manager itself may be killed as well: the next start ends what it left and starts afresh.
     manager = int(Supervisor(info.plan).pid_file.read_text())
     os.kill(manager, signal.SIGKILL)
     wait_for(lambda: not Supervisor(info.plan).is_running(), "the manager to be gone", 20)
-    stack.down(settings, Silent())
+    control.down(settings, Silent())
     assert processes_of(home) == []
 
 
@@ -214,6 +215,6 @@ def test_wipe_deletes_only_what_up_made(tmp_path: Path) -> None:
     (other / "file").write_text("mine")
 
     with pytest.raises(Misconfigured, match="was not made by"):
-        stack.wipe(Settings.from_env(clean_environ(other)))
+        control.wipe(Settings.from_env(clean_environ(other)))
 
     assert (other / "file").exists()

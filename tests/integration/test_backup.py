@@ -20,10 +20,11 @@ import pytest
 from cryptography.fernet import Fernet
 from psycopg2.errors import DuplicateDatabase
 
-from infra import migrations, postgres, stack
 from infra.backup import archive, databases, objects
 from infra.backup.target import DATABASES, Target
+from infra.servers import migrations, postgres
 from infra.settings import Settings
+from infra.stack import control
 from ml.errors import PipelineError
 from tests.integration.conftest import Trained
 from tests.support import ROOT, RunningStack, Silent, clean_environ, free_ports, port_settings, wait_for
@@ -86,7 +87,7 @@ def second_home(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a second stack, of which nothing is there yet."""
     environ = clean_environ(tmp_path / "second", TRACKYARD_START_TIMEOUT_S="400", **port_settings())
     yield environ
-    stack.down(Settings.from_env(environ), Silent())
+    control.down(Settings.from_env(environ), Silent())
 
 
 @pytest.mark.timeout(1500)
@@ -100,7 +101,7 @@ def test_a_backup_restored_elsewhere_predicts_the_same_and_can_be_gone_back_to(
     restored = _trackyard(second_home, "restore", str(backup.file), "--trust")
     assert restored.returncode == 0, restored.stderr
     settings = Settings.from_env(second_home)
-    second = RunningStack(settings, stack.up(settings, Silent()))
+    second = RunningStack(settings, control.up(settings, Silent()))
 
     # The servers of this process's variables are the first stack's, so the second is asked by its own command line.
     versions = second.cli_json("models")
@@ -174,7 +175,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     """The servers, which the tests share; each finds them empty."""
     tmp_path = tmp_path_factory.mktemp("elsewhere")
     settings = _settings(tmp_path / "stores")
-    plan = stack.up(settings, Silent(), ("s3",)).plan
+    plan = control.up(settings, Silent(), ("s3",)).plan
     folder, port = tmp_path / "postgres16", free_ports(1)[0]
     password = "elsewhere"
     server = _postgres_16(folder, port, password)
@@ -196,7 +197,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(60)
-        stack.down(settings, Silent())
+        control.down(settings, Silent())
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from infra import postgres
 from infra.backup import contents, databases
 from infra.backup.accounts import PREFIX, as_owners
 from infra.backup.target import DATABASES
 from infra.credentials import Credentials
+from infra.servers import postgres
 from ml.errors import PipelineError
 from tests.support import free_ports, wait_for
 

@@ -18,9 +18,9 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from infra import airflow_server, postgres, tracking_server
-from infra.leftovers import processes_of
+from infra.servers import airflow_server, postgres, tracking_server
 from infra.settings import INTERNAL_PORTS
+from infra.stack.processes import processes_of
 from ml.errors import Misconfigured
 from serving.upstream.airflow import AirflowClient
 from tests.integration.conftest import Trained

@@ -20,7 +20,7 @@ import psutil
 import pytest
 import yaml
 
-from infra.parts import PARTS
+from infra.stack.parts import PARTS
 from ml.registry.loading import SHA256_TAG, sha256_of
 from tests.integration.conftest import Trained
 from tests.integration.test_limits import ROW

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from infra import container
+from infra.deploy import container
 from ml.errors import Misconfigured
 from tests.support import ROOT
 
@@ -60,7 +60,7 @@ def test_the_first_job_and_the_service_look_who_reaches_the_service(name: str) -
 
 
 def test_airflow_has_the_patience_of_the_embedded_stack() -> None:
-    from infra.airflow_server import fixed_env
+    from infra.servers.airflow_server import fixed_env
 
     for name in ("airflow-api-server", "airflow-scheduler", "celery-worker"):
         assert fixed_env().items() <= dict(container.ROLES[name]().env).items()
@@ -71,7 +71,7 @@ def test_the_scheduler_answers_its_own_health_check() -> None:
 
 
 def test_an_unknown_role_is_told_what_there_is() -> None:
-    command = [sys.executable, "-m", "infra.container", "airflow"]
+    command = [sys.executable, "-m", "infra.deploy.container", "airflow"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 1

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.database_job import Job
+from infra.deploy.database_job import Job
 from ml.errors import Misconfigured
 
 GIVEN = {

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from infra import doctor
 from infra.settings import Settings
-from infra.stack import PartStatus
+from infra.stack import doctor
+from infra.stack.control import PartStatus
 from ml.errors import AirflowDown
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.following import Patience, RunView, StillRunning, TaskView, Time, follow, news, run_view, trigger_once
+from infra.cli.following import Patience, RunView, StillRunning, TaskView, Time, follow, news, run_view, trigger_once
 from ml.errors import AirflowDown, BadInput
 
 RUN = ("Airflow_Lab2", "cli__1")

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra import image_lock
+from infra.deploy import image_lock
 from ml.errors import Misconfigured, Unavailable
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra import init_env
+from infra.deploy import init_env
 from ml.errors import BadInput, Misconfigured
 from tests.support import ROOT
 
@@ -72,7 +72,7 @@ def test_make_env_writes_it(tmp_path: Path) -> None:
 
 
 def test_it_runs_without_any_package(tmp_path: Path) -> None:
-    command = [sys.executable, "-S", "-m", "infra.init_env", str(tmp_path / ".env")]
+    command = [sys.executable, "-S", "-m", "infra.deploy.init_env", str(tmp_path / ".env")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr

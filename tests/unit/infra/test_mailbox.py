@@ -6,7 +6,7 @@ import mailbox
 from email.message import EmailMessage
 from pathlib import Path
 
-from infra.mailbox import read_mails, text_of_html
+from infra.cli.mailbox import read_mails, text_of_html
 
 
 def _deliver(folder: Path, subject: str, date: str, html: str | None = None, text: str | None = None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra import migrations, tracking_server
+from infra.servers import migrations, tracking_server
 
 
 @pytest.mark.parametrize("schema", migrations.SCHEMAS, ids=lambda schema: schema.name)
@@ -31,7 +31,7 @@ def test_the_newest_revisions_are_those_that_the_packages_name() -> None:
 
 def test_reading_them_imports_neither_airflow_nor_mlflow() -> None:
     look = (
-        "import sys; from infra import migrations; [migrations.head(schema) for schema in migrations.SCHEMAS];"
+        "import sys; from infra.servers import migrations; [migrations.head(schema) for schema in migrations.SCHEMAS];"
         "sys.exit(str({'airflow', 'mlflow'} & set(sys.modules)) if {'airflow', 'mlflow'} & set(sys.modules) else 0)"
     )
 

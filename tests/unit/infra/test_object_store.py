@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from infra import object_store
+from infra.servers import object_store
 from infra.settings import INTERNAL_PORTS
 from tests.support import ROOT
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from infra import probe
+from infra.deploy import probe
 from tests.support import ROOT
 
 
@@ -65,7 +65,7 @@ def test_what_goes_wrong_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_probe_imports_neither_airflow_nor_mlflow() -> None:
     look = (
-        "import sys; from infra import probe; [probe.main(name) for name in probe.PROBES]; "
+        "import sys; from infra.deploy import probe; [probe.main(name) for name in probe.PROBES]; "
         "print([name for name in ('airflow', 'mlflow', 'pandas', 'sklearn') if name in sys.modules])"
     )
     environ = {

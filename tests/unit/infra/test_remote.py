@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.remote import RemoteStack, status
+from infra.cli.remote import RemoteStack, status
 from ml.errors import BadInput, Misconfigured, StoreDown
 
 NO_FILE = Path("/nonexistent/.env")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from infra.cli.results import chosen
-from infra.run_filter import Condition, check_names, parse_condition
+from infra.cli.commands.runs import chosen
+from infra.cli.run_filter import Condition, check_names, parse_condition
 from ml.errors import BadInput
 
 FACTS: dict[str, Any] = {

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from infra import airflow_server, object_store, parts, ports, postgres, supervision
 from infra.credentials import Credentials, write_private
-from infra.launch import part_env
+from infra.servers import airflow_server, object_store, postgres
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
+from infra.stack import parts, ports, supervision
+from infra.stack.launch import part_env
 from ml.errors import Misconfigured
 
 PORTS = {**DEFAULT_PORTS, **{name: 20000 + number for number, name in enumerate(INTERNAL_PORTS)}}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from infra import parts, stack, supervision
 from infra.credentials import Credentials
-from infra.parts import PARTS, Plan
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
+from infra.stack import control, parts, supervision
+from infra.stack.parts import PARTS, Plan
 from ml.errors import Misconfigured
 from tests.support import Silent, clean_environ
 
@@ -30,9 +30,9 @@ def test_a_cache_of_another_program_is_no_home_of_ours(tmp_path: Path) -> None:
     settings = Settings.from_env(clean_environ(tmp_path))
 
     with pytest.raises(Misconfigured, match="was not made by"):
-        stack.wipe(settings)
+        control.wipe(settings)
     with pytest.raises(Misconfigured, match="holds files of something else"):
-        stack.up(settings, Silent())
+        control.up(settings, Silent())
 
     assert {path.name for path in tmp_path.iterdir()} == {"CACHEDIR.TAG", "thesis.txt"}
 
@@ -47,9 +47,9 @@ def test_a_checkout_may_be_in_a_folder_with_a_space(tmp_path: Path, monkeypatch:
 
     for part in PARTS:
         command = config[f"program:{part.name}"]["command"].replace("%%", "%")
-        assert shlex.split(command) == [python, "-m", "infra.launch", part.name]
+        assert shlex.split(command) == [python, "-m", "infra.stack.launch", part.name]
     start = next(part for part in PARTS if part.name == "celery-worker").launch(plan).env["TRACKYARD_SERVING_START"]
-    assert shlex.split(start) == [python, "-m", "infra.launch", "start", "serving"]
+    assert shlex.split(start) == [python, "-m", "infra.stack.launch", "start", "serving"]
 
 
 def test_the_service_may_finish_what_it_has_begun() -> None:
@@ -64,7 +64,7 @@ def test_the_set_up_of_airflow_ends_with_the_time_of_the_start(tmp_path: Path, m
     plan.settings.log_dir.mkdir(parents=True)
     monkeypatch.setattr(Plan, "python", lambda self, *module: ["sh", "-c", "echo migrating; exec sleep 60"])
 
-    with pytest.raises(stack.StackError, match=r"within 7 s.*TRACKYARD_START_TIMEOUT_S") as caught:
-        stack._init_airflow(plan, 0.5)
+    with pytest.raises(control.StackError, match=r"within 7 s.*TRACKYARD_START_TIMEOUT_S") as caught:
+        control._init_airflow(plan, 0.5)
 
     assert caught.value.hint == ["  migrating"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.tail import last_lines, new_lines
+from infra.cli.log_tail import last_lines, new_lines
 
 
 def _add(log: Path, text: str) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.tracking_accounts import asks
+from infra.servers.tracking_accounts import asks
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ from ml.training.pipeline import build_pipeline
 from serving.models import prepared
 from serving.models.child_process import Child, TooSlow
 from serving.models.predictor import by_sklearn
-from serving.models.scorer import Copy, Loaded, Scorer
+from serving.models.scorer import Copy, Scorer
+from serving.models.scorer_process import Loaded
 from tests.support import wait_for
 
 COLOURS = ["red", "grün", None, "\ud800half", ""]
@@ -167,7 +168,7 @@ def test_a_process_that_hangs_is_ended_and_the_next_one_answers(stored: Stored) 
 
 
 def test_who_waits_for_others_waits_no_longer_than_he_would(scorer: Scorer) -> None:
-    child = Child("serving.models.scorer", 60)
+    child = Child("serving.models.scorer_process", 60)
     with child._lock, pytest.raises(TooSlow, match="others are still being answered"):
         child.ask({}, 0.01)
 
@@ -214,10 +215,11 @@ SERVICE = """
 import sys, threading
 from pathlib import Path
 import numpy as np
-from serving import app, opened, server
+from serving import app, server
+from serving.models import prepared
 from serving.models.scorer import Scorer
 scorer = Scorer()
-predictor = opened.read(Path(sys.argv[1]), "forest", scorer)
+predictor = prepared.read(Path(sys.argv[1]), "forest", scorer)
 columns = {"Age": np.array([1.0]), "Area Income": np.array([np.nan]), "Colour": ["red"]}
 assert 0 <= predictor.probability(columns)[0] <= 1
 scorer.close()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra import migrations
-from infra.backup.restoring import hashed, refuse_unfit
+from infra.backup.restore import hashed, refuse_unfit
 from infra.backup.target import Target
+from infra.servers import migrations
 from ml.data.store import s3_client
 from ml.errors import BadInput, Misconfigured
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli import comparing
+from infra.cli.commands import compare
 from ml.errors import BadInput
 
 
@@ -30,7 +30,7 @@ def runs(registry) -> list[str]:
 
 def test_a_run_is_found_by_whatever_it_is_called(registry, runs: list[str]) -> None:
     registry.tracker.set_registered_model_alias("ad-click", "champion", "2")
-    found = {word: comparing.find(registry.tracker, word, "ad-click").info.run_id
+    found = {word: compare.find(registry.tracker, word, "ad-click").info.run_id
              for word in ("run_1", "1", "other/1", "champion", runs[1])}  # fmt: skip
 
     assert found == {"run_1": runs[0], "1": runs[0], "other/1": runs[2], "champion": runs[1], runs[1]: runs[1]}
@@ -39,7 +39,7 @@ def test_a_run_is_found_by_whatever_it_is_called(registry, runs: list[str]) -> N
 @pytest.mark.parametrize("word", ["run_", "nothing", "9", "other/7", "0" * 32, "it's", "a%b", "ad-click/champion/x"])
 def test_what_names_no_run_or_several_is_told(registry, runs: list[str], word: str) -> None:
     with pytest.raises(BadInput):
-        comparing.find(registry.tracker, word, "ad-click")
+        compare.find(registry.tracker, word, "ad-click")
 
 
 def test_a_version_whose_run_was_cleared_away_is_one_line(registry, runs: list[str]) -> None:

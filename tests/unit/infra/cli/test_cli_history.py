@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.cli.history import parse_moment
+from infra.cli.commands.history import parse_moment
 from ml.errors import BadInput, HashMismatch
 from tests.unit.infra.cli.test_cli_models import versions
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from infra.stack import PartStatus, StackError
+from infra.stack.control import PartStatus, StackError
 
 
 def test_up_says_where_everything_is_and_shows_no_secret(cli) -> None:

@@ -1,0 +1,182 @@
+"""The doors from the command line to the stack and its servers, and what the commands ask behind each.
+
+Effects: each function opens a client or asks a server. `infra.cli.session` holds them as its defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+
+    from infra.settings import Settings
+    from infra.stack.control import PartStatus, Report, StackInfo
+    from ml.data.store import Store
+    from ml.registry.loading import LoadedModel
+
+
+class AnyStack(Protocol):
+    """What the commands need to know of a stack, on this machine or elsewhere."""
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """The addresses in a browser, by part."""
+
+    @property
+    def api_urls(self) -> Mapping[str, str]:
+        """The addresses from here, by part."""
+
+    def logins(self) -> dict[str, dict[str, str]]:
+        """The logins for people, by part."""
+
+    def client_environ(self) -> dict[str, str]:
+        """The variables with which MLflow's client and boto3 reach it."""
+
+    def check_store(self) -> None:
+        """Raises an error that says what to do where the data bucket cannot be reached."""
+
+
+class StackControl(Protocol):
+    """What the commands do with the stack as a whole."""
+
+    def up(self, settings: Settings, report: Report) -> StackInfo:
+        """Starts what does not run and waits until it does its job."""
+
+    def down(self, settings: Settings, report: Report) -> None:
+        """Stops every part."""
+
+    def wipe(self, settings: Settings) -> None:
+        """Deletes the state of a stopped stack."""
+
+    def is_running(self, info: StackInfo) -> bool:
+        """Tells whether the stack's process manager answers."""
+
+    def status(self, info: StackInfo) -> list[PartStatus]:
+        """Looks at every part now."""
+
+
+class AirflowApi(Protocol):
+    """What the commands ask of Airflow: a part of `serving.upstream.airflow.AirflowClient`."""
+
+    def trigger(
+        self, dag_id: str, conf: Mapping[str, Any], run_id: str | None = None, note: str | None = None
+    ) -> dict[str, Any]:
+        """Asks for a DAG run."""
+
+    def dag(self, dag_id: str) -> dict[str, Any]:
+        """One DAG."""
+
+    def unpause(self, dag_id: str) -> Any:
+        """Lets a DAG's runs start."""
+
+    def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """One DAG run."""
+
+    def dag_runs(
+        self, dag_id: str, limit: int = ..., order_by: str = ..., state: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The latest DAG runs."""
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The tasks of one DAG run."""
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
+        """The log lines of one try of a task."""
+
+
+class EmbeddedStack:
+    """The stack on this machine (`infra.stack.control`)."""
+
+    def up(self, settings: Settings, report: Report) -> StackInfo:
+        """Starts what does not run and waits until it does its job."""
+        from infra.stack import control
+
+        return control.up(settings, report)
+
+    def down(self, settings: Settings, report: Report) -> None:
+        """Stops every part."""
+        from infra.stack import control
+
+        control.down(settings, report)
+
+    def wipe(self, settings: Settings) -> None:
+        """Deletes the state of a stopped stack."""
+        from infra.stack import control
+
+        control.wipe(settings)
+
+    def is_running(self, info: StackInfo) -> bool:
+        """Tells whether the stack's process manager answers."""
+        from infra.stack.supervision import Supervisor
+
+        return Supervisor(info.plan).is_running()
+
+    def status(self, info: StackInfo) -> list[PartStatus]:
+        """Looks at every part now."""
+        from infra.stack import control
+
+        return control.status(info)
+
+
+def open_airflow(info: AnyStack) -> AirflowApi:
+    """Airflow's API, as its administrator."""
+    from serving.upstream.airflow import AirflowClient
+
+    login = info.logins()["airflow"]
+    return AirflowClient(info.api_urls["airflow"], login["username"], login["password"], timeout_s=10.0)
+
+
+def open_tracker(info: AnyStack) -> MlflowClient:
+    """MLflow's client; its login comes from the variables that `Session.enter` sets."""
+    from ml.tracking.runs import client
+
+    return client(info.api_urls["mlflow"])
+
+
+def open_store(info: AnyStack) -> Store:
+    """The data store; its keys come from the variables that `Session.enter` sets."""
+    info.check_store()
+    from ml.data.store import Store
+    from ml.settings import TaskSettings
+
+    return Store.from_settings(TaskSettings.from_env(info.client_environ()))
+
+
+def load_version(tracker: MlflowClient, name: str, version: str, workdir: Path) -> LoadedModel:
+    """A registered version: downloaded to a folder, checked, loaded, and asked its own example."""
+    from ml.registry.loading import load_verified
+    from ml.registry.serving_check import smoke_test
+
+    loaded = load_verified(tracker, name, version, workdir)
+    smoke_test(loaded)
+    return loaded
+
+
+def fetch_json(url: str, token: str = "") -> dict[str, Any]:
+    """The JSON object behind an address; whatever goes wrong is an `httpx.HTTPError` or a `ValueError`.
+
+    Args:
+        url: The address.
+        token: What lets us in where the service asks for a token.
+    """
+    import httpx
+
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = httpx.get(url, headers=headers, timeout=5.0, trust_env=False)
+    answer.raise_for_status()
+    return dict(answer.json())
+
+
+def fetch_date(url: str) -> str | None:
+    """The `Date` header of the answer from an address; None when there is none."""
+    import httpx
+
+    try:
+        date: str | None = httpx.get(url, timeout=5.0, trust_env=False).headers.get("date")
+    except httpx.HTTPError:
+        return None
+    return date

@@ -1,0 +1,197 @@
+"""The commands around the pipeline: init, mail, doctor."""
+
+from __future__ import annotations
+
+from email.utils import format_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.commands.run import local_source, upload
+from infra.cli.errors import CommandFailed, StackNotUp
+from infra.cli.options import DAG_ID, Json
+from infra.cli.output import local_time, say, show_json, show_table, write_file
+from infra.cli.session import Session, session_of
+from ml.errors import BadInput, UnreadableData
+
+if TYPE_CHECKING:
+    from infra.cli.mailbox import Mail
+    from infra.cli.remote import RemoteStack
+    from infra.stack.doctor import Check
+    from ml.reading.tables import RawTable
+
+MAX_INIT_BYTES = 2 * 2**30
+
+
+def init(
+    context: typer.Context,
+    data: Annotated[
+        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
+    ],
+    target: Annotated[str, typer.Option("--target", help="The column to predict.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("pipeline.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    add: Annotated[
+        bool, typer.Option("--add", help="Also put the data into the bucket, and its address into the file.")
+    ] = False,
+) -> None:
+    """Write a commented pipeline.yaml for data of your own.
+
+    Shows what was found: types, missing and distinct values, suspected ids, constants and leaks, the class balance.
+    Read the file and correct what was guessed wrong.
+    """
+    from ml.config.loading import parse_config
+    from ml.config.yaml_text import read_yaml
+    from ml.inspection.inspect import HEADINGS, findings, inspect_table, model_name_of, remarks
+    from ml.inspection.pipeline_template import pipeline_yaml
+
+    session = session_of(context)
+    if output.exists() and not force:
+        raise BadInput(f"{output} exists: name another file with --output, or add --force to write over it")
+    found = inspect_table(_read(data), target, data.name)
+    name = model_name_of(data.resolve().name.split(".")[0])
+    config = parse_config(read_yaml(pipeline_yaml(found, name)), str(output))
+    local = local_source(str(data), config.data.max_bytes) if add else None
+    text = pipeline_yaml(found, name, upload(session, session.running_stack(), local) if local else "")
+    write_file(output, text)
+    show_table(session.out, HEADINGS, findings(found))
+    for line in remarks(found):
+        say(session.out, line)
+    features = sum(1 for column in found.columns if not column.drop_because) - 1
+    say(session.out, f"{output}: {found.rows} rows, {features} features, target {target!r}, 1 is {found.positive!r}")
+    say(session.out, f"next: trackyard run --config {output}" + ("" if add else f" --data {data}"))
+
+
+def _read(data: Path) -> RawTable:
+    from ml.data.folders import files_of
+    from ml.reading.tables import read_parts, read_table
+
+    try:
+        if data.is_dir():
+            parts = {name: path.read_bytes() for name, path in files_of(data).items()}
+            return read_parts(parts, data.name, MAX_INIT_BYTES, 10**9)
+        return read_table(data.read_bytes(), data.name, MAX_INIT_BYTES, 10**9)
+    except OSError as error:
+        raise UnreadableData(f"{data} cannot be read ({error.strerror}): name a CSV or Parquet file") from error
+
+
+def mail(
+    context: typer.Context,
+    number: Annotated[
+        int | None, typer.Argument(min=1, help="Show this mail; 1 is the newest.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the mail that was sent, the newest first; or show one."""
+    from infra.cli import mailbox, mailpit
+
+    session = session_of(context)
+    remote = session.remote()
+    mails = mailpit.read_mails(remote.mail_url) if remote else mailbox.read_mails(session.known_stack().mail_dir)
+    if number is not None and number > len(mails):
+        have = f"there are {len(mails)}" if mails else "no mail was sent yet"
+        raise BadInput(f"there is no mail {number}: {have}")
+    if as_json:
+        numbered = list(enumerate(mails, 1))
+        listed = [_as_json(place, each, with_text=number is not None) for place, each in numbered]
+        show_json(session.out, listed if number is None else listed[number - 1])
+    elif number is not None:
+        _show_mail(session, mails[number - 1])
+    elif not mails:
+        say(session.out, "no mail was sent yet")
+    else:
+        rows = [[str(place), local_time(each.date), each.to, each.subject] for place, each in enumerate(mails, 1)]
+        show_table(session.out, ["", "date", "to", "subject"], rows)
+
+
+def _as_json(place: int, mail: Mail, *, with_text: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "number": place,
+        "date": mail.date.isoformat(),
+        "from": mail.sender,
+        "to": mail.to,
+        "subject": mail.subject,
+    }
+    return {**found, "text": mail.text, "html": mail.html} if with_text else found
+
+
+def _show_mail(session: Session, mail: Mail) -> None:
+    for name, value in (
+        ("From", mail.sender),
+        ("To", mail.to),
+        ("Date", format_datetime(mail.date)),
+        ("Subject", mail.subject),
+    ):
+        say(session.out, f"{name}: {value}")
+    say(session.out, f"\n{mail.text}")
+
+
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Check the machine and the stack, and say what to do about what is wrong.
+
+    Exits with 1 when anything is wrong. A stack that does not run is not: then the ports it would use are checked.
+    """
+    session = session_of(context)
+    checks = _all_checks(session)
+    if as_json:
+        fields = ("name", "state", "found", "do")
+        show_json(session.out, [{field: getattr(check, field) for field in fields} for check in checks])
+    else:
+        rows = [[check.name, check.state, check.found, check.do] for check in checks]
+        show_table(session.out, ["check", "state", "found", "what to do"], rows)
+    wrong = [check.name for check in checks if check.state == "wrong"]
+    if wrong:
+        raise CommandFailed(f"wrong: {', '.join(wrong)}")
+    if not as_json:
+        say(session.out, "nothing is wrong")
+
+
+def _all_checks(session: Session) -> list[Check]:
+    from infra.stack import doctor as checks
+
+    settings = session.settings()
+    remote = session.remote()
+    if remote is not None:
+        return _remote_checks(session, remote)
+    try:
+        info = session.known_stack()
+        session.running_stack()
+    except StackNotUp:
+        stopped = checks.Check("stack", checks.NOTE, "it does not run", "'trackyard up' starts it")
+        return [*checks.check_machine(settings, is_running=False), stopped]
+    return [
+        *checks.check_machine(settings, is_running=True),
+        *checks.check_parts(session.control.status(info)),
+        checks.airflow_login(lambda: session.airflow(info).dag(DAG_ID)),
+        *checks.champions(lambda: session.fetch(f"{info.api_urls['serving']}/status")),
+        checks.clock(session.server_date(f"{info.urls['mlflow']}/health"), session.now()),
+    ]
+
+
+def _remote_checks(session: Session, remote: RemoteStack) -> list[Check]:
+    from infra.cli.remote import status
+    from infra.stack import doctor as checks
+
+    session.enter(remote)
+    return [
+        *checks.check_parts(status(remote)),
+        checks.airflow_login(lambda: session.airflow(remote).dag(DAG_ID)),
+        *checks.champions(lambda: session.fetch(f"{remote.api_urls['serving']}/status")),
+        checks.clock(session.server_date(f"{remote.api_urls['mlflow']}/health"), session.now()),
+    ]
+
+
+def init_env(
+    context: typer.Context,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(".env"),
+) -> None:
+    """Write the .env of 'docker compose up': generated secrets and the settings, mode 0600.
+
+    A file that is there is never written over: the databases were made with its passwords.
+    """
+    from infra.deploy.init_env import write
+
+    session = session_of(context)
+    write(output, session.environ)
+    say(session.out, f"{output}: secrets and settings (mode 0600); next: docker compose up -d --wait")

@@ -1,0 +1,72 @@
+"""The command that clears away: gc."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.options import Json
+from infra.cli.output import say, show_json
+from infra.cli.session import session_of
+
+if TYPE_CHECKING:
+    from infra.cli.garbage import Garbage
+
+
+def gc(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+    older_than: Annotated[
+        float,
+        typer.Option("--older-than", min=0, help="Days that open runs, intermediate data and unused data sets stay."),
+    ] = 30.0,
+    as_json: Json = False,
+) -> None:
+    """Close runs that dead DAG runs left open, and remove old intermediate data and objects that nothing refers to.
+
+    Versions stay, and with them all that belongs to a version with an alias.
+    """
+    from infra.cli.garbage import find, remove
+    from ml.tracking.runs import mapped
+
+    session = session_of(context)
+    info = session.running_stack()
+    tracker, store = session.tracker(info), session.store(info)
+    before = session.now() - timedelta(days=older_than)
+    lines: list[str] = []
+    with mapped(info.api_urls["mlflow"]):
+        found = find(tracker, store, session.airflow(info), before)
+        if not dry_run:
+            remove(found, tracker, store, lines.append)
+    if as_json:
+        show_json(session.out, _plain(found, dry_run=dry_run))
+        return
+    for line in [*_listed(found), *lines, _summary(found, "would go" if dry_run else "removed")]:
+        say(session.out, line)
+
+
+def _plain(found: Garbage, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "open_runs": [run.info.run_id for run in found.open_runs],
+        "intermediate": [each.key for each in found.tables],
+        "unused": [each.key for each in found.orphans],
+    }
+
+
+def _listed(found: Garbage) -> list[str]:
+    lines = [
+        f"open run      {run.info.run_id} of {run.data.tags.get('airflow.run_id', '?')}, whose DAG run is over"
+        for run in found.open_runs
+    ]
+    for what, objects in (("intermediate", found.tables), ("unused", found.orphans)):
+        lines += [f"{what:<13} {each.key} ({each.size:,} bytes)" for each in objects]
+    return lines
+
+
+def _summary(found: Garbage, verb: str) -> str:
+    size = sum(each.size for each in (*found.tables, *found.orphans))
+    counts = f"{len(found.open_runs)} open runs, {len(found.tables)} intermediate"
+    return f"{counts} and {len(found.orphans)} unused objects ({size:,} bytes) {verb}"

@@ -1,0 +1,77 @@
+"""The command that scores a file with the champion: predict."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.cli.options import Model
+from infra.cli.output import say
+from infra.cli.session import Session, session_of
+from ml.errors import BadInput
+
+if TYPE_CHECKING:
+    from infra.cli.clients import AnyStack
+    from ml.registry.loading import LoadedModel
+
+
+def predict(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to write (.csv, .parquet); stdout by default.", show_default=False),
+    ] = None,
+    model: Model = None,
+) -> None:
+    """Score every row of a file with the champion: adds probability, prediction and model_version.
+
+    Rows and columns keep their order; the file is read in pieces, so that its size does not matter.
+    """
+    session = session_of(context)
+    if not file.exists():
+        raise BadInput(f"{file} does not exist: name a CSV or Parquet file")
+    name = model or session.pipeline_config().model.name
+    info = session.running_stack()
+    champion = load_champion(session, info, name)
+    from ml.registry.batch_scoring import ADDED, score_file
+
+    # Only a terminal shows it; in a pipe stderr stays empty.
+    with session.errors.status("scoring") as shown:
+
+        def told(rows: int) -> None:
+            shown.update(f"{rows:,} rows scored")
+
+        scored = score_file(champion, file, output or session.out.file, told=told)
+    for column, count in scored.unseen.items():
+        if count:
+            say(session.errors, f"{count} of {scored.rows} rows have a {column!r} that training never saw")
+    if output is None:
+        return
+    if scored.added != ADDED:
+        say(session.out, f"the added columns are {', '.join(scored.added)}, since a name was taken")
+    say(session.out, f"{scored.rows} rows scored with {name} version {champion.version}: {output}")
+
+
+def load_champion(session: Session, info: AnyStack, name: str) -> LoadedModel:
+    """The champion of a model, downloaded, checked and loaded.
+
+    Raises:
+        BadInput: There is no champion.
+        Untrusted: Its file is not what was recorded.
+    """
+    from ml.registry.versions import CHAMPION, aliases
+    from ml.tracking.runs import mapped
+
+    tracker = session.tracker(info)
+    with mapped(info.api_urls["mlflow"]):
+        version = aliases(tracker, name).get(CHAMPION)
+        if version is None:
+            raise BadInput(f"{name} has no champion yet: 'trackyard run' or 'trackyard promote VERSION' makes one")
+        with tempfile.TemporaryDirectory(prefix="trackyard-") as folder:
+            return session.load(tracker, name, version, Path(folder))

@@ -1,0 +1,245 @@
+"""The commands that start the pipeline: run, data add."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli import run_result
+from infra.cli.clients import AirflowApi
+from infra.cli.errors import CommandFailed
+from infra.cli.following import Patience, RunView, Time, follow, trigger_once
+from infra.cli.options import DAG_ID, Json
+from infra.cli.output import say, show_json
+from infra.cli.progress import Board, RunReport
+from infra.cli.records import Outcome
+from infra.cli.session import Session, session_of
+from ml.data.folders import files_of, put_folder
+from ml.data.sources import refuse, refuse_default
+from ml.errors import AirflowDown, BadInput, StoreDown
+from ml.settings import allowed_sources
+
+if TYPE_CHECKING:
+    from infra.cli.clients import AnyStack
+    from ml.config.schema import PipelineConfig
+
+_DAG_WAIT_S = 60.0
+
+
+def run(
+    context: typer.Context,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            help="A local CSV or Parquet file, a folder of Parquet files, or an s3:// address.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A pipeline file instead of the stack's.", show_default=False)
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another value of a key; may be repeated.", show_default=False),
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", help="How many rows to generate, without --data.", show_default=False)
+    ] = None,
+    note: Annotated[str, typer.Option("--note", help="Kept with the run.", show_default=False)] = "",
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not follow the run.")] = False,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Follow for so many seconds at most.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the pipeline, follow it task by task, and print its metrics, version and links.
+
+    Exits with 0 only if the run succeeded. Ctrl-C ends the following; the run goes on.
+    """
+    session = session_of(context)
+    settled = settle_config(session, config, assignments or [], rows, data)
+    local = local_source(data, settled.data.max_bytes)
+    if local is None and not settled.data.uri:
+        refuse_default(settled)
+    info = session.running_stack()
+    airflow = session.airflow(info)
+    _make_dag_ready(session, airflow, quiet=as_json)
+    uri = settled.data.uri
+    if local is not None:
+        uri = upload(session, info, local)
+    elif uri:
+        _refuse_address(session, info, uri)
+    run_id = new_run_id(session.now(), secrets.token_hex(2))
+    conf = conf_of(settled, uri, note)
+    time = Time(session.clock, session.sleep)
+    try:
+        trigger_once(airflow, (DAG_ID, run_id), conf, time)
+        if no_wait:
+            _say_triggered(session, info, run_id, as_json=as_json)
+            return
+        view = _follow(session, airflow, run_id, Patience(timeout_s=timeout), quiet=as_json)
+    except KeyboardInterrupt as error:
+        say(session.errors, f"interrupted: {run_id} goes on ('trackyard runs' lists it)")
+        say(session.errors, run_result.airflow_link(info.urls["airflow"], run_id))
+        raise typer.Exit(130) from error
+    except AirflowDown as error:
+        raise AirflowDown(f"{error}; {run_id} goes on if it was triggered ('trackyard runs' lists it)") from error
+    run_result.report(session, info, view, airflow, as_json=as_json)
+
+
+def settle_config(
+    session: Session, file: Path | None, assignments: list[str], rows: int | None, data: str | None
+) -> PipelineConfig:
+    """The configuration of a run: the file, then `--set`, then `--rows` and an address given as `--data`.
+
+    Raises:
+        Misconfigured: A key or value is not allowed.
+    """
+    from ml.config.loading import load_config, parse_assignments, resolve
+
+    if data is not None and not data.strip():
+        raise BadInput("--data is empty: name a file, a folder or an address, or leave --data out")
+    base = load_config(file) if file else session.pipeline_config()
+    settled = resolve(base, parse_assignments(assignments), "--set")
+    if rows is not None:
+        settled = resolve(settled, {"data": {"generate": {"rows": rows}}}, "--rows")
+    if data is not None and _is_address(data):
+        settled = resolve(settled, {"data": {"uri": data}}, "--data")
+    if rows is not None and (settled.data.uri or data):
+        raise BadInput("--rows says how many rows to generate, and there is a data set: leave one of the two out")
+    return settled
+
+
+def _refuse_address(session: Session, info: AnyStack, uri: str) -> None:
+    """Refuses before anything is triggered what the run would refuse.
+
+    A stack elsewhere whose bucket cannot be reached from here is left to do it by itself: its trigger form does, and
+    its first task.
+    """
+    try:
+        info.check_store()
+    except StoreDown:
+        return
+    refuse(uri, session.store(info), allowed_sources(info.client_environ()).hosts)
+
+
+def _is_address(data: str) -> bool:
+    return "://" in data
+
+
+def local_source(data: str | None, max_bytes: int | None = None) -> Path | None:
+    """The file or folder that `--data` names, or None where it is an address or nothing.
+
+    Raises:
+        BadInput: There is no such file, it is empty, or it is larger than `max_bytes`.
+        UnreadableData: The folder has no Parquet file.
+    """
+    if not data or _is_address(data):
+        return None
+    path = Path(data).expanduser()
+    if not path.is_dir():
+        return check_file(path, max_bytes)
+    size = sum(each.stat().st_size for each in files_of(path).values())
+    if max_bytes is not None and size > max_bytes:
+        raise BadInput(f"{path} has {size:,} bytes, and data.max_bytes allows {max_bytes:,}: raise it with --set")
+    return path
+
+
+def check_file(path: Path, max_bytes: int | None = None) -> Path:
+    """The path of a file that can be a data set.
+
+    Raises:
+        BadInput: It is not there, empty, or larger than `max_bytes`.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: name a CSV or Parquet file, or give an s3:// address")
+    size = path.stat().st_size
+    if size == 0:
+        raise BadInput(f"{path} is empty: it needs a header and rows")
+    if max_bytes is not None and size > max_bytes:
+        raise BadInput(f"{path} has {size:,} bytes, and data.max_bytes allows {max_bytes:,}: raise it with --set")
+    return path
+
+
+def new_run_id(now: datetime, token: str) -> str:
+    """A DAG run's id that tells when it was asked for, and that no other call makes.
+
+    >>> new_run_id(datetime(2026, 1, 31, 9, 30, 15, 250000), "0af3")
+    'cli__2026-01-31T09-30-15.250Z__0af3'
+    """
+    return f"cli__{now.strftime('%Y-%m-%dT%H-%M-%S')}.{now.microsecond // 1000:03d}Z__{token}"
+
+
+def conf_of(config: PipelineConfig, uri: str, note: str) -> dict[str, Any]:
+    """What the trigger says: the whole configuration, so that the run does not depend on the worker's own file."""
+    plain = config.as_dict()
+    plain["data"]["uri"] = uri
+    return {"data": uri, "config": plain, "note": note}
+
+
+def _make_dag_ready(session: Session, airflow: AirflowApi, *, quiet: bool) -> None:
+    """Waits for Airflow to have read the DAG, right after a first start, and unpauses it: a paused one never runs."""
+    deadline = session.clock() + _DAG_WAIT_S
+    while True:
+        try:
+            dag = airflow.dag(DAG_ID)
+            break
+        except BadInput as error:
+            if session.clock() > deadline:
+                hint = "see 'trackyard logs airflow-dag-processor'"
+                raise CommandFailed(f"Airflow does not know {DAG_ID} after {_DAG_WAIT_S:g} s: {hint}") from error
+            session.sleep(0.5)
+    if dag.get("is_paused"):
+        airflow.unpause(DAG_ID)
+        if not quiet:
+            say(session.out, f"{DAG_ID} was paused: it is not any more")
+
+
+def _follow(session: Session, airflow: AirflowApi, run_id: str, patience: Patience, *, quiet: bool) -> RunView:
+    time = Time(session.clock, session.sleep)
+    if quiet:
+        return follow(airflow, (DAG_ID, run_id), lambda view, news: None, time, patience)
+    say(session.out, f"run {run_id}")
+    with Board(session.out) as board:
+        return follow(airflow, (DAG_ID, run_id), RunReport(board).look, time, patience)
+
+
+def _say_triggered(session: Session, info: AnyStack, run_id: str, *, as_json: bool) -> None:
+    if as_json:
+        view = RunView(run_id, "queued", None, ())
+        show_json(session.out, run_result.result_json(view, Outcome()))
+    else:
+        say(session.out, f"triggered {run_id}")
+        say(session.out, run_result.airflow_link(info.urls["airflow"], run_id))
+
+
+def upload(session: Session, info: AnyStack, path: Path) -> str:
+    """Puts a local file or folder into the bucket, once, and returns its address."""
+    store = session.store(info)
+    put = partial(put_folder, store, path) if path.is_dir() else partial(store.put_file, path)
+    if not session.errors.is_terminal:
+        return put()
+    from rich.progress import Progress
+
+    total = sum(each.stat().st_size for each in (files_of(path).values() if path.is_dir() else [path]))
+    with Progress(console=session.errors, transient=True) as progress:
+        bar = progress.add_task(f"uploading {path.name}", total=total)
+        return put(progress=lambda size: progress.advance(bar, size))
+
+
+def data_add(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
+    ],
+) -> None:
+    """Put a local file or folder into the bucket, once, and print its s3:// address for the trigger form."""
+    session = session_of(context)
+    local = local_source(str(file)) or file
+    say(session.out, upload(session, session.running_stack(), local))

@@ -1,0 +1,168 @@
+"""The commands that list what was made: runs, models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.model_access import notice
+from infra.cli.options import DAG_ID, Json
+from infra.cli.output import finite, local_time, number, say, seconds, show_json, show_table
+from infra.cli.records import run_summary
+from infra.cli.run_filter import Condition, Facts, check_names, parse_condition, sort_key
+from infra.cli.session import session_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+SEARCHED = 500
+"""How many of the latest runs a choice is made among."""
+SHOWN = ("test_roc_auc", "test_accuracy", "test_f1", "test_log_loss")
+"""The metrics that a table has room for; JSON has all of them."""
+
+
+def runs(
+    context: typer.Context,
+    as_json: Json = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="How many runs, the newest first.")] = 20,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where", metavar="CONDITION", help="Only runs such as 'test_roc_auc>0.9'; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", metavar="NAME", help="Sort by it, the greatest first.", show_default=False)
+    ] = None,
+    ascending: Annotated[bool, typer.Option("--ascending", help="Sort with the least first.")] = False,
+    model: Annotated[str | None, typer.Option("--model", help="Only this model's runs.", show_default=False)] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="Only runs in this state of Airflow's.", show_default=False)
+    ] = None,
+) -> None:  # fmt: skip
+    """List the pipeline's runs with their state, duration, version and metrics, the newest first.
+
+    A name in --where and --sort is a metric, a parameter, a tag, or a field of the list such as duration_s.
+    """
+    from ml.tracking.runs import mapped
+
+    conditions = [parse_condition(text) for text in where or []]
+    conditions += [Condition(name, "=", value) for name, value in (("model", model), ("state", state)) if value]
+    session = session_of(context)
+    info = session.running_stack()
+    # Airflow knows no metrics, so a choice by them is made among the latest runs here.
+    looked_at = SEARCHED if conditions or sort else limit
+    dag_runs = session.airflow(info).dag_runs(DAG_ID, limit=looked_at)
+    with mapped(info.api_urls["mlflow"]):
+        rows, facts = run_rows_and_facts(dag_runs, session.tracker(info), looked_at)
+    rows = chosen(rows, facts, conditions, (sort, ascending))[:limit]
+    if as_json:
+        show_json(session.out, rows)
+        return
+    if not rows:
+        say(session.out, "no runs yet: 'trackyard run' starts one")
+        return
+    cells = [
+        [
+            row["dag_run_id"],
+            row["state"] or "-",
+            local_time(row["started_at"]),
+            seconds(row["duration_s"]),
+            f"{row['model']['name']} {row['model']['version']}" if row["model"] else "-",
+            *(number(row["metrics"].get(name)) for name in SHOWN),
+        ]
+        for row in rows
+    ]
+    show_table(session.out, ["run", "state", "started", "took", "version", *SHOWN], cells)
+
+
+def chosen(
+    rows: list[dict[str, Any]], facts: list[Facts], conditions: list[Condition], order: tuple[str | None, bool]
+) -> list[dict[str, Any]]:
+    """The rows that fulfil every condition, in the order that was asked for.
+
+    Args:
+        rows: As `runs --json` prints them.
+        facts: What is known of each, by name.
+        conditions: What each must fulfil.
+        order: The name to sort by, or None to leave them; and whether the least comes first.
+
+    Raises:
+        BadInput: No run has such a name.
+    """
+    name, is_ascending = order
+    check_names([*(each.name for each in conditions), *filter(None, [name])], facts)
+    pairs = [(row, known) for row, known in zip(rows, facts, strict=True) if all(c.holds(known) for c in conditions)]
+    if name:
+        # Those without a value come last, whichever way the others are sorted.
+        having = [pair for pair in pairs if pair[1].get(name) is not None]
+        having.sort(key=lambda pair: sort_key(pair[1], name), reverse=not is_ascending)
+        pairs = having + [pair for pair in pairs if pair[1].get(name) is None]
+    return [row for row, _ in pairs]
+
+
+def run_rows_and_facts(
+    dag_runs: list[dict[str, Any]], tracker: MlflowClient, limit: int
+) -> tuple[list[dict[str, Any]], list[Facts]]:
+    """Airflow's runs with what MLflow recorded about each, as `runs --json` prints them; and all facts by name."""
+    from infra.cli.records import latest_runs, versions_by_run
+
+    # A DAG run may be older than others that MLflow has more than one of, so MLflow is asked for a few more.
+    recorded = latest_runs(tracker, DAG_ID, min(1000, limit + 50))
+    versions = versions_by_run(tracker)
+    rows: list[dict[str, Any]] = []
+    facts: list[Facts] = []
+    for dag_run in dag_runs:
+        summary = run_summary(dag_run)
+        run: Run | None = recorded.get(summary["dag_run_id"])
+        version = versions.get(run.info.run_id) if run else None
+        rows.append(
+            {
+                **summary,
+                "run_id": run.info.run_id if run else None,
+                "model": {"name": version.name, "version": str(version.version)} if version else None,
+                "metrics": finite(run.data.metrics) if run else {},
+            }
+        )
+        known = {**run.data.tags, **run.data.params, **run.data.metrics} if run else {}
+        model = {"model": version.name, "version": str(version.version)} if version else {}
+        facts.append({"model": known.get("model.name"), **known, **summary, **model})
+    return rows, facts
+
+
+def models(
+    context: typer.Context,
+    as_json: Json = False,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Only this model's versions.", show_default=False)
+    ] = None,
+) -> None:
+    """List the registered versions with their aliases, metrics and origin, the newest first."""
+    from infra.cli.records import version_rows
+    from ml.tracking.runs import mapped
+
+    session = session_of(context)
+    info = session.running_stack()
+    with mapped(info.api_urls["mlflow"]):
+        rows = version_rows(session.tracker(info), model)
+        notice(session, info, sorted({row["name"] for row in rows}))
+    if as_json:
+        show_json(session.out, rows)
+        return
+    if not rows:
+        say(session.out, "no versions yet: 'trackyard run' makes one")
+        return
+    cells = [
+        [
+            row["name"],
+            str(row["version"]),
+            ", ".join(row["aliases"]) or "-",
+            *(number(row["metrics"].get(name)) for name in SHOWN),
+            row["dag_run_id"] or "-",
+        ]
+        for row in rows
+    ]
+    show_table(session.out, ["model", "version", "aliases", *SHOWN, "run"], cells)

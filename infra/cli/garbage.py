@@ -1,0 +1,164 @@
+"""What nobody needs any more: open runs whose DAG run is over, tables of old runs, objects that nothing refers to.
+
+Effects: MLflow, S3 and Airflow, through what is passed in. `find` only looks; `remove` does what was found. No version
+is ever removed, and nothing of a run whose version has an alias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from infra.cli.following import ENDED_RUN
+from ml.errors import BadInput
+from ml.gate import learned_rows
+from ml.tracking.runs import RUN_KEY
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from infra.cli.clients import AirflowApi
+    from ml.data.store import Listed, Store
+
+_PARENT = "mlflow.parentRunId"
+KEPT = ("config.json", "verdict.json", learned_rows.FILE)
+"""What stays of an old run: small, and with the data set enough to train it again, to know why it was judged so, and to
+judge later versions by rows that it never saw."""
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What can go.
+
+    Attributes:
+        open_runs: MLflow runs that are RUNNING and whose DAG run is over or gone, with the candidates of theirs.
+        tables: Objects of old runs.
+        orphans: Objects that no run refers to.
+    """
+
+    open_runs: list[Run] = field(default_factory=list)
+    tables: list[Listed] = field(default_factory=list)
+    orphans: list[Listed] = field(default_factory=list)
+
+
+def find(tracker: MlflowClient, store: Store, airflow: AirflowApi, before: datetime) -> Garbage:
+    """Looks for what can go.
+
+    Args:
+        tracker: An MLflow client.
+        store: The bucket.
+        airflow: Airflow's API.
+        before: What was begun or written after it stays, whatever it is: it may be of a run that has just begun.
+    """
+    runs = list(_runs(tracker))
+    alive = _Alive(airflow, runs)
+    open_runs = [run for run in runs if run.info.status == "RUNNING" and _began(run) < before and not alive.has(run)]
+    dead = {run.info.run_id for run in open_runs}
+    busy = {_key(run) for run in runs if run.info.status == "RUNNING" and run.info.run_id not in dead}
+    kept, known = busy | _aliased(tracker), {_key(run) for run in runs}
+    tables, orphans = [], []
+    for each in store.listed("runs/"):
+        key, _, name = each.key.removeprefix("runs/").partition("/")
+        if each.changed >= before or key in kept:
+            continue
+        if key not in known:
+            orphans.append(each)
+        elif name not in KEPT:
+            tables.append(each)
+    used = {_object_of(run, store.bucket) for run in runs}
+    orphans += [each for each in store.listed("datasets/") if each.changed < before and not _is_used(each.key, used)]
+    return Garbage(open_runs, tables, orphans)
+
+
+def remove(found: Garbage, tracker: MlflowClient, store: Store, report: Callable[[str], None]) -> None:
+    """Closes the runs and removes the objects that `find` found."""
+    from ml.tracking.runs import close
+
+    for run in found.open_runs:
+        status = close(tracker, run)
+        report(f"closed MLflow run {run.info.run_id} as {status}")
+    for each in (*found.tables, *found.orphans):
+        store.delete(each.key)
+
+
+def _runs(tracker: MlflowClient) -> Iterator[Run]:
+    """Every run of ours, also one that was deleted in MLflow: whoever restores it finds its data."""
+    from mlflow.entities import ViewType
+
+    experiments = [each.experiment_id for each in tracker.search_experiments(ViewType.ALL, max_results=1000)]
+    token: str | None = None
+    while True:
+        page = tracker.search_runs(
+            experiments, f"tags.{RUN_KEY} != ''", run_view_type=ViewType.ALL, max_results=1000, page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _began(run: Run) -> datetime:
+    return datetime.fromtimestamp(int(run.info.start_time or 0) / 1000, UTC)
+
+
+class _Alive:
+    """Which runs go on, each DAG run being asked about once."""
+
+    def __init__(self, airflow: AirflowApi, runs: list[Run]) -> None:
+        self._airflow = airflow
+        self._runs = {run.info.run_id: run for run in runs}
+        self._known: dict[str, bool] = {}
+
+    def has(self, run: Run) -> bool:
+        """Whether a run goes on; a candidate of a search does as long as the run that it belongs to."""
+        run = self._runs.get(run.data.tags.get(_PARENT, ""), run)
+        if run.info.run_id not in self._known:
+            self._known[run.info.run_id] = _goes_on(self._airflow, run)
+        return self._known[run.info.run_id]
+
+
+def _goes_on(airflow: AirflowApi, run: Run) -> bool:
+    tags = run.data.tags
+    if not tags.get("airflow.run_id"):
+        return False
+    try:
+        state = airflow.dag_run(tags.get("airflow.dag_id", ""), tags["airflow.run_id"]).get("state")
+    except BadInput:
+        return False
+    if state not in ENDED_RUN:
+        return True
+    # The run's teardown, which closes the MLflow run, may be about to.
+    instances = airflow.task_instances(tags["airflow.dag_id"], tags["airflow.run_id"])
+    return any(not task.get("end_date") and task.get("state") not in (None, "removed") for task in instances)
+
+
+def _key(run: Run) -> str:
+    return str(run.data.tags.get(RUN_KEY, ""))
+
+
+def _aliased(tracker: MlflowClient) -> set[str]:
+    """The keys of the runs whose versions have an alias."""
+    from ml.registry.versions import aliases
+
+    found: set[str] = set()
+    for model in tracker.search_registered_models(max_results=1000):
+        for version in set(aliases(tracker, model.name).values()):
+            tags: dict[str, Any] = dict(tracker.get_model_version(model.name, version).tags)
+            found.add(tags.get(RUN_KEY, ""))
+    return found - {""}
+
+
+def _object_of(run: Run, bucket: str) -> str:
+    """The key of the data set that a run read; empty for none of this bucket's."""
+    uri = str(run.data.tags.get("data.uri") or run.data.params.get("data.uri") or "")
+    start = f"s3://{bucket}/"
+    return unquote(uri.removeprefix(start)) if uri.startswith(start) else ""
+
+
+def _is_used(key: str, used: set[str]) -> bool:
+    """Whether a run read the object, or the folder that it is in."""
+    return key in used or any(each and key.startswith(each.rstrip("/") + "/") for each in used)

@@ -1,0 +1,198 @@
+"""A stack that runs elsewhere, in containers say, as the command line sees it: `trackyard --remote URL ...`.
+
+Its logins are those of the `.env` that `trackyard init-env` wrote, or variables of the same names. Effects: `status`
+asks each part over HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from infra.deploy import init_env
+from infra.servers import airflow_server, tracking_server
+from infra.settings import DEFAULT_PORTS
+from infra.stack.control import PartStatus
+from ml.errors import BadInput, Misconfigured, StoreDown
+
+PUBLISHED = ("airflow", "mlflow", "serving", "flower")
+TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class RemoteStack:
+    """Where a stack is that somebody else started, and how to log in.
+
+    Attributes:
+        urls: The addresses in a browser, by part: airflow, mlflow, serving, flower.
+        api_urls: The addresses from here; in a container they are others.
+        environ: Variables and logins, from the environment and the `.env` file.
+    """
+
+    urls: Mapping[str, str]
+    api_urls: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def at(cls, url: str, environ: Mapping[str, str], env_file: Path) -> RemoteStack:
+        """The stack whose Airflow is at an address.
+
+        Args:
+            url: Airflow's address. The other parts are at the same host's ports, or, where it is called
+                `airflow.NAME`, at `mlflow.NAME` and so on; `TRACKYARD_MLFLOW_URL` and its like say otherwise.
+            environ: The process's variables; they win over the file's.
+            env_file: The `.env` file, which need not be there.
+
+        Raises:
+            BadInput: It is no http:// or https:// address.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise BadInput(f"{url!r} is no address: --remote takes Airflow's, http://HOST:8080 say")
+        known = {**(init_env.read(env_file) if env_file.exists() else {}), **environ}
+        inside = {
+            "airflow": url.rstrip("/"),
+            "mlflow": environ.get("MLFLOW_TRACKING_URI") if "TRACKYARD_SERVING_API_URL" in environ else None,
+            "serving": environ.get("TRACKYARD_SERVING_API_URL"),
+        }
+        api = {name: inside.get(name) or _beside(url, name, known) for name in PUBLISHED}
+        shown = {name: known.get(f"TRACKYARD_{name.upper()}_URL") or api[name] for name in PUBLISHED}
+        return cls(shown, {**api, **_overridden(environ, inside)}, known)
+
+    def logins(self) -> dict[str, dict[str, str]]:
+        """The logins for people: url, username and password of airflow, mlflow and flower, as far as they are known.
+
+        Raises:
+            Misconfigured: None is known.
+        """
+        accounts = {
+            "airflow": (airflow_server.ADMIN, "AIRFLOW_ADMIN_PASSWORD"),
+            "mlflow": (tracking_server.ADMIN, "MLFLOW_ADMIN_PASSWORD"),
+            "flower": ("admin", "FLOWER_PASSWORD"),
+        }
+        found = {
+            name: {"url": self.urls[name], "username": user, "password": self.environ[variable]}
+            for name, (user, variable) in accounts.items()
+            if self.environ.get(variable)
+        }
+        if not {"airflow", "mlflow"} <= set(found):
+            raise Misconfigured(
+                "AIRFLOW_ADMIN_PASSWORD and MLFLOW_ADMIN_PASSWORD are not known: run this where the stack's .env is, "
+                "name that file with TRACKYARD_ENV_FILE, or export them"
+            )
+        return found
+
+    def client_environ(self) -> dict[str, str]:
+        """The variables with which MLflow's client, boto3 and `ml` reach this stack, as its administrator."""
+        mlflow = self.logins()["mlflow"]
+        passed = (
+            *("TRACKYARD_S3_ENDPOINT", "TRACKYARD_S3_BUCKET", "TRACKYARD_DATA_BUCKETS", "TRACKYARD_DATA_HOSTS"),
+            *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"),
+        )
+        return {
+            **tracking_server.client_env(),
+            "MLFLOW_TRACKING_URI": self.api_urls["mlflow"],
+            "MLFLOW_TRACKING_USERNAME": mlflow["username"],
+            "MLFLOW_TRACKING_PASSWORD": mlflow["password"],
+            "TRACKYARD_SERVING_TOKEN": self.environ.get("SERVING_TOKEN", ""),
+            **{name: self.environ[name] for name in passed if self.environ.get(name)},
+        }
+
+    def check_store(self) -> None:
+        """Tells whether the data bucket can be reached from here.
+
+        Raises:
+            StoreDown: It is not known here.
+        """
+        if not self.environ.get("TRACKYARD_S3_BUCKET"):
+            raise StoreDown(
+                "the bucket is not reachable from here: 'docker compose run --rm trackyard COMMAND' on the server "
+                "reaches it (its 'data add /host/FILE' puts a file there and prints its address for --data)"
+            )
+
+    @property
+    def mail_url(self) -> str:
+        """The address of the mail server's API.
+
+        Raises:
+            Misconfigured: It is not known here.
+        """
+        url = self.environ.get("TRACKYARD_MAIL_URL")
+        if not url:
+            raise Misconfigured(
+                "the mail is not reachable from here: 'docker compose run --rm trackyard mail' on the server shows it"
+            )
+        return url
+
+
+def _beside(url: str, name: str, known: Mapping[str, str]) -> str:
+    """The address of a part, from that of Airflow."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host.startswith("airflow."):
+        return f"{parts.scheme}://{name}.{parts.netloc.removeprefix('airflow.')}"
+    port = known.get(f"{name.upper()}_PORT") or DEFAULT_PORTS[name]
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _overridden(environ: Mapping[str, str], inside: Mapping[str, str | None]) -> dict[str, str]:
+    """The addresses that variables name, for a command line that is not in a container."""
+    named = {name: environ.get(f"TRACKYARD_{name.upper()}_URL") for name in PUBLISHED if name != "airflow"}
+    return {name: url for name, url in named.items() if url and not inside["serving"]}
+
+
+def status(stack: RemoteStack) -> list[PartStatus]:
+    """Asks every part that can be asked over HTTP; Airflow tells of its scheduler, dag-processor and triggerer."""
+    asked: dict[str, Callable[[], list[PartStatus]]] = {
+        "airflow": lambda: _airflow(stack),
+        "mlflow": lambda: [_answers(stack, "mlflow", "/health")],
+        "serving": lambda: [_answers(stack, "serving", "/health")],
+        "flower": lambda: [_answers(stack, "flower", "/healthcheck")],
+    }
+    with ThreadPoolExecutor(len(asked)) as pool:
+        found = list(pool.map(lambda ask: ask(), asked.values()))
+    return [part for parts in found for part in parts]
+
+
+def _answers(stack: RemoteStack, name: str, path: str) -> PartStatus:
+    import httpx
+
+    try:
+        httpx.get(stack.api_urls[name] + path, timeout=TIMEOUT_S, trust_env=False).raise_for_status()
+    except httpx.HTTPError as error:
+        return PartStatus(name, "failed", " ".join(str(error).split()), stack.urls[name], None, None)
+    return PartStatus(name, "ready", "answers", stack.urls[name], None, None)
+
+
+def _airflow(stack: RemoteStack) -> list[PartStatus]:
+    import httpx
+
+    names = {
+        "metadatabase": "airflow-api-server",
+        "scheduler": "airflow-scheduler",
+        "dag_processor": "airflow-dag-processor",
+        "triggerer": "airflow-triggerer",
+    }
+    try:
+        answer = httpx.get(f"{stack.api_urls['airflow']}/api/v2/monitor/health", timeout=TIMEOUT_S, trust_env=False)
+        answer.raise_for_status()
+        health = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        detail = " ".join(str(error).split())
+        return [PartStatus("airflow-api-server", "failed", detail, stack.urls["airflow"], None, None)]
+    return [
+        PartStatus(
+            part,
+            "ready" if health[key]["status"] == "healthy" else "failed",
+            "healthy"
+            if health[key]["status"] == "healthy"
+            else f"its heartbeat is {health[key]['status'] or 'missing'}",
+            stack.urls["airflow"] if key == "metadatabase" else None,
+            None,
+            None,
+        )
+        for key, part in names.items()
+    ]

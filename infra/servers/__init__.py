@@ -1,0 +1,1 @@
+"""The servers of a stack, one module each: files, command, variables, accounts."""

@@ -1,0 +1,179 @@
+"""The embedded MLflow server: its command, its variables, and its accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.credentials import Credentials, write_private
+from infra.servers import migrations, object_store, postgres
+from infra.settings import HOST
+
+ADMIN = "admin"
+STATUS = "status"
+WEBHOOK = "trackyard-serving"
+_THROUGH_THE_SERVER = {
+    # Else the server sends clients to S3 by itself, which they need not reach, and where they have no business.
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
+}
+
+
+def arguments(
+    port: int,
+    host: str = HOST,
+    allowed_hosts: str = f"localhost,localhost:*,{HOST},{HOST}:*",
+    bucket: str = object_store.ARTIFACT_BUCKET,
+) -> list[str]:
+    """The arguments of `mlflow`; whatever is secret is in `env`, out of the process list.
+
+    Args:
+        port: The port to listen on.
+        host: The address to listen on.
+        allowed_hosts: The names by which clients may call it, by commas.
+        bucket: Where models and plots are kept.
+    """
+    return [
+        "server",
+        *("--host", host),
+        *("--port", str(port)),
+        *("--workers", "1"),
+        *("--app-name", "basic-auth"),
+        *("--artifacts-destination", f"s3://{bucket}"),
+        *("--allowed-hosts", allowed_hosts),
+    ]
+
+
+def create(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> None:
+    """Writes the configuration of its accounts."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_auth_file(folder / "auth.ini", postgres.url(ports["postgres"], "mlflow_auth", credentials))
+
+
+def write_auth_file(path: Path, database: str) -> None:
+    """Writes the configuration of the accounts: nobody but the administrator may write what they did not make.
+
+    Args:
+        path: The file; only its owner can read it.
+        database: The `postgresql://` address of the accounts' database.
+    """
+    lines = {
+        "default_permission": "READ",
+        "database_uri": database,
+        "admin_username": ADMIN,
+        # Basic auth, and the service's account may only read.
+        "authorization_function": "infra.servers.tracking_accounts:authenticate",
+        # Checking a password costs tens of milliseconds by design; a minute's memory of it keeps each call short.
+        "auth_cache_ttl_seconds": 60,
+    }
+    write_private(path, "[mlflow]\n" + "".join(f"{name} = {value}\n" for name, value in lines.items()))
+
+
+def fixed_env() -> dict[str, str]:
+    """The server's variables that hold no address and no secret."""
+    return {
+        # The job runner and its seven processes serve features that nothing here uses (460 MB).
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # This process never loads a model, so it need not be able to.
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "AWS_DEFAULT_REGION": object_store.REGION,
+        # The one webhook that there is goes to the service, on this machine or on a private network.
+        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "5",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+        **_THROUGH_THE_SERVER,
+    }
+
+
+def env(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
+    """The server's variables."""
+    return fixed_env() | {
+        "MLFLOW_BACKEND_STORE_URI": postgres.url(ports["postgres"], "mlflow", credentials),
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": credentials.mlflow_admin_password,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.mlflow_flask_secret,
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": credentials.mlflow_webhook_key,
+        "MLFLOW_S3_ENDPOINT_URL": f"http://{HOST}:{ports['s3']}",
+        "AWS_ACCESS_KEY_ID": credentials.s3_access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key,
+    }
+
+
+def client_env() -> dict[str, str]:
+    """The variables of MLflow's client in a task or a command that hold no address and no secret."""
+    return {
+        # 0 + 2 + 4 + 8 + 16 + 32 s: a minute's patience, and no more than that in front of a person.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "6",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # MLflow asks for git, and does without it; its library for that refuses to be imported without this.
+        "GIT_PYTHON_REFRESH": "quiet",
+        **_THROUGH_THE_SERVER,
+    }
+
+
+def migrate(marker: Path, database_url: str) -> None:
+    """Brings the database up to the installed MLflow; does nothing when that was done for this version.
+
+    An empty database is left to the server, which makes its own tables.
+
+    Args:
+        marker: The file that remembers the version.
+        database_url: The database's address, as its owner.
+
+    Raises:
+        PipelineError: The migration failed.
+    """
+    from importlib.metadata import version
+
+    stamp = f"mlflow {version('mlflow')}"
+    if marker.exists() and marker.read_text() == stamp:
+        return
+    migrations.bring_up("mlflow", database_url)
+    marker.write_text(stamp)
+
+
+def create_accounts(port: int, credentials: Credentials) -> None:
+    """Makes the service's read-only account; calling it again changes nothing."""
+    import httpx
+
+    with httpx.Client(
+        base_url=f"http://{HOST}:{port}", auth=(ADMIN, credentials.mlflow_admin_password), timeout=20
+    ) as client:
+        found = client.get("/api/2.0/mlflow/users/get", params={"username": STATUS})
+        if found.status_code == 404:
+            body = {"username": STATUS, "password": credentials.mlflow_status_password}
+            client.post("/api/2.0/mlflow/users/create", json=body).raise_for_status()
+        else:
+            found.raise_for_status()
+
+
+def create_webhook(port: int, target: str, credentials: Credentials) -> None:
+    """Lets MLflow tell the service when an alias moves; calling it again sets address and secret anew.
+
+    The service asks by itself as well, so that a webhook that gets lost costs a second and nothing else.
+    """
+    import httpx
+
+    webhook = {
+        "name": WEBHOOK,
+        "url": f"{target}/webhooks/mlflow",
+        "events": [{"entity": "MODEL_VERSION_ALIAS", "action": action} for action in ("CREATED", "DELETED")],
+        "secret": credentials.webhook_secret,
+        "status": "ACTIVE",
+    }
+    account = (ADMIN, credentials.mlflow_admin_password)
+    with httpx.Client(base_url=f"http://{HOST}:{port}/api/2.0/mlflow", auth=account, timeout=20) as client:
+        found = client.get("/webhooks")
+        found.raise_for_status()
+        known = [one["webhook_id"] for one in found.json().get("webhooks", []) if one["name"] == WEBHOOK]
+        answer = (
+            client.patch(f"/webhooks/{known[0]}", json=webhook) if known else client.post("/webhooks", json=webhook)
+        )
+        answer.raise_for_status()

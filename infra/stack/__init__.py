@@ -1,0 +1,1 @@
+"""The embedded stack: its parts, started in order, watched, and stopped."""

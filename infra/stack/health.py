@@ -1,0 +1,191 @@
+"""Whether each part does its real job: a query, an object written and read back, a search, a heartbeat, a greeting."""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from infra.servers import object_store, postgres, redis_server, tracking_server
+from infra.settings import HOST
+from infra.stack.parts import FLOWER_USER, Plan
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+TIMEOUT_S = 5.0
+
+
+class NotReady(Exception):
+    """The part does not do its job yet; the message says what is missing."""
+
+
+def check(plan: Plan, name: str, *, at_start: bool = False) -> str:
+    """Lets the part do its job once.
+
+    Args:
+        plan: The stack's plan.
+        name: The part.
+        at_start: Whether it may first be given what it needs and lacks, as a start does: the buckets.
+
+    Returns:
+        What was seen, in a few words.
+
+    Raises:
+        NotReady: It did not; in any way that it can fail.
+    """
+    try:
+        if at_start and name in _SET_UP:
+            _SET_UP[name](plan)
+        return _CHECKS[name](plan)
+    except NotReady:
+        raise
+    except Exception as error:
+        raise NotReady(_first_line(error)) from error
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
+
+
+def _postgres(plan: Plan) -> str:
+    import psycopg2
+
+    connection = psycopg2.connect(
+        host=HOST,
+        port=plan.ports["postgres"],
+        user=postgres.SUPERUSER,
+        password=plan.credentials.postgres_password,
+        dbname="postgres",
+        connect_timeout=int(TIMEOUT_S),
+    )
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW server_version")
+            row = cursor.fetchone()
+            return f"PostgreSQL {row[0]}" if row else "PostgreSQL"
+    finally:
+        connection.close()
+
+
+def _redis(plan: Plan) -> str:
+    import redis
+
+    url = redis_server.url(plan.ports["redis"], plan.credentials)
+    with redis.Redis.from_url(url, socket_timeout=TIMEOUT_S) as client:
+        if not client.ping():
+            raise NotReady("PING was not answered")
+        return f"Redis {client.info('server')['redis_version']}"
+
+
+def _s3(plan: Plan) -> str:
+    from botocore.exceptions import ClientError
+
+    s3 = object_store.client(plan.ports["s3"], plan.credentials)
+    for bucket in object_store.BUCKETS:
+        try:
+            came_back = object_store.try_bucket(s3, bucket)
+        except ClientError as error:
+            raise NotReady(_bucket_trouble(bucket, error)) from error
+        if not came_back:
+            raise NotReady(f"an object came back changed from bucket {bucket!r}")
+    return "put, get and delete work in both buckets"
+
+
+def _bucket_trouble(bucket: str, error: ClientError) -> str:
+    """What is wrong with a bucket of a server that answers."""
+    code = error.response.get("Error", {}).get("Code", "")
+    if code == "NoSuchBucket":
+        return (
+            f"bucket {bucket!r} is gone: 'trackyard up' makes it again, 'trackyard restore' brings back what was in it"
+        )
+    return f"bucket {bucket!r} takes no object ({code}): is the disk full?"
+
+
+def _create_buckets(plan: Plan) -> None:
+    object_store.create_buckets(object_store.client(plan.ports["s3"], plan.credentials))
+
+
+def _smtp(plan: Plan) -> str:
+    with smtplib.SMTP(HOST, plan.ports["smtp"], timeout=TIMEOUT_S) as server:
+        code, _ = server.ehlo()
+        if code != 250:
+            raise NotReady(f"EHLO was answered with {code}")
+    return "EHLO is answered"
+
+
+def _mlflow(plan: Plan) -> str:
+    import httpx
+
+    # /health answers even where every other request is refused, so it proves nothing.
+    answer = httpx.post(
+        plan.url("mlflow") + "/api/2.0/mlflow/experiments/search",
+        json={"max_results": 1},
+        auth=(tracking_server.ADMIN, plan.credentials.mlflow_admin_password),
+        timeout=TIMEOUT_S,
+    )
+    answer.raise_for_status()
+    return "a search works"
+
+
+def _heartbeat(component: str) -> Callable[[Plan], str]:
+    def probe(plan: Plan) -> str:
+        import httpx
+
+        answer = httpx.get(plan.url("airflow") + "/api/v2/monitor/health", timeout=TIMEOUT_S)
+        answer.raise_for_status()
+        status = answer.json()[component]["status"]
+        if status != "healthy":
+            raise NotReady(f"its heartbeat is {status or 'missing'}")
+        return "heartbeat is fresh" if component != "metadatabase" else "reaches its database"
+
+    return probe
+
+
+def _celery(plan: Plan) -> str:
+    from celery import Celery
+
+    url = redis_server.url(plan.ports["redis"], plan.credentials)
+    with Celery("trackyard-health", broker=url) as app:
+        answers = app.control.ping(timeout=1.0, limit=1)
+    if not answers:
+        raise NotReady("no worker answers a ping")
+    return "a worker answers"
+
+
+def _flower(plan: Plan) -> str:
+    import httpx
+
+    answer = httpx.get(plan.url("flower") + "/healthcheck", timeout=TIMEOUT_S)
+    answer.raise_for_status()
+    closed = httpx.get(plan.url("flower") + "/workers", timeout=TIMEOUT_S)
+    if closed.status_code != 401:
+        raise NotReady(f"its pages are open ({closed.status_code} without a login as {FLOWER_USER})")
+    return "answers, behind its login"
+
+
+def _serving(plan: Plan) -> str:
+    import httpx
+
+    httpx.get(plan.url("serving") + "/health", timeout=TIMEOUT_S).raise_for_status()
+    ready = httpx.get(plan.url("serving") + "/ready", timeout=TIMEOUT_S)
+    return "a model is loaded" if ready.status_code == 200 else "no model yet"
+
+
+_CHECKS: dict[str, Callable[[Plan], str]] = {
+    "postgres": _postgres,
+    "redis": _redis,
+    "s3": _s3,
+    "smtp": _smtp,
+    "mlflow": _mlflow,
+    "airflow-api-server": _heartbeat("metadatabase"),
+    "airflow-scheduler": _heartbeat("scheduler"),
+    "airflow-dag-processor": _heartbeat("dag_processor"),
+    "airflow-triggerer": _heartbeat("triggerer"),
+    "celery-worker": _celery,
+    "flower": _flower,
+    "serving": _serving,
+}
+
+_SET_UP: dict[str, Callable[[Plan], None]] = {"s3": _create_buckets}
