@@ -12,6 +12,7 @@ import psutil
 
 from infra.settings import Settings
 from infra.stack import control
+from infra.stack.info import StackInfo, status
 from tests.support import PIPELINE, RunningStack, Silent, clean_environ, port_settings
 
 RUNS = 5
@@ -31,7 +32,7 @@ def _measure(settings: Settings) -> None:
     print(f"start, the first in a new folder: {_seconds(lambda: control.up(settings, Silent())):6.1f} s")
     print(f"stop:                             {_seconds(lambda: control.down(settings, Silent())):6.1f} s")
     print(f"start, warm:                      {_seconds(lambda: control.up(settings, Silent())):6.1f} s")
-    running = RunningStack(settings, control.StackInfo.load(settings))
+    running = RunningStack(settings, StackInfo.load(settings))
     print(f"memory, idle after the start:     {_memory_mb(running):6.0f} MB (sum of PSS)")
     print(f"processor, idle:                  {_idle_percent(running):6.1f} % of one core over 30 s")
     print(f"the first run after a start:      {_run(running, 'bench_first'):6.1f} s from trigger to success")
@@ -41,7 +42,7 @@ def _measure(settings: Settings) -> None:
         f"(least {min(taken):.1f}, most {max(taken):.1f})"
     )
     print(f"memory after the runs:            {_memory_mb(running):6.0f} MB (sum of PSS)")
-    for part in control.status(running.info):
+    for part in status(running.info):
         print(f"  {part.name:24} {(part.memory_bytes or 0) / 2**20:6.0f} MB")
 
 
@@ -63,7 +64,7 @@ def _run(running: RunningStack, run_id: str) -> float:
 
 
 def _memory_mb(running: RunningStack) -> float:
-    return sum(part.memory_bytes or 0 for part in control.status(running.info)) / 2**20
+    return sum(part.memory_bytes or 0 for part in status(running.info)) / 2**20
 
 
 def _idle_percent(running: RunningStack) -> float:

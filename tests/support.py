@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import httpx
 
 from infra.settings import DEFAULT_PORTS, Settings
-from infra.stack import control, ports
+from infra.stack import ports
+from infra.stack.info import StackInfo, status
 from serving.upstream.airflow import AirflowClient
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,7 +90,7 @@ class RunningStack:
     """A stack that is up, and the ways to use it."""
 
     settings: Settings
-    info: control.StackInfo
+    info: StackInfo
 
     @property
     def home(self) -> Path:
@@ -198,12 +199,12 @@ class RunningStack:
         """Waits until every part does its job."""
 
         def look() -> bool:
-            return all(part.state == "ready" for part in control.status(self.info))
+            return all(part.state == "ready" for part in status(self.info))
 
         wait_for(look, "every part to be ready", timeout_s)
 
     def pid(self, part: str) -> int:
         """The process id of a part, which must be running."""
-        found = next(one for one in control.status(self.info) if one.name == part)
+        found = next(one for one in status(self.info) if one.name == part)
         assert found.pid, f"{part} does not run"
         return found.pid

@@ -15,6 +15,7 @@ from infra.backup.target import TOKENS, Target
 from infra.credentials import Credentials
 from infra.settings import Settings
 from infra.stack import control
+from infra.stack.info import StackInfo
 from infra.stack.parts import Plan
 from infra.stack.supervision import Supervisor
 
@@ -35,7 +36,7 @@ class _Quiet:
 def _is_running(settings: Settings) -> bool:
     if not settings.ports_file.exists() or not settings.secrets_file.exists():
         return False
-    supervisor = Supervisor(control.StackInfo.load(settings).plan)
+    supervisor = Supervisor(StackInfo.load(settings).plan)
     # What a restore that was killed left is no running stack: it had only the stores.
     return supervisor.is_running() and supervisor.info("airflow-scheduler")["pid"] != 0
 

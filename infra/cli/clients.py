@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from infra.settings import Settings
-    from infra.stack.control import PartStatus, Report, StackInfo
+    from infra.stack.info import PartStatus, StackInfo
+    from infra.stack.startup import Report
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
 
@@ -117,9 +118,9 @@ class EmbeddedStack:
 
     def status(self, info: StackInfo) -> list[PartStatus]:
         """Looks at every part now."""
-        from infra.stack import control
+        from infra.stack.info import status
 
-        return control.status(info)
+        return status(info)
 
 
 def open_airflow(info: AnyStack) -> AirflowApi:

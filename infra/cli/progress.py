@@ -57,7 +57,7 @@ class Board:
 
 
 class StartReport:
-    """How a start goes, part by part (`infra.stack.control.Report`)."""
+    """How a start goes, part by part (`infra.stack.startup.Report`)."""
 
     def __init__(self, board: Board) -> None:
         self._board = board

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from infra.deploy import init_env
 from infra.servers import airflow_server, tracking_server
 from infra.settings import DEFAULT_PORTS
-from infra.stack.control import PartStatus
+from infra.stack.info import PartStatus
 from ml.errors import BadInput, Misconfigured, StoreDown
 
 PUBLISHED = ("airflow", "mlflow", "serving", "flower")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from infra.cli.clients import AnyStack
     from infra.cli.remote import RemoteStack
-    from infra.stack.control import StackInfo
+    from infra.stack.info import StackInfo
     from ml.config.schema import PipelineConfig
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
@@ -141,7 +141,7 @@ class Session:
         Raises:
             StackNotUp: None was set up in the settings' home.
         """
-        from infra.stack.control import StackInfo
+        from infra.stack.info import StackInfo
 
         settings = self.settings()
         if not settings.secrets_file.exists() or not settings.ports_file.exists():

@@ -21,7 +21,7 @@ from infra.stack import ports
 from ml.errors import PipelineError
 
 if TYPE_CHECKING:
-    from infra.stack.control import PartStatus
+    from infra.stack.info import PartStatus
 
 OK, NOTE, WRONG = "ok", "note", "wrong"
 MAX_CLOCK_SKEW_S = 60.0

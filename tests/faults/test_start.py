@@ -17,7 +17,9 @@ from botocore.exceptions import ClientError
 from infra.servers import object_store
 from infra.settings import Settings
 from infra.stack import control, health, ports
+from infra.stack.info import status
 from infra.stack.processes import processes_of
+from infra.stack.startup import StackError
 from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
 from tests.support import ROOT, RunningStack, Silent, clean_environ, free_ports, port_settings, wait_for
@@ -168,7 +170,7 @@ def test_a_part_that_cannot_start_is_named_with_its_log(home: Path) -> None:
     )
     (broken / "PG_VERSION").write_text("7.1\n")
 
-    with pytest.raises(control.StackError, match="postgres did not start") as caught:
+    with pytest.raises(StackError, match="postgres did not start") as caught:
         control.up(settings, Silent())
 
     assert any("trackyard logs postgres" in line for line in caught.value.hint)
@@ -200,7 +202,7 @@ def test_an_up_that_was_killed_half_way_is_taken_up_by_the_next(home: Path) -> N
 
     info = control.up(settings, Silent())
 
-    assert {part.state for part in control.status(info)} == {"ready"}
+    assert {part.state for part in status(info)} == {"ready"}
     # The manager itself may be killed as well: the next start ends what it left and starts afresh.
     manager = int(Supervisor(info.plan).pid_file.read_text())
     os.kill(manager, signal.SIGKILL)

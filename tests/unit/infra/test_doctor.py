@@ -11,7 +11,7 @@ import pytest
 
 from infra.settings import Settings
 from infra.stack import doctor
-from infra.stack.control import PartStatus
+from infra.stack.info import PartStatus
 from ml.errors import AirflowDown
 
 

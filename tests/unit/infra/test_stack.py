@@ -13,6 +13,7 @@ from infra.credentials import Credentials
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
 from infra.stack import control, parts, supervision
 from infra.stack.parts import PARTS, Plan
+from infra.stack.startup import StackError, _init_airflow
 from ml.errors import Misconfigured
 from tests.support import Silent, clean_environ
 
@@ -64,7 +65,7 @@ def test_the_set_up_of_airflow_ends_with_the_time_of_the_start(tmp_path: Path, m
     plan.settings.log_dir.mkdir(parents=True)
     monkeypatch.setattr(Plan, "python", lambda self, *module: ["sh", "-c", "echo migrating; exec sleep 60"])
 
-    with pytest.raises(control.StackError, match=r"within 7 s.*TRACKYARD_START_TIMEOUT_S") as caught:
-        control._init_airflow(plan, 0.5)
+    with pytest.raises(StackError, match=r"within 7 s.*TRACKYARD_START_TIMEOUT_S") as caught:
+        _init_airflow(plan, 0.5)
 
     assert caught.value.hint == ["  migrating"]

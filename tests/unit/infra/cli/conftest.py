@@ -17,7 +17,9 @@ from infra.cli.app import app
 from infra.cli.session import Session
 from infra.credentials import Credentials
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
-from infra.stack.control import PART_NAMES, PartStatus, Report, StackError, StackInfo
+from infra.stack.control import PART_NAMES
+from infra.stack.info import PartStatus, StackInfo
+from infra.stack.startup import Report, StackError
 from ml.errors import AirflowDown, BadInput
 from tests.unit.ml.memory_store import MemoryStore
 

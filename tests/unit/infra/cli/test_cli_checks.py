@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from infra.stack.control import PartStatus
+from infra.stack.info import PartStatus
 from ml.config.loading import load_config
 
 
