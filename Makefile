@@ -45,11 +45,11 @@ format: setup-dev ## Put the code in shape
 	$(BIN)/ruff format .
 
 bench: setup-dev ## Measure the DAG, the stack's start and its memory
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m benchmarks.pipeline
 
 bench-serving: setup-dev ## Measure the service beside others, and whether its answers wait for each other
-	@$(BIN)/python -m tests.bench_serving
-	@$(BIN)/python -m tests.bench_waiting
+	@$(BIN)/python -m benchmarks.serving
+	@$(BIN)/python -m benchmarks.waiting
 
 lock: setup ## Resolve the dependencies again
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

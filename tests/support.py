@@ -33,7 +33,7 @@ def real_data() -> Path:
     return Path(os.environ.get("TRACKYARD_TEST_DATA") or ROOT.parent / "shared" / "data" / "advertising.csv")
 
 
-def wait_for(look: Callable[[], T], what: str, timeout_s: float = 60.0) -> T:
+def wait_for(look: Callable[[], T], what: str, timeout_s: float = 180.0) -> T:
     """Looks again and again until something true comes back; what an unanswered look raises counts as not yet."""
     deadline = time.monotonic() + timeout_s
     last: object = None

@@ -12,9 +12,8 @@ import pytest
 from werkzeug.serving import make_server
 
 from serving import ServingSettings
+from tests.fakes import Service, stored
 from tests.support import wait_for
-from tests.unit.serving.conftest import stored
-from tests.unit.serving.test_app import Service
 
 WIDTHS = (390, 820, 1280)
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -6,9 +6,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
@@ -16,32 +15,14 @@ import pytest
 from ml.config.schema import PipelineConfig
 from ml.data import generated
 from ml.registry import model_logging
-from ml.registry.loading import SHA256_TAG, sha256_of
 from ml.training import features as preprocess
 from ml.training.pipeline import build_pipeline
+from tests.fakes import Fitted, SavedModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    config: PipelineConfig
-    roles: preprocess.Roles
-    features: pd.DataFrame
-    target: pd.Series
-    pipeline: Any
-
-
-@dataclass(frozen=True)
-class SavedModel:
-    folder: Path
-
-    @property
-    def tags(self) -> dict[str, str]:
-        return {SHA256_TAG: sha256_of(self.folder)}
 
 
 @pytest.fixture(scope="session")

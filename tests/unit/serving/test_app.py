@@ -7,40 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 
 from ml.errors import BadInput, HashMismatch, Unavailable
 from ml.registry.loading import LoadedModel, load_folder
-from serving import ServingSettings, create_app
+from serving import ServingSettings
 from serving.api.routes import ROUTES as ROUTES_OF_PROGRAMS
-from serving.models.repository import ModelShelf
-from serving.upstream.pipeline import PipelineBoard
 from serving.upstream.registry import Champion
-from tests.unit.serving.conftest import Airflow
-from tests.unit.serving.test_champion import Registry
-from tests.unit.serving.test_scoring import ROW
+from tests.fakes import ROW, Service
 
 ROUTES = ("/success", "/failure", "/dashboard", "/health", "/ready", "/status", "/openapi.json", "/docs", "/metrics")
-
-
-class Service:
-    """The service with boards of the test's own."""
-
-    def __init__(self, settings: ServingSettings, folder: Path, tags: dict[str, str]) -> None:
-        self.airflow = Airflow()
-        self.registry = Registry(folder, tags)
-        self.board = PipelineBoard(self.airflow, "Airflow_Lab2")
-        self.shelf = ModelShelf(self.registry, "ad-click", settings.state_dir)
-        self.app = create_app(settings, board=self.board, shelf=self.shelf, start_background=False)
-        self.client: FlaskClient = self.app.test_client()
-
-    def refresh(self) -> None:
-        self.board.refresh()
-        self.shelf.refresh()
-
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.client.get("/status").json
-        return found
 
 
 @pytest.fixture

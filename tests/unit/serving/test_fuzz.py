@@ -23,10 +23,8 @@ from schemathesis.specs.openapi.checks import (
 
 from serving import ServingSettings, create_app
 from serving.models.repository import ModelShelf
-from tests.unit.serving.test_app import Service
-from tests.unit.serving.test_champion import Registry
-from tests.unit.serving.test_predict import body
-from tests.unit.serving.test_scoring import ROW
+from tests.fakes import ROW, Registry, Service
+from tests.unit.serving.api.test_predict import body
 
 REQUESTS = 10_000
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -21,9 +21,9 @@ from serving.api.bulk import Job
 from serving.models import prepared
 from serving.models.cache import LiveModel, ModelCopy
 from serving.models.predictor import Predictor
+from tests.fakes import ROW
 from tests.support import ROOT, clean_environ, free_ports, wait_for
-from tests.unit.serving.test_bulk import JOBS
-from tests.unit.serving.test_scoring import ROW
+from tests.unit.serving.api.test_bulk import JOBS
 
 BODY = json.dumps({"rows": [ROW]}).encode()
 

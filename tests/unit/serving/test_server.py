@@ -17,8 +17,7 @@ from serving import ServingSettings, create_app
 from serving.models.repository import ModelShelf
 from serving.server import Server, _own, request_of
 from serving.web.messages import Answer
-from tests.unit.serving.test_champion import Registry
-from tests.unit.serving.test_scoring import ROW
+from tests.fakes import ROW, Registry
 
 BODY = json.dumps({"rows": [ROW]}).encode()
 

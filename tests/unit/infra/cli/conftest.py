@@ -21,7 +21,7 @@ from infra.stack.control import PART_NAMES
 from infra.stack.info import PartStatus, StackInfo
 from infra.stack.startup import Report, StackError
 from ml.errors import AirflowDown, BadInput
-from tests.unit.ml.memory_store import MemoryStore
+from tests.fakes import MemoryStore
 
 
 class Clock:

@@ -1,0 +1,246 @@
+"""What stands for servers and stores in tests that need none, and the rows and models that several tests use."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mlflow.sklearn
+import pandas as pd
+from flask.testing import FlaskClient
+
+from ml.config.schema import PipelineConfig
+from ml.data.generated import generate
+from ml.data.store import Listed
+from ml.errors import UnreadableData
+from ml.registry import loading, model_logging
+from ml.registry.loading import SHA256_TAG, load_folder, sha256_of
+from ml.training import features as preprocess
+from ml.training.pipeline import build_pipeline
+from serving import create_app
+from serving.models import prepared
+from serving.models.repository import ModelShelf
+from serving.settings import ServingSettings
+from serving.upstream.pipeline import PipelineBoard
+from serving.upstream.registry import Candidate, Champion
+
+
+@dataclass(frozen=True)
+class Fitted:
+    config: PipelineConfig
+    roles: preprocess.Roles
+    features: pd.DataFrame
+    target: pd.Series
+    pipeline: Any
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    folder: Path
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {SHA256_TAG: sha256_of(self.folder)}
+
+
+class MemoryStore:
+    """The part of `ml.data.store.Store` that decisions, history and gc use."""
+
+    bucket = "trackyard"
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.changed: dict[str, datetime] = {}
+        self.is_careless = False
+
+    def exists(self, key: str) -> bool:
+        return key in self.objects
+
+    def create(self, content: bytes, key: str) -> bool:
+        if key in self.objects and not self.is_careless:
+            return False
+        self.write_bytes(content, key)
+        return True
+
+    def write_bytes(self, content: bytes, key: str) -> str:
+        self.objects[key] = content
+        self.changed[key] = datetime.now(UTC)
+        return f"s3://{self.bucket}/{key}"
+
+    def write_json(self, value: Any, key: str) -> str:
+        return self.write_bytes(json.dumps(value).encode(), key)
+
+    def write_parquet(self, frame: pd.DataFrame, key: str) -> str:
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, index=False)
+        return self.write_bytes(buffer.getvalue(), key)
+
+    def read(self, key: str) -> bytes:
+        if key not in self.objects:
+            raise UnreadableData(f"{key} does not exist")
+        return self.objects[key]
+
+    def read_json(self, key: str) -> Any:
+        return json.loads(self.read(key))
+
+    def read_parquet(self, key: str) -> pd.DataFrame:
+        return pd.read_parquet(io.BytesIO(self.read(key)))
+
+    def read_bytes(self, uri: str, max_bytes: int) -> bytes:
+        return self.read(uri.removeprefix(f"s3://{self.bucket}/"))
+
+    def listed(self, prefix: str) -> list[Listed]:
+        found = [(key, content) for key, content in sorted(self.objects.items()) if key.startswith(prefix)]
+        return [Listed(key, len(content), self.changed[key]) for key, content in found]
+
+    def copy(self, key: str, to: str) -> None:
+        self.write_bytes(self.objects[key], to)
+
+    def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
+
+def stored(folder: Path, seed: int = 1) -> dict[str, str]:
+    """Stores a model as the pipeline does and returns the tags of its version."""
+    config = PipelineConfig()
+    frame = generate(200, seed)
+    roles = preprocess.decide_roles(frame, config)
+    features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
+    pipeline = build_pipeline(config, roles).fit(features, target)
+    mlflow.sklearn.save_model(path=str(folder), **model_logging.saving_options(pipeline, features.head()))
+    return {loading.SHA256_TAG: loading.sha256_of(folder)}
+
+
+class Airflow:
+    """Airflow as the board sees it: what a test puts in, or an error."""
+
+    def __init__(self) -> None:
+        self.runs: list[dict[str, Any]] = []
+        self.error: Exception | None = None
+        self.asked = 0
+
+    def add(self, run_id: str, state: str) -> None:
+        """Adds a run that is newer than those before."""
+        self.runs.insert(
+            0,
+            {
+                "dag_run_id": run_id, "state": state, "run_after": f"2026-01-01T00:00:{len(self.runs):02}Z",
+                "start_date": "2026-01-01T00:00:00Z",
+                "end_date": None if state == "running" else "2026-01-01T00:00:09Z",
+                "duration": 9.0, "triggered_by": "rest_api",
+            },
+        )  # fmt: skip
+
+    def dag_runs(
+        self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None, offset: int = 0
+    ) -> list[dict[str, Any]]:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        found = [run for run in self.runs if state in (None, run["state"])]
+        return found[offset : offset + limit]
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        running = next(run for run in self.runs if run["dag_run_id"] == run_id)["state"] == "running"
+        return [
+            {
+                "task_id": "load_data_task", "state": "running" if running else "success", "duration": 1.5,
+                "start_date": "2026-01-01T00:00:00Z", "end_date": None if running else "2026-01-01T00:00:02Z",
+                "try_number": 1,
+            }
+        ]  # fmt: skip
+
+
+class Service:
+    """The service with boards of the test's own."""
+
+    def __init__(self, settings: ServingSettings, folder: Path, tags: dict[str, str]) -> None:
+        self.airflow = Airflow()
+        self.registry = Registry(folder, tags)
+        self.board = PipelineBoard(self.airflow, "Airflow_Lab2")
+        self.shelf = ModelShelf(self.registry, "ad-click", settings.state_dir)
+        self.app = create_app(settings, board=self.board, shelf=self.shelf, start_background=False)
+        self.client: FlaskClient = self.app.test_client()
+
+    def refresh(self) -> None:
+        self.board.refresh()
+        self.shelf.refresh()
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.get("/status").json
+        return found
+
+
+class Registry:
+    """A registry in which every version has the same files, unless a test spoils them."""
+
+    def __init__(self, folder: Path, tags: dict[str, str]) -> None:
+        self._folder = folder
+        self.tags = tags
+        self.aliases_now: dict[str, str] = {}
+        self.error: Exception | None = None
+        self.fetch_error: Exception | None = None
+        self.fetched = 0
+        self.asked: list[str] = []
+        self.versions_now: list[dict[str, Any]] = []
+        self.candidates_now: list[Candidate] = []
+        self.gone: set[str] = set()
+
+    def champions(self) -> dict[str, Champion | None]:
+        self.asked.append("champions")
+        if self.error:
+            raise self.error
+        return {"ad-click": self._champion()}
+
+    def versions(self, name: str, limit: int = 20) -> list[dict[str, Any]]:
+        self.asked.append(f"versions {name}")
+        return self.versions_now
+
+    def candidates(self) -> list[Candidate]:
+        return self.candidates_now
+
+    def _champion(self) -> Champion | None:
+        version = self.aliases_now.get("champion")
+        if version is None:
+            return None
+        aliases = sorted(alias for alias, number in self.aliases_now.items() if number == version)
+        return Champion(version, self.tags[SHA256_TAG], tuple(aliases), "r")
+
+    def complete(self, name: str, champion: Champion) -> Champion:
+        self.asked.append(f"complete {name}")
+        return replace(champion, sha256=self.tags[SHA256_TAG])
+
+    def is_gone(self, name: str) -> bool:
+        self.asked.append(f"is_gone {name}")
+        return name in self.gone
+
+    def fetch_ahead(self, name: str, version: str, folder: Path, max_bytes: int) -> None:
+        self.fetch(name, version, folder)
+
+    def fetch(self, name: str, version: str, folder: Path) -> None:
+        self.fetched += 1
+        if self.fetch_error:
+            raise self.fetch_error
+        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+        prepared.write(folder, load_folder(folder, name=name, version=version, run_id="r", tags=self.tags))
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        return {"test_accuracy": 0.9}
+
+
+class Clock:
+    """Seconds that a test moves on."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+ROW = {"Daily Time Spent on Site": 68.9, "Age": 35, "Area Income": 61833.9, "Daily Internet Usage": 256.1, "Male": 0}

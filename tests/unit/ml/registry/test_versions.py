@@ -1,0 +1,222 @@
+"""One model per run, one version per run key, and aliases in the right order: on a real MLflow store, in SQLite."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ml.errors import BadInput, HashMismatch, RunClosed, StaleCandidate, Untrusted
+from ml.registry import model_logging
+from ml.registry import versions as registry
+from ml.registry.loading import load_verified
+from ml.tracking import runs
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from tests.fakes import Fitted
+
+
+def open_run(client: MlflowClient, name: str) -> Run:
+    run_id = runs.open_run(client, "model", name, {"run_key": runs.run_key("dag", name)})
+    return client.get_run(run_id)
+
+
+def versions(client: MlflowClient, name: str, *keys: str) -> list[str]:
+    """Registers a version for each key, of models that are nowhere: the registry does not look."""
+    run = open_run(client, f"of {name}")
+    found = []
+    for key in keys:
+        model = client.create_logged_model(run.info.experiment_id, name="m", source_run_id=run.info.run_id)
+        found.append(registry.register(client, name, model.model_id, run.info.run_id, {"run_key": key}))
+    return found
+
+
+def models_of(client: MlflowClient, run: Run) -> list[Any]:
+    return list(
+        client.search_logged_models([run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'")
+    )
+
+
+def test_a_run_is_opened_once(client: MlflowClient) -> None:
+    assert open_run(client, "one").info.run_id == open_run(client, "one").info.run_id
+    assert open_run(client, "one").info.run_id != open_run(client, "two").info.run_id
+
+
+def test_a_run_whose_answer_was_lost_is_found_again(client: MlflowClient) -> None:
+    first = open_run(client, "lost")
+    client.create_run(first.info.experiment_id, tags={"run_key": runs.run_key("dag", "lost")})
+
+    assert open_run(client, "lost").info.run_id == first.info.run_id
+
+
+def test_metrics_are_written_once(client: MlflowClient) -> None:
+    run = open_run(client, "metrics")
+    model = client.create_logged_model(run.info.experiment_id, name="m", source_run_id=run.info.run_id)
+    for _ in range(3):
+        runs.write_metrics(client, client.get_run(run.info.run_id), {"test_f1": 0.5}, model.model_id)
+
+    assert [metric.value for metric in client.get_metric_history(run.info.run_id, "test_f1")] == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [({"outcome": "success"}, "FINISHED"), ({"error.message": "no"}, "FAILED"), ({}, "KILLED")],
+)
+def test_a_run_is_closed_by_what_happened_and_can_go_on(
+    client: MlflowClient, tags: dict[str, str], status: str
+) -> None:
+    run = open_run(client, f"close {status}")
+    runs.write(client, run.info.run_id, tags=tags)
+
+    assert runs.close(client, client.get_run(run.info.run_id)) == status
+    runs.begin_step(client, client.get_run(run.info.run_id))
+
+    again = client.get_run(run.info.run_id)
+    assert again.info.status == "RUNNING"
+    assert not set(tags) & set(again.data.tags)
+
+
+def test_a_model_is_logged_once_where_the_run_is_and_reads_back(client: MlflowClient, fitted: Fitted) -> None:
+    run = open_run(client, "logged")
+    first = model_logging.log_once(client, run, fitted.pipeline, fitted.features)
+    second = model_logging.log_once(client, run, fitted.pipeline, fitted.features)
+    version = registry.register(
+        client, "logged", first.model_id, run.info.run_id, {"run_key": "k", "model.sha256": first.sha256}
+    )
+
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = load_verified(client, "logged", version, Path(folder))
+
+    assert first == second
+    assert [model.model_id for model in models_of(client, run)] == [first.model_id]
+    assert loaded.model_id == first.model_id
+    expected = fitted.pipeline.predict_proba(fitted.features)
+    assert (loaded.pipeline.predict_proba(fitted.features) == expected).all()
+
+
+def test_what_a_killed_try_left_is_removed(client: MlflowClient, fitted: Fitted) -> None:
+    run = open_run(client, "killed")
+    left = client.create_logged_model(run.info.experiment_id, name="model", source_run_id=run.info.run_id)
+
+    logged = model_logging.log_once(client, run, fitted.pipeline, fitted.features)
+
+    assert [model.model_id for model in models_of(client, run)] == [logged.model_id]
+    assert left.model_id != logged.model_id
+
+
+def test_a_version_whose_hash_is_not_the_files_is_refused(client: MlflowClient, fitted: Fitted) -> None:
+    run = open_run(client, "hash")
+    logged = model_logging.log_once(client, run, fitted.pipeline, fitted.features)
+    tags = {"run_key": "k", "model.sha256": "0" * 64}
+    version = registry.register(client, "hash", logged.model_id, run.info.run_id, tags)
+
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(HashMismatch):
+        load_verified(client, "hash", version, Path(folder))
+
+
+def test_a_version_whose_model_is_gone_is_untrusted(client: MlflowClient) -> None:
+    (version,) = versions(client, "gone", "a")
+    client.delete_logged_model(str(client.get_model_version("gone", version).source).removeprefix("models:/"))
+
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(Untrusted):
+        load_verified(client, "gone", version, Path(folder))
+
+
+def test_a_run_key_has_one_version_however_often_it_is_registered(client: MlflowClient) -> None:
+    assert versions(client, "once", "a", "a", "b", "a") == ["1", "1", "2", "1"]
+
+
+def test_a_closed_run_registers_nothing(client: MlflowClient) -> None:
+    run = open_run(client, "closed")
+    model = client.create_logged_model(run.info.experiment_id, name="m", source_run_id=run.info.run_id)
+    client.set_terminated(run.info.run_id, "KILLED")
+
+    with pytest.raises(RunClosed):
+        registry.register_while_open(client, "closed", model.model_id, run.info.run_id, {"run_key": "c"})
+
+    assert registry.find_model(client, "closed") is None
+
+
+def test_what_was_registered_while_the_run_was_closed_is_taken_back(client: MlflowClient) -> None:
+    run = open_run(client, "registered late")
+    model = client.create_logged_model(run.info.experiment_id, name="m", source_run_id=run.info.run_id)
+
+    class Late:
+        """The run is closed after it was looked at and before the version is made."""
+
+        def create_model_version(self, *arguments: Any, **options: Any) -> Any:
+            client.set_terminated(run.info.run_id, "KILLED")
+            return client.create_model_version(*arguments, **options)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+    late: Any = Late()
+    with pytest.raises(RunClosed):
+        registry.register_while_open(late, "taken-back", model.model_id, run.info.run_id, {"run_key": "late"})
+
+    assert registry.find_versions(client, "taken-back", "late") == []
+
+
+def test_a_version_whose_answer_was_lost_is_deleted_unless_an_alias_points_to_it(client: MlflowClient) -> None:
+    versions(client, "twice", "a")
+    source = client.get_model_version("twice", "1").source
+    for _ in range(2):
+        client.create_model_version(
+            "twice", source, model_id=str(source).removeprefix("models:/"), tags={"run_key": "a"}
+        )
+    client.set_registered_model_alias("twice", "champion", "3")
+
+    assert registry.register(client, "twice", "unused", "unused", {"run_key": "a"}) == "1"
+    assert [version.version for version in registry.find_versions(client, "twice", "a")] == [1, 3]
+
+
+def test_a_promotion_keeps_the_one_before_and_can_be_done_twice(client: MlflowClient) -> None:
+    versions(client, "promoted", "a", "b")
+
+    assert registry.promote(client, "promoted", "1") == registry.Move("1", None)
+    assert registry.promote(client, "promoted", "2") == registry.Move("2", "1")
+    assert registry.promote(client, "promoted", "2") == registry.Move("2", None)
+    assert registry.aliases(client, "promoted") == {"champion": "2", "previous_champion": "1"}
+
+
+def test_the_champion_before_is_known_once_there_were_two(client: MlflowClient) -> None:
+    versions(client, "rolled", "a", "b")
+    registry.promote(client, "rolled", "1")
+    with pytest.raises(BadInput, match="no champion before"):
+        registry.before(client, "rolled")
+    registry.promote(client, "rolled", "2")
+
+    assert registry.before(client, "rolled") == "1"
+
+
+def test_an_older_version_does_not_replace_a_newer_champion_by_itself(client: MlflowClient) -> None:
+    versions(client, "late", "a", "b")
+    registry.promote(client, "late", "2")
+
+    with pytest.raises(StaleCandidate):
+        registry.promote(client, "late", "1", only_forward=True)
+
+    assert registry.aliases(client, "late") == {"champion": "2"}
+    assert registry.promote(client, "late", "1").version == "1"
+
+
+def test_the_challenger_is_the_newest(client: MlflowClient) -> None:
+    versions(client, "challenged", "a", "b")
+    registry.challenge(client, "challenged", "2")
+    registry.challenge(client, "challenged", "1")
+
+    assert registry.aliases(client, "challenged") == {"challenger": "2"}
+
+
+def test_a_version_that_is_not_there_cannot_be_promoted(client: MlflowClient) -> None:
+    versions(client, "missing", "a")
+
+    with pytest.raises(BadInput, match="has no version '7'"):
+        registry.promote(client, "missing", "7")
+    assert registry.aliases(client, "unknown model") == {}
