@@ -7,7 +7,7 @@ ENV_FILE := .env
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down setup setup-dev test unit lint format docs reference bench bench-serving lock env image image-lock test-compose clean
+.PHONY: help run up down setup setup-dev test unit lint format docs pictures reference bench bench-serving lock env image image-lock test-compose clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,10 @@ lint: setup-dev ## Check style, types, the direction of imports, what is declare
 docs: setup-dev ## Build the documentation into build/site
 	$(BIN)/zensical build --clean --strict
 	@echo "open build/site/index.html"
+
+pictures: setup-dev ## Take the documentation's pictures of the pages anew, on a stack of its own
+	@SCREENSHOTS=build/pictures $(BIN)/python -m pytest tests/e2e/test_pages.py
+	@for each in docs/images/*.png; do cp build/pictures/$${each##*/} $$each; done
 
 reference: setup-dev ## Write the pages of docs/reference/ from the code
 	@$(BIN)/python docs/generate.py

@@ -118,6 +118,12 @@ def test_every_link_and_picture_leads_somewhere(path: Path) -> None:
     assert [target for target in targets if not (path.parent / target).exists()] == []
 
 
+def test_every_picture_is_shown() -> None:
+    shown = {match for path in TEXTS for match in re.findall(r"images/([\w-]+\.(?:png|svg))\)", path.read_text())}
+
+    assert {path.name for path in (DOCS / "images").iterdir() if path.suffix in (".png", ".svg")} == shown
+
+
 def _in(menu: list[Any]) -> Iterator[str]:
     for entry in menu:
         for target in entry.values() if isinstance(entry, dict) else [entry]:
