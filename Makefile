@@ -7,7 +7,7 @@ ENV_FILE := .env
 UV := $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down setup setup-dev test unit lint format docs pictures reference bench bench-serving lock env image image-lock test-compose clean
+.PHONY: help run up down setup setup-dev test unit lint format bench bench-serving lock env image image-lock test-compose clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,7 @@ lint: setup-dev ## Check style, types, the direction of imports, what is declare
 	$(BIN)/deptry .
 	$(BIN)/zensical build --strict
 
+.PHONY: docs pictures reference
 docs: setup-dev ## Build the documentation into build/site
 	$(BIN)/zensical build --clean --strict
 	@echo "open build/site/index.html"
@@ -50,7 +51,7 @@ pictures: setup-dev ## Take the documentation's pictures of the pages anew, on a
 	@for each in docs/images/*.png; do cp build/pictures/$${each##*/} $$each; done
 
 reference: setup-dev ## Write the pages of docs/reference/ from the code
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python tools/reference.py
 
 format: setup-dev ## Put the code in shape
 	$(BIN)/ruff check --fix .

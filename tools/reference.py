@@ -1,6 +1,6 @@
 """Writes the pages of docs/reference/ from the code that they describe.
 
-`python docs/generate.py` writes them; with `--check` it only says which are not what the code says, and fails.
+`python tools/reference.py` writes them; with `--check` it only says which are not what the code says, and fails.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"
-MADE = "<!-- Made by docs/generate.py from the code: change that, and run `make reference`. -->\n\n"
+MADE = "<!-- Made by tools/reference.py from the code: change that, and run `make reference`. -->\n\n"
 
 
 def pipeline_yaml() -> str:
