@@ -21,6 +21,49 @@ PAGES = ROOT / "docs" / "reference"
 MADE = "<!-- Made by tools/reference.py from the code: change that, and run `make reference`. -->\n\n"
 
 
+def commands() -> str:
+    """The page of the command line at a glance, from the application itself; each leads to its section of cli.md."""
+    from typer.main import get_command
+
+    from infra.cli.app import app
+
+    rows = (
+        (f"[`trackyard {name}`](../cli.md#trackyard-{name.replace(' ', '-')})", _usage(each), _first_line(each))
+        for name, each in _leaves(get_command(app))
+    )
+    return (
+        "# Commands at a glance\n\n"
+        "Each command leads to its section in [the command line](../cli.md), which has examples and exit codes; "
+        "`--help` says the same in a terminal.\n\n" + _table(("command", "takes", "does"), rows)
+    )
+
+
+def _leaves(command: Any, name: str = "") -> Iterable[tuple[str, Any]]:
+    """Every command that can be called, by its full name."""
+    inner = getattr(command, "commands", None)
+    if not inner:
+        yield name, command
+        return
+    for word, each in inner.items():
+        yield from _leaves(each, f"{name} {word}".strip())
+
+
+def _usage(command: Any) -> str:
+    """What a command takes: its arguments, and then the long names of its options."""
+    words = []
+    for each in sorted(command.params, key=lambda one: one.param_type_name):
+        if each.param_type_name == "argument":
+            words.append(each.name.upper() if each.required else f"[{each.name.upper()}]")
+        elif each.name != "help":
+            words.append(each.opts[0])
+    return f"`{' '.join(words)}`" if words else ""
+
+
+def _first_line(command: Any) -> str:
+    text: str = command.help
+    return " ".join(text.partition("\n\n")[0].split())
+
+
 def pipeline_yaml() -> str:
     """The page of the configuration file: the file itself, whose comments say what each key is."""
     text = (ROOT / "pipeline.yaml").read_text()
@@ -196,6 +239,7 @@ def _list(items: Iterable[str]) -> str:
 
 
 MAKERS = {
+    "commands.md": commands,
     "pipeline-yaml.md": pipeline_yaml,
     "dag-parameters.md": dag_parameters,
     "http-api.md": http_api,
