@@ -189,7 +189,7 @@ def metrics() -> str:
         "## Of runs and versions, in MLflow\n\n"
         "As scikit-learn defines them; what needs a prediction takes 1 above a probability of one half. Each comes "
         "with `test_` (rows that training never saw), `train_`, and `validation_` (cross-validation on the training "
-        "part, unless `split.folds` is 0) before it, in MLflow, in every JSON and on every page.\n\n"
+        "part, unless `split.folds` is 0) before it, in MLflow and in every JSON.\n\n"
         + _table(("metric", "direction"), names)
         + f"\nCandidate and champion are compared by `promotion.metric`, `{gate.metric}` by default.\n\n"
         "A run has these besides: `seconds/TASK`, what each task took; `system/...`, MLflow's system metrics while it "
