@@ -33,12 +33,25 @@ test: setup-dev ## Run every test (unit, contracts, integration, faults, e2e)
 unit: setup-dev ## Run the tests that need no servers
 	@$(BIN)/python -m pytest tests/unit tests/contracts
 
-lint: setup-dev ## Check style, types, the direction of imports and that what is imported is declared
+lint: setup-dev ## Check style, types, the direction of imports, what is declared, and the links of the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy ml serving infra
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+	$(BIN)/zensical build --strict
+
+.PHONY: docs pictures reference
+docs: setup-dev ## Build the documentation into build/site
+	$(BIN)/zensical build --clean --strict
+	@echo "open build/site/index.html"
+
+pictures: setup-dev ## Take the documentation's pictures of the pages anew, on a stack of its own
+	@SCREENSHOTS=build/pictures $(BIN)/python -m pytest tests/e2e/test_pages.py
+	@for each in docs/images/*.png; do cp build/pictures/$${each##*/} $$each; done
+
+reference: setup-dev ## Write the pages of docs/reference/ from the code
+	@$(BIN)/python tools/reference.py
 
 format: setup-dev ## Put the code in shape
 	$(BIN)/ruff check --fix .
@@ -73,7 +86,7 @@ test-compose: setup-dev ## Bring docker-compose.yaml up on a Docker engine and u
 
 clean: ## Stop the stack and delete the environment; the state in .trackyard stays
 	@if [ -x $(BIN)/trackyard ]; then $(BIN)/trackyard down; fi
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
