@@ -2,7 +2,8 @@
 
 One registered version, one machine, one worker process each, one after the other. The load comes from
 `benchmarks.load`, a client of our own in a process of its own. BentoML is no dependency of ours: it is installed with
-pip into a folder that is thrown away afterwards, beside the packages that this environment has. Figures are printed, nothing is asserted.
+pip into a folder that is thrown away afterwards, beside the packages that this environment has. Figures are printed,
+nothing is asserted.
 """
 
 from __future__ import annotations

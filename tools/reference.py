@@ -128,7 +128,7 @@ def _rules(schema: dict[str, Any], address: str) -> str:
 
 def http_api() -> str:
     """The page of the service's routes, from its own OpenAPI document."""
-    from serving import openapi
+    from serving.api import openapi
     from serving.settings import ServingSettings
 
     settings = ServingSettings("", "", "", "", "", "ad-click", Path())
@@ -176,9 +176,10 @@ def _fields(schema: dict[str, Any]) -> str:
 
 def metrics() -> str:
     """The page of what is measured: by MLflow for each run and version, by Prometheus for the service."""
-    from ml import config, evaluate
+    from ml.config import loading
+    from ml.evaluation import metrics as evaluate
 
-    gate = config.load_config(None).promotion
+    gate = loading.load_config(None).promotion
     names = (
         (f"`{name}`", "less is better" if name in evaluate.LESS_IS_BETTER else "more is better")
         for name in evaluate.NAMES
@@ -204,8 +205,8 @@ def _prometheus() -> Iterable[tuple[str, str, str, str]]:
     """Every metric of a service that has answered one request: name, type, labels, what it is."""
     from prometheus_client.parser import text_string_to_metric_families
 
-    from serving.http import Answer
-    from serving.telemetry import Telemetry
+    from serving.web.messages import Answer
+    from serving.web.metrics import Telemetry
 
     live = SimpleNamespace(loaded=SimpleNamespace(version="1"), loaded_unix=0.0)
     holder = SimpleNamespace(live=live, reloads=0, refusals=0)
