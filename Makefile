@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENV_FILE := .env
 UV := $(BIN)/uv
+RELEASE_CHECKS := lint test
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down setup setup-dev test unit lint format bench bench-serving lock env image image-lock test-compose clean
+.PHONY: help run up down setup setup-dev test unit lint format hooks bench bench-serving lock update release env image image-lock test-compose clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,13 +37,16 @@ unit: setup-dev ## Run the tests that need no servers
 lint: setup-dev ## Check style, types, the direction of imports and that what is imported is declared
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy ml serving infra
+	$(BIN)/mypy ml serving infra tools
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
 format: setup-dev ## Put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hooks: setup-dev ## Let git run 'make lint' before each commit
+	@$(BIN)/pre-commit install
 
 bench: setup-dev ## Measure the DAG, the stack's start and its memory
 	@$(BIN)/python -m tests.bench
@@ -53,11 +57,17 @@ bench-serving: setup-dev ## Measure the service beside others, and whether its a
 
 lock: setup ## Resolve the dependencies again
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
+		$(LOCK_FLAGS) --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--custom-compile-command "make lock" -c requirements.lock --group dev -o requirements-dev.lock
+		$(LOCK_FLAGS) --custom-compile-command "make lock" -c requirements.lock --group dev -o requirements-dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--custom-compile-command "make lock" --group image -o infra/image/requirements-build.lock
+		$(LOCK_FLAGS) --custom-compile-command "make lock" --group image -o infra/image/requirements-build.lock
+
+update: setup ## Update the dependencies and show what changed
+	@$(BIN)/python tools/update.py
+
+release: setup-dev ## Cut a release from main: make release VERSION=1.2.0
+	@$(BIN)/python tools/release.py "$(VERSION)" $(RELEASE_CHECKS)
 
 env: ## Write .env, the secrets of 'docker compose up'
 	@$(PYTHON) -m infra.init_env $(ENV_FILE)
