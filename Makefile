@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 RELEASE_CHECKS := lint test
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down setup setup-dev test unit lint format hooks bench bench-serving lock update release env image image-lock test-compose clean
+.PHONY: help run up down setup setup-dev test unit lint format hooks bench bench-serving lock update release wheel env image image-lock test-compose clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -69,6 +69,9 @@ update: setup ## Update the dependencies and show what changed
 release: setup-dev ## Cut a release from main: make release VERSION=1.2.0
 	@$(BIN)/python tools/release.py "$(VERSION)" $(RELEASE_CHECKS)
 
+wheel: setup ## Build what 'pip install' takes, into dist
+	@$(BIN)/python -m pip --quiet wheel --no-deps --no-build-isolation --wheel-dir dist .
+
 env: ## Write .env, the secrets of 'docker compose up'
 	@$(PYTHON) -m infra.init_env $(ENV_FILE)
 
@@ -83,7 +86,7 @@ test-compose: setup-dev ## Bring docker-compose.yaml up on a Docker engine and u
 
 clean: ## Stop the stack and delete the environment; the state in .trackyard stays
 	@if [ -x $(BIN)/trackyard ]; then $(BIN)/trackyard down; fi
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
