@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENV_FILE := .env
 UV := $(BIN)/uv
+RELEASE_CHECKS := lint test
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down setup setup-dev test unit lint format bench bench-serving lock env image image-lock test-compose clean
+.PHONY: help run up down setup setup-dev test unit lint format hooks bench bench-serving lock update release wheel env image image-lock test-compose clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,7 +37,7 @@ unit: setup-dev ## Run the tests that need no servers
 lint: setup-dev ## Check style, types, the direction of imports, what is declared, and the links of the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy ml serving infra
+	$(BIN)/mypy ml serving infra tools
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/zensical build --strict
@@ -57,6 +58,9 @@ format: setup-dev ## Put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+hooks: setup-dev ## Let git run 'make lint' before each commit
+	@$(BIN)/pre-commit install
+
 bench: setup-dev ## Measure the DAG, the stack's start and its memory
 	@$(BIN)/python -m benchmarks.pipeline
 
@@ -66,11 +70,20 @@ bench-serving: setup-dev ## Measure the service beside others, and whether its a
 
 lock: setup ## Resolve the dependencies again
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
+		$(LOCK_FLAGS) --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--custom-compile-command "make lock" -c requirements.lock --group dev -o requirements-dev.lock
+		$(LOCK_FLAGS) --custom-compile-command "make lock" -c requirements.lock --group dev -o requirements-dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--custom-compile-command "make lock" --group image -o infra/image/requirements-build.lock
+		$(LOCK_FLAGS) --custom-compile-command "make lock" --group image -o infra/image/requirements-build.lock
+
+update: setup ## Update the dependencies and show what changed
+	@$(BIN)/python tools/update.py
+
+release: setup-dev ## Cut a release from main: make release VERSION=1.2.0
+	@$(BIN)/python tools/release.py "$(VERSION)" $(RELEASE_CHECKS)
+
+wheel: setup ## Build what 'pip install' takes, into dist
+	@$(BIN)/python -m pip --quiet wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 env: ## Write .env, the secrets of 'docker compose up'
 	@$(PYTHON) -m infra.deploy.init_env $(ENV_FILE)
@@ -86,7 +99,7 @@ test-compose: setup-dev ## Bring docker-compose.yaml up on a Docker engine and u
 
 clean: ## Stop the stack and delete the environment; the state in .trackyard stays
 	@if [ -x $(BIN)/trackyard ]; then $(BIN)/trackyard down; fi
-	rm -rf $(VENV) build .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

@@ -12,6 +12,11 @@ from ml.errors import Misconfigured
 
 HOST = "127.0.0.1"
 
+_PACKAGE = Path(__file__).resolve().parent
+_INSTALLED = _PACKAGE / "installed"
+"""What a checkout has beside the packages (`dags/`, `requirements.lock`), where a wheel brought it; `setup.py` puts it
+there."""
+
 DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
     {
         "airflow": 8080,
@@ -74,7 +79,9 @@ class Settings:
     """What a user can set about the embedded stack.
 
     Attributes:
-        root: The checkout: where `dags/` and `pipeline.yaml` are.
+        root: Where `dags/` and `requirements.lock` are: the checkout, or what an installed wheel brought.
+        folder: Where `pipeline.yaml` and the state are by default: the checkout, or, where Trackyard is installed, the
+            folder that one works in.
         home: The one folder that holds all state (`TRACKYARD_HOME`).
         ports: The port that was set for each name of `DEFAULT_PORTS`, or None where the default may give way.
         pipeline_file: The file whose values are the pipeline's defaults (`TRACKYARD_PIPELINE_FILE`).
@@ -88,6 +95,7 @@ class Settings:
     """
 
     root: Path
+    folder: Path
     home: Path
     ports: Mapping[str, int | None] = field(default_factory=dict)
     pipeline_file: Path | None = None
@@ -107,11 +115,13 @@ class Settings:
             Misconfigured: A `TRACKYARD_*` variable is unknown or has a value that cannot be used.
         """
         _refuse_unknown(environ)
-        root = Path(__file__).resolve().parent.parent
-        pipeline_file = environ.get("TRACKYARD_PIPELINE_FILE") or root / "pipeline.yaml"
+        is_installed = _INSTALLED.is_dir()
+        folder = Path.cwd() if is_installed else _PACKAGE.parent
+        pipeline_file = environ.get("TRACKYARD_PIPELINE_FILE") or folder / "pipeline.yaml"
         return cls(
-            root=root,
-            home=Path(environ.get("TRACKYARD_HOME") or root / ".trackyard").expanduser().resolve(),
+            root=_INSTALLED if is_installed else _PACKAGE.parent,
+            folder=folder,
+            home=Path(environ.get("TRACKYARD_HOME") or folder / ".trackyard").expanduser().resolve(),
             ports={name: _port(environ, name) for name in DEFAULT_PORTS},
             pipeline_file=Path(pipeline_file).expanduser().resolve(),
             smtp_url=environ.get("TRACKYARD_SMTP_URL", ""),

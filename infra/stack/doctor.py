@@ -53,7 +53,7 @@ def check_machine(settings: Settings, *, is_running: bool) -> list[Check]:
     """
     checks = [
         python_version(sys.version_info[:2]),
-        packages(settings.root / "requirements.lock", installed_version),
+        packages(settings.root / "requirements.lock", installed_version, is_checkout=settings.root == settings.folder),
         folder(settings),
         disk(settings, _free_disk_mb(settings.home)),
         configuration(settings),
@@ -82,8 +82,8 @@ def installed_version(package: str) -> str | None:
         return None
 
 
-def packages(lock: Path, installed: Callable[[str], str | None]) -> Check:
-    """The main packages, at the versions of the lock file."""
+def packages(lock: Path, installed: Callable[[str], str | None], *, is_checkout: bool = True) -> Check:
+    """The main packages, at the versions of the lock file; an installed wheel allows newer ones."""
     main = ("apache-airflow", "celery", "mlflow", "scikit-learn", "pandas", "skops", "flask", "flower", "typer")
     try:
         wanted = locked_versions(lock.read_text(encoding="utf-8"))
@@ -94,8 +94,11 @@ def packages(lock: Path, installed: Callable[[str], str | None]) -> Check:
         for name in main
         if name in wanted and installed(name) != wanted[name]
     ]
-    if other:
+    if other and is_checkout:
         return Check("packages", WRONG, ", ".join(other), "run 'make setup'")
+    if other:
+        do = f"nothing, or 'pip install -r {lock}' for the versions that were tested"
+        return Check("packages", NOTE, ", ".join(other), do)
     return Check("packages", OK, "as in requirements.lock")
 
 
@@ -154,7 +157,7 @@ def configuration(settings: Settings) -> Check:
     from ml.config.loading import load_config
 
     path = settings.pipeline_file
-    if path == settings.root / "pipeline.yaml" and not path.exists():
+    if path == settings.folder / "pipeline.yaml" and not path.exists():
         return Check("pipeline file", NOTE, f"{path} does not exist; the built-in values count", "nothing")
     try:
         load_config(path)

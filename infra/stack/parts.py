@@ -27,7 +27,13 @@ SERVING_TOKEN = "TRACKYARD_SERVING_TOKEN"  # noqa: S105 - the name of the variab
 
 @cache
 def git_commit(root: Path) -> str:
-    """A checkout's commit, marked `-dirty` where files differ from it; empty outside a checkout."""
+    """The commit of the code, marked `-dirty` where files differ from it; empty where it is not known.
+
+    A wheel brings it in a file: an environment may lie in somebody else's repository, which git would tell of.
+    """
+    brought = root / "REVISION"
+    if brought.exists():
+        return brought.read_text(encoding="utf-8").strip()
     try:
         done = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

@@ -72,6 +72,8 @@ class Supervisor:
         env = {name: value for name, value in os.environ.items() if name in PASSED_ON}
         env |= {name: value for name, value in os.environ.items() if name in KNOWN - PART_SETTINGS}
         env |= {"TRACKYARD_HOME": str(self._plan.home), "TRACKYARD_STACK": str(self._plan.home)}
+        # The parts run in another folder than the one that a relative path, or the default, is meant in.
+        env["TRACKYARD_PIPELINE_FILE"] = str(self._plan.settings.pipeline_file)
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
         done = subprocess.run(
             command, env=env, cwd=self._plan.home, capture_output=True, text=True, check=False, timeout=60

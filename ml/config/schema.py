@@ -67,6 +67,10 @@ class DataConfig(_Section):
     uri: Address = Field(
         default="", max_length=1000, description="an s3:// or allowed http(s):// address; empty: the generated data"
     )
+    file: str = Field(
+        default="", max_length=1000,
+        description="a file or folder beside the pipeline file: the data set of 'trackyard run', where uri is empty",
+    )  # fmt: skip
     target: str = Field(default="Clicked on Ad", min_length=1, description="the column to predict")
     positive: str | int | float | bool | None = Field(default=None, description="the label that counts as 1")
     features: Annotated[

@@ -11,23 +11,25 @@ if TYPE_CHECKING:
     from ml.reading.csv_dialect import Dialect
 
 
-def pipeline_yaml(found: Inspection, model_name: str, uri: str = "") -> str:
+def pipeline_yaml(found: Inspection, model_name: str, uri: str = "", file: str = "") -> str:
     """The text of a `pipeline.yaml` for the table: every key that one may want to change, with what it means.
 
     Args:
         found: The table.
         model_name: The experiment and the registered model.
-        uri: The address of the data; empty where `--data` is to name it.
+        uri: The address of the data; empty where it is not in the bucket yet.
+        file: Where the data is, seen from the file that is written; empty where `--data` is to name it.
     """
     dropped = [column for column in found.columns if column.drop_because]
     negative = next(label for label in found.labels if label != found.positive)
     lines = [
         f"# Trackyard's pipeline for {scalar(found.source)} ({found.rows} rows; {balance_text(found)}).",
         "# Written by 'trackyard init'. Read it, correct what was guessed wrong, then:",
-        "#   trackyard run --config THIS-FILE" + ("" if uri else " --data YOUR-DATA"),
+        "#   trackyard run --config THIS-FILE" + ("" if uri or file else " --data YOUR-DATA"),
         "",
         "data:",
         _uri_line(uri),
+        *([f"  file: {scalar(file)}  # 'trackyard run' puts it into the bucket"] if file and not uri else []),
         f"  target: {scalar(found.target)}",
         f"  positive: {scalar(found.positive)}  # the label that counts as 1; {scalar(negative)} counts as 0",
         "  features: auto                 # every column of the schema but the target and those below",

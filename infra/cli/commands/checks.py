@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from email.utils import format_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,14 +54,16 @@ def init(
     name = model_name_of(data.resolve().name.split(".")[0])
     config = parse_config(read_yaml(pipeline_yaml(found, name)), str(output))
     local = local_source(str(data), config.data.max_bytes) if add else None
-    text = pipeline_yaml(found, name, upload(session, session.running_stack(), local) if local else "")
+    uri = upload(session, session.running_stack(), local) if local else ""
+    text = pipeline_yaml(found, name, uri, os.path.relpath(data.resolve(), output.resolve().parent))
     write_file(output, text)
     show_table(session.out, HEADINGS, findings(found))
     for line in remarks(found):
         say(session.out, line)
     features = sum(1 for column in found.columns if not column.drop_because) - 1
     say(session.out, f"{output}: {found.rows} rows, {features} features, target {target!r}, 1 is {found.positive!r}")
-    say(session.out, f"next: trackyard run --config {output}" + ("" if add else f" --data {data}"))
+    is_default = output.resolve() == session.settings().pipeline_file
+    say(session.out, "next: trackyard run" + ("" if is_default else f" --config {output}"))
 
 
 def _read(data: Path) -> RawTable:

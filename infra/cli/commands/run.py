@@ -64,7 +64,7 @@ def run(
     """
     session = session_of(context)
     settled = settle_config(session, config, assignments or [], rows, data)
-    local = local_source(data, settled.data.max_bytes)
+    local = local_source(_named(data, settled), settled.data.max_bytes)
     if local is None and not settled.data.uri:
         refuse_default(settled)
     info = session.running_stack()
@@ -107,13 +107,22 @@ def settle_config(
         raise BadInput("--data is empty: name a file, a folder or an address, or leave --data out")
     base = load_config(file) if file else session.pipeline_config()
     settled = resolve(base, parse_assignments(assignments), "--set")
+    beside = file or session.settings().pipeline_file
+    if settled.data.file and beside:
+        path = beside.parent / Path(settled.data.file).expanduser()
+        settled = resolve(settled, {"data": {"file": str(path)}}, "data.file")
     if rows is not None:
         settled = resolve(settled, {"data": {"generate": {"rows": rows}}}, "--rows")
     if data is not None and _is_address(data):
         settled = resolve(settled, {"data": {"uri": data}}, "--data")
-    if rows is not None and (settled.data.uri or data):
+    if rows is not None and (settled.data.uri or settled.data.file or data):
         raise BadInput("--rows says how many rows to generate, and there is a data set: leave one of the two out")
     return settled
+
+
+def _named(data: str | None, config: PipelineConfig) -> str | None:
+    """What `--data` names, or else the file of a configuration that names no address."""
+    return data if data is not None or config.data.uri else config.data.file
 
 
 def _refuse_address(session: Session, info: AnyStack, uri: str) -> None:
@@ -180,6 +189,8 @@ def conf_of(config: PipelineConfig, uri: str, note: str) -> dict[str, Any]:
     """What the trigger says: the whole configuration, so that the run does not depend on the worker's own file."""
     plain = config.as_dict()
     plain["data"]["uri"] = uri
+    # Its place on this machine is nobody else's business; where it is in the bucket, the address says.
+    plain["data"]["file"] = ""
     return {"data": uri, "config": plain, "note": note}
 
 

@@ -163,3 +163,9 @@ def test_every_database_has_an_owner_with_a_password() -> None:
     urls = {postgres.url(1, database, secret) for database in postgres.DATABASES}
 
     assert len(urls) == len(postgres.DATABASES)
+
+
+def test_the_commit_of_a_wheel_is_the_one_that_it_brought(tmp_path: Path) -> None:
+    (tmp_path / "REVISION").write_text("5dd27a9-dirty\n")
+
+    assert parts.git_commit(tmp_path) == "5dd27a9-dirty"

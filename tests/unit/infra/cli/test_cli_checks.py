@@ -33,6 +33,46 @@ def test_init_writes_a_file_that_a_run_takes(bare, tmp_path: Path) -> None:
     assert f"next: trackyard run --config {output}" in result.stdout
 
 
+def test_the_file_of_init_is_all_that_run_needs(registry, tmp_path: Path) -> None:
+    data, output = _data(tmp_path), tmp_path / "configs" / "own.yaml"
+    output.parent.mkdir()
+
+    made = registry("init", str(data), "--target", "left", "--output", str(output))
+    ran = registry("run", "--config", str(output), "--no-wait")
+
+    assert made.stdout.endswith(f"next: trackyard run --config {output}\n")
+    assert load_config(output).data.file == "../My Customers.csv"
+    assert ran.exit_code == 0, ran.stderr
+    assert [path.resolve() for path in registry.store.put] == [data]
+    conf = registry.airflow.triggered[0]["conf"]
+    assert (conf["data"], conf["config"]["data"]["file"]) == ("s3://trackyard/datasets/0af3/My Customers.csv", "")
+
+
+def test_the_stacks_own_file_needs_not_even_be_named(registry, tmp_path: Path) -> None:
+    own = Path(registry.environ["TRACKYARD_PIPELINE_FILE"])
+
+    made = registry("init", str(_data(tmp_path)), "--target", "left", "--output", str(own), "--force")
+    ran = registry("run", "--no-wait")
+
+    assert made.stdout.endswith("next: trackyard run\n")
+    assert (ran.exit_code, len(registry.store.put)) == (0, 1)
+
+
+def test_data_that_is_named_wins_over_the_file_of_init(registry, tmp_path: Path) -> None:
+    data, output = _data(tmp_path), tmp_path / "own.yaml"
+    registry("init", str(data), "--target", "left", "--output", str(output))
+    other = tmp_path / "other.csv"
+    other.write_text(data.read_text())
+
+    registry("run", "--config", str(output), "--data", str(other), "--no-wait")
+    registry("run", "--config", str(output), "--set", "data.uri=s3://trackyard/x.csv", "--no-wait")
+    rows = registry("run", "--config", str(output), "--rows", "100", "--no-wait")
+
+    assert registry.store.put == [other]
+    assert registry.airflow.triggered[1]["conf"]["data"] == "s3://trackyard/x.csv"
+    assert (rows.exit_code, "leave one of the two out" in rows.stderr) == (2, True)
+
+
 def test_init_can_add_the_data_so_that_the_file_is_all_that_a_run_needs(registry, tmp_path: Path) -> None:
     data, output = _data(tmp_path), tmp_path / "own.yaml"
 

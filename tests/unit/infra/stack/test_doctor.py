@@ -17,7 +17,13 @@ from ml.errors import AirflowDown
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(root=tmp_path, home=tmp_path / "home", ports={"mlflow": 5001}, pipeline_file=tmp_path / "p.yaml")
+    return Settings(
+        root=tmp_path,
+        folder=tmp_path,
+        home=tmp_path / "home",
+        ports={"mlflow": 5001},
+        pipeline_file=tmp_path / "p.yaml",
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,6 +41,16 @@ def test_a_package_of_another_version_is_named(tmp_path: Path) -> None:
 
     assert (check.state, check.found) == ("wrong", "pandas 2.0.0 instead of 3.1.0")
     assert doctor.packages(lock, {"mlflow": "3.17.2", "pandas": "3.1.0"}.get).state == "ok"
+
+
+def test_a_wheel_may_be_installed_with_other_versions_than_those_that_were_tested(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("pandas==3.1.0\n")
+
+    check = doctor.packages(lock, {"pandas": "3.1.1"}.get, is_checkout=False)
+
+    assert (check.state, check.found) == ("note", "pandas 3.1.1 instead of 3.1.0")
+    assert f"pip install -r {lock}" in check.do
 
 
 def test_secrets_that_others_can_read_are_wrong(settings: Settings) -> None:
