@@ -19,7 +19,7 @@ from ml.config.messages import describe, estimator_of, suggest
 from ml.config.schema import PipelineConfig
 from ml.config.search_space import ALLOWED_PREFIXES, candidates, nested
 from ml.config.yaml_text import read_yaml
-from ml.errors import Misconfigured
+from ml.errors import Misconfigured, one_line
 
 
 def load_config(path: Path | None) -> PipelineConfig:
@@ -42,7 +42,7 @@ def load_config(path: Path | None) -> PipelineConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{path} cannot be read ({error}): name a readable UTF-8 file") from error
     except yaml.YAMLError as error:
-        raise Misconfigured(f"{path} is not YAML ({_one_line(error)}): correct it there") from error
+        raise Misconfigured(f"{path} is not YAML ({one_line(error, 200)}): correct it there") from error
     if found is None:
         found = {}
     if not isinstance(found, Mapping):
@@ -101,7 +101,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         try:
             value = read_yaml(text)
         except yaml.YAMLError as error:
-            raise Misconfigured(f"--set {key}: {text!r} cannot be read ({_one_line(error)})") from error
+            raise Misconfigured(f"--set {key}: {text!r} cannot be read ({one_line(error, 200)})") from error
         nested: Any = value
         for part in reversed(path):
             nested = {part: nested}
@@ -223,10 +223,6 @@ def _flat(prefix: str, value: Any) -> Iterable[tuple[str, str]]:
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
     else:
         yield prefix, value if isinstance(value, str) else json.dumps(value)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def check(config: PipelineConfig) -> None:

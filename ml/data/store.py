@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from ml.data.addresses import PUT_IT_THERE, locate_s3
 from ml.data.store_refusal import refusal
-from ml.errors import Misconfigured, StoreDown, UnreadableData
+from ml.errors import Misconfigured, StoreDown, UnreadableData, one_line
 from ml.settings import TaskSettings
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class Store:
         except (BotoCoreError, Boto3Error) as error:
             # boto3 wraps what went wrong with an upload.
             self._refuse(error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error, where)
-            reason = " ".join(str(error).split())
+            reason = one_line(error, limit=None)
             raise StoreDown(f"{self._endpoint} does not answer for {where} ({reason}): is the store up?") from error
 
     def _refuse(self, error: BaseException, where: str) -> None:

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.errors import ForbiddenType, HashMismatch, Untrusted
+from ml.errors import ForbiddenType, HashMismatch, Untrusted, one_line
 from ml.values import Column
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _load_skops(content: bytes, what: str) -> Any:
             shapes.check(skops_file.read(archive))
         pipeline = skops.io.loads(content, trusted=list(TRUSTED_TYPES))
     except UntrustedTypesFoundException as error:
-        raise ForbiddenType(f"{what} holds types that are not trusted: {' '.join(str(error).split())}") from error
+        raise ForbiddenType(f"{what} holds types that are not trusted: {one_line(error, limit=None)}") from error
     except Untrusted as error:
         raise type(error)(f"{what} is none of our Pipelines, so it is not opened: {error}") from error
     except Exception as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ml.errors import Untrusted
+from ml.errors import Untrusted, one_line
 from ml.registry.loading import EXAMPLE_TAG, LoadedModel, frame_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def smoke_test(loaded: LoadedModel) -> None:
     try:
         found = loaded.pipeline.predict_proba(frame_of(loaded, rows))
     except (ValueError, TypeError) as error:
-        told = " ".join(str(error).split())
+        told = one_line(error, limit=None)
         raise Untrusted(
             f"{loaded.name} version {loaded.version} does not take its own input example by its signature ({told})"
         ) from error

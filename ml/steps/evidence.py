@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.errors import ContractViolation, PipelineError, Unavailable, UnreadableData
+from ml.errors import ContractViolation, PipelineError, Unavailable, UnreadableData, one_line
 from ml.gate import report
 from ml.gate.judge import judge
 from ml.gate.verdict import Champion, Evidence, Verdict
@@ -67,7 +67,7 @@ def live(context: Context, evidence: Evidence, current: str) -> Champion:
     except PipelineError as error:
         problem = f"cannot be compared with ({error}): promote by hand if you mean it"
     except (KeyError, TypeError, ValueError) as error:
-        problem = f"does not take this data ({' '.join(str(error).split())[:200]}): promote by hand if you mean it"
+        problem = f"does not take this data ({one_line(error, 200)}): promote by hand if you mean it"
     return Champion(current, None, problem, rows)
 
 

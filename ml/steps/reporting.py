@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 
-from ml.errors import PipelineError
+from ml.errors import PipelineError, one_line
 
 
 @dataclass(frozen=True)
@@ -117,5 +117,5 @@ def note(report: RunReport, words: str = "") -> str:
 
 def describe(error: BaseException) -> str:
     """An error as one line: ours say enough by themselves, others need their type."""
-    message = " ".join(str(error).split())
+    message = one_line(error, limit=None)
     return message if isinstance(error, PipelineError) else f"{type(error).__name__}: {message}"

@@ -68,7 +68,7 @@ def _attempt(context: Context, number: int, overrides: search_space.Overrides) -
     except BaseException as error:  # noqa: BLE001
         from ml.steps.reporting import describe
 
-        return {"error": describe(error)[:2000] or type(error).__name__}
+        return {"error": describe(error)[:2000]}
 
 
 def _score(context: Context, overrides: search_space.Overrides) -> dict[str, float]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml.digest import digest_of
-from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData
+from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def mapped(uri: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         status = error.get_http_status_code()
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         if status in (401, 403):
             raise Misconfigured(
                 f"MLflow at {uri} refuses us ({reason}): check the account and --allowed-hosts"
@@ -80,9 +80,7 @@ def mapped(uri: str) -> Iterator[None]:
             raise TrackerDown(f"MLflow at {uri} does not answer ({reason}): is it up?") from error
         raise
     except requests.RequestException as error:
-        raise TrackerDown(
-            f"MLflow at {uri} does not answer ({' '.join(str(error).split())[:300]}): is it up?"
-        ) from error
+        raise TrackerDown(f"MLflow at {uri} does not answer ({one_line(error, 300)}): is it up?") from error
 
 
 def ensure_experiment(mlflow_client: MlflowClient, name: str) -> str:
