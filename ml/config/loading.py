@@ -154,11 +154,6 @@ def form_defaults(config: PipelineConfig) -> dict[str, Any]:
     return {**fields, "mail_to": list(config.notification.to)}
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON schema of `pipeline.yaml`, which editors can check it against."""
-    return PipelineConfig.model_json_schema(by_alias=True)
-
-
 _FORM_KEYS: dict[str, tuple[str, ...]] = {
     "data": ("data", "uri"),
     "rows": ("data", "generate", "rows"),

@@ -44,10 +44,3 @@ def metrics(target: pd.Series, probability: np.ndarray, part: str) -> dict[str, 
         "brier": sk.brier_score_loss(target, probability),
     }
     return {f"{part}_{name}": float(found[name]) for name in NAMES}
-
-
-def is_not_worse(metric: str, candidate: float, champion: float, tolerance: float) -> bool:
-    """Whether the candidate is at least as good as the champion, less the tolerance."""
-    if metric.removeprefix("test_") in LESS_IS_BETTER:
-        return candidate <= champion + tolerance
-    return candidate >= champion - tolerance

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ml.errors import BadInput
 from ml.history import ledger
 from ml.registry import versions
+from ml.tracking.provenance import LOCK_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
     from ml.history.ledger import Entry
-
-LOCK_TAG = "env.lock_sha256"
-"""The run's tag with the digest of the environment's lock file."""
 
 
 def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[Entry]) -> dict[str, Any]:

@@ -77,15 +77,6 @@ def html(report: RunReport) -> str:
     )
 
 
-def text(report: RunReport) -> str:
-    """The mail as plain text."""
-    metrics = [f"  {name:24} {value:.6f}" for name, value in report.metrics.items()]
-    links = [f"  {name}: {url}" for name, url in report.links.items()]
-    return "\n".join(
-        [_headline(report), f"DAG run {report.run_id} of {report.dag_id}", *_lines(report), *metrics, *links]
-    )
-
-
 def _headline(report: RunReport) -> str:
     if report.refused:
         return f"{report.model} version {report.version} was refused by the gate"

@@ -38,7 +38,7 @@ def mail(dag_id: str, run_id: str) -> dict[str, Any]:
     """The mail about a run.
 
     Returns:
-        `{"to": [...], "subject", "html", "text"}`, or nothing where the configuration wants no mail.
+        `{"to": [...], "subject", "html"}`, or nothing where the configuration wants no mail.
     """
     from ml.steps import reporting
     from ml.tracking import runs
@@ -57,7 +57,6 @@ def mail(dag_id: str, run_id: str) -> dict[str, Any]:
         "to": list(wanted.to),
         "subject": reporting.subject(told),
         "html": reporting.html(told),
-        "text": reporting.text(told),
     }
 
 

@@ -41,23 +41,6 @@ def test_a_model_that_never_says_yes_has_a_precision_of_nought() -> None:
     assert metrics.metrics(pd.Series([0, 1]), np.array([0.1, 0.2]), "test")["test_precision"] == 0.0
 
 
-@pytest.mark.parametrize(
-    ("metric", "candidate", "champion", "tolerance", "expected"),
-    [
-        ("test_roc_auc", 0.9, 0.9, 0.0, True),
-        ("test_roc_auc", 0.89, 0.9, 0.0, False),
-        ("test_roc_auc", 0.89, 0.9, 0.02, True),
-        ("test_log_loss", 0.1, 0.2, 0.0, True),
-        ("test_log_loss", 0.2, 0.1, 0.0, False),
-        ("test_brier", 0.11, 0.1, 0.02, True),
-    ],
-)
-def test_not_worse_follows_the_direction_of_the_metric(
-    metric: str, candidate: float, champion: float, tolerance: float, expected: bool
-) -> None:
-    assert metrics.is_not_worse(metric, candidate, champion, tolerance) is expected
-
-
 def test_five_plots_are_drawn_without_any_window(fitted: Fitted) -> None:
     probability = metrics.probabilities(fitted.pipeline, fitted.features)
 
