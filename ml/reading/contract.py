@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ml.config.schema import ColumnRule, PipelineConfig
@@ -19,13 +20,20 @@ MIN_ROWS = 20
 _SHOWN = 5
 
 
-def check(frame: pd.DataFrame, config: PipelineConfig, source: str, commas: bool = False) -> pd.DataFrame:
+def check(
+    frame: pd.DataFrame,
+    config: PipelineConfig,
+    source: str,
+    columns: Mapping[str, Column] | None = None,
+    commas: bool = False,
+) -> pd.DataFrame:
     """Reads a table by the contract, and checks it against that and the needs of training.
 
     Args:
         frame: Raw rows as they were read: texts, or typed columns.
         config: Its `schema` is the contract, its `data` names target and features.
         source: What the table is called in the message.
+        columns: How each column is read; decided from the rows when None.
         commas: Whether a number in a text may have a decimal comma.
 
     Returns:
@@ -36,7 +44,7 @@ def check(frame: pd.DataFrame, config: PipelineConfig, source: str, commas: bool
     """
     import pandas as pd
 
-    columns = columns_of(frame, config, commas)
+    columns = columns_of(frame, config, commas) if columns is None else columns
     typed, problems = {}, []
     for name, column in columns.items():
         typed[name], wrong = converted(frame[name], column, commas)

@@ -102,7 +102,7 @@ def _data(store: Store, key: str, config: PipelineConfig) -> tuple[pd.DataFrame,
         return store.read_parquet(snapshot), columns or None, "the run's snapshot"
     raw, source = read_source(store, config)
     columns = columns_of(raw.frame, config, raw.commas)
-    return contract.check(raw.frame, config, source, raw.commas), columns, source
+    return contract.check(raw.frame, config, source, columns, raw.commas), columns, source
 
 
 def _numbers(fitted: Any, registered: Any, features: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, str]:
