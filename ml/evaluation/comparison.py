@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ml.digest import is_whole
-from ml.evaluation.metrics import LESS_IS_BETTER, NAMES
+from ml.evaluation.metrics import NAMES, sign, weighted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,11 +142,10 @@ def _measure(name: str, values: list[float | None], drawn: list[Any], subjects: 
     count = min(len(ours), len(theirs))
     low, high = _bounds(ours[:count] - theirs[:count])
     is_paired = are_same_rows(subjects[0], subjects[at])
-    gain = -1 if name in LESS_IS_BETTER else 1
     if low <= 0 <= high:
         verdict = "same" if low == high == 0 else "cannot tell"
     else:
-        verdict = "better" if gain * low > 0 else "worse"
+        verdict = "better" if sign(name) * low > 0 else "worse"
     return Measure(value, interval, difference, (low, high), is_paired, verdict)
 
 
@@ -187,7 +186,7 @@ def _spread(predictions: pd.DataFrame | None, seed: int) -> dict[str, np.ndarray
     """Every metric of each resample (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13)."""
     import numpy as np
 
-    from ml.evaluation.bootstrap import batches, weighted
+    from ml.evaluation.bootstrap import batches
 
     if predictions is None or predictions.empty:
         return {}

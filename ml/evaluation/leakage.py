@@ -101,7 +101,7 @@ def _either_way(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def _auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    from ml.evaluation.bootstrap import metric_of
+    from ml.evaluation.metrics import metric_of
 
     if min(positive.sum(), (~positive).sum()) < LEAST_OF_A_CLASS:
         return 0.5

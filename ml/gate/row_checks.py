@@ -9,8 +9,8 @@ import numpy as np
 
 from ml.config.promotion import BehaviourRule, GateConfig, SliceRule
 from ml.evaluation import leakage
-from ml.evaluation.bootstrap import Array, metric_of
-from ml.evaluation.metrics import probabilities
+from ml.evaluation.bootstrap import Array
+from ml.evaluation.metrics import metric_of, probabilities
 from ml.gate.checks import reaches
 from ml.gate.verdict import Check, Evidence, Status, plain
 

@@ -15,7 +15,7 @@ from ml.config import loading as configuration
 from ml.config import search_space
 from ml.config.schema import PipelineConfig
 from ml.errors import BadInput, Unavailable, UnreadableData
-from ml.evaluation.metrics import LESS_IS_BETTER
+from ml.evaluation.metrics import sign
 from ml.steps.context import Context, step
 
 log = logging.getLogger(__name__)
@@ -174,5 +174,4 @@ def best(results: Iterable[Mapping[str, Any]], metric: str) -> Mapping[str, Any]
     if not usable:
         why = next((each["error"] for each in known if each.get("error")), "none has left a result")
         raise BadInput(f"all {len(known)} candidates of tune failed; the first: {why}")
-    sign = 1 if metric in LESS_IS_BETTER else -1
-    return min(usable, key=lambda each: (sign * each["metrics"][name], each["number"]))
+    return min(usable, key=lambda each: (-sign(metric) * each["metrics"][name], each["number"]))
