@@ -51,27 +51,37 @@ def paired_gain(metric: str, target: Array, ours: Array, theirs: Array, draw: Dr
         target: 0 or 1, shape (n_rows,).
         ours: The probabilities of the one, shape (n_rows,).
         theirs: Those of the other.
-        draw: How it is drawn; a large table, whose interval is narrow anyway, gets fewer resamples.
+        draw: How it is drawn.
 
     Returns:
         Positive is better, also where less of the metric is.
     """
-    target = np.asarray(target, dtype=float)
-    rows = len(target)
-    rng = np.random.default_rng(20_260_101)
-    drawn = max(200, min(draw.resamples, _CELLS // max(rows, 1)))
-    gains: list[Array] = []
-    for size in batches(drawn, rows):
-        weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=size).astype(float)
-        gains.append(weighted(metric, target, ours, weights) - weighted(metric, target, theirs, weights))
-    side = one_side(draw.confidence) * 100
-    found = sign(metric) * np.concatenate(gains)
-    found = found[np.isfinite(found)]
-    estimate = sign(metric) * (metric_of(metric, target, ours) - metric_of(metric, target, theirs))
-    if not len(found):
-        return Interval(estimate, -np.inf, np.inf)
-    low, high = np.percentile(found, [side, 100 - side])
-    return Interval(float(estimate), float(low), float(high))
+    gains = [
+        weighted(metric, target, ours, weights) - weighted(metric, target, theirs, weights)
+        for weights in resampled(len(target), draw.resamples)
+    ]
+    low, high = bounds(sign(metric) * np.concatenate(gains), draw.confidence)
+    return Interval(sign(metric) * (metric_of(metric, target, ours) - metric_of(metric, target, theirs)), low, high)
+
+
+def resampled(rows: int, resamples: int, seed: int = 0) -> Iterator[Array]:
+    """The weights of resamples, some at a time: shape (n_resamples, n_rows). The same seed draws the same ones.
+
+    A large table, whose interval is narrow anyway, gets fewer of them.
+    """
+    rng = np.random.default_rng(20_260_101 + seed)
+    for size in batches(max(200, min(resamples, _CELLS // max(rows, 1))), rows):
+        yield rng.multinomial(rows, np.full(rows, 1 / rows), size=size).astype(float)
+
+
+def bounds(values: Array, confidence: float) -> tuple[float, float]:
+    """The percentile interval of what was found on each resample; without bounds where it is defined on none."""
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return -np.inf, np.inf
+    side = one_side(confidence) * 100
+    low, high = np.percentile(defined, [side, 100 - side])
+    return float(low), float(high)
 
 
 def chance_of_luck(target: Array, score: Array, draw: Draw) -> float:
