@@ -233,8 +233,8 @@ def champions(ask: Callable[[], Mapping[str, Any]]) -> list[Check]:
         status = ask()
     except (httpx.HTTPError, ValueError) as error:
         # Whether it is up at all is another check's.
-        told = one_line(error, limit=None)
-        return [Check("champion", NOTE, f"the service did not tell what it serves ({told})", "ask again when it is up")]
+        why = one_line(error, limit=None)
+        return [Check("champion", NOTE, f"the service did not tell what it serves ({why})", "ask again when it is up")]
     return [_champion(model) for model in [status.get("model") or {}, *(status.get("models") or [])]]
 
 

@@ -42,9 +42,9 @@ def as_truth_or_auto(value: Any) -> Any:
     Raises:
         ValueError: It is neither.
     """
-    found = as_truth(value)
-    if isinstance(found, bool) or found == "auto":
-        return found
+    truth = as_truth(value)
+    if isinstance(truth, bool) or truth == "auto":
+        return truth
     raise ValueError("should be true, false or auto")
 
 

@@ -34,7 +34,7 @@ def load_config(path: Path | None) -> PipelineConfig:
     if path is None:
         return PipelineConfig()
     try:
-        found = read_yaml(path.read_text(encoding="utf-8"))
+        sections = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Misconfigured(
             f"{path} does not exist: name an existing file, or write one with 'trackyard init'"
@@ -43,27 +43,27 @@ def load_config(path: Path | None) -> PipelineConfig:
         raise Misconfigured(f"{path} cannot be read ({error}): name a readable UTF-8 file") from error
     except yaml.YAMLError as error:
         raise Misconfigured(f"{path} is not YAML ({one_line(error, 200)}): correct it there") from error
-    if found is None:
-        found = {}
-    if not isinstance(found, Mapping):
-        raise Misconfigured(f"{path} holds a {type(found).__name__}: it must hold sections such as 'data:'")
-    return parse_config(found, str(path))
+    if sections is None:
+        sections = {}
+    if not isinstance(sections, Mapping):
+        raise Misconfigured(f"{path} holds a {type(sections).__name__}: it must hold sections such as 'data:'")
+    return parse_config(sections, str(path))
 
 
-def parse_config(found: Mapping[str, object], source: str = "the configuration") -> PipelineConfig:
+def parse_config(sections: Mapping[str, object], source: str = "the configuration") -> PipelineConfig:
     """Checks plain values.
 
     Args:
-        found: The sections.
+        sections: The sections.
         source: Where they came from, for the message.
 
     Raises:
         Misconfigured: A key or value is not allowed; each is named with its dotted key.
     """
     try:
-        config = PipelineConfig.model_validate(_plain(found))
+        config = PipelineConfig.model_validate(_plain(sections))
     except ValidationError as error:
-        problems = dict.fromkeys(describe(problem, found) for problem in error.errors(include_url=False))
+        problems = dict.fromkeys(describe(problem, sections) for problem in error.errors(include_url=False))
         raise Misconfigured(f"{source}: {'; '.join(problems)}") from error
     if config.tune.method != "none":
         check(config)
@@ -92,7 +92,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     Raises:
         Misconfigured: A word has no `=` or an empty key, or its value is not YAML.
     """
-    found: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
     for word in assignments:
         key, equals, text = word.partition("=")
         path = _split_key(key)
@@ -105,8 +105,8 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         nested: Any = value
         for part in reversed(path):
             nested = {part: nested}
-        found = _merge(found, nested)
-    return found
+        overrides = _merge(overrides, nested)
+    return overrides
 
 
 def flatten(config: PipelineConfig) -> dict[str, str]:

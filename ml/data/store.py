@@ -154,11 +154,11 @@ class Store:
 
     def list_keys(self, bucket: str, prefix: str) -> dict[str, int]:
         """The keys below a prefix, in order, and the bytes of each."""
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         with self._errors(prefix, bucket):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                found |= {entry["Key"]: entry["Size"] for entry in page.get("Contents", [])}
-        return dict(sorted(found.items()))
+                sizes |= {entry["Key"]: entry["Size"] for entry in page.get("Contents", [])}
+        return dict(sorted(sizes.items()))
 
     def read_bytes(self, uri: str, max_bytes: int) -> bytes:
         """The content of an object that data may be read from.
@@ -243,11 +243,11 @@ class Store:
 
     def listed(self, prefix: str) -> list[Listed]:
         """The objects whose keys begin so, in the order of their keys."""
-        found: list[Listed] = []
+        items: list[Listed] = []
         with self._errors(prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                found += [Listed(each["Key"], each["Size"], each["LastModified"]) for each in page.get("Contents", [])]
-        return sorted(found, key=lambda each: each.key)
+                items += [Listed(each["Key"], each["Size"], each["LastModified"]) for each in page.get("Contents", [])]
+        return sorted(items, key=lambda each: each.key)
 
     def copy(self, key: str, to: str) -> None:
         """Copies one of the bucket's objects to another key, within the store."""

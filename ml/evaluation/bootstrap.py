@@ -110,8 +110,8 @@ def chance_of_luck(target: Array, score: Array, draw: Draw) -> float:
     rng = np.random.default_rng(crc32(ranks.tobytes() + positive.tobytes()))
     enough = min(int(10 / one_side(draw.confidence)) + 1, _MOST_DRAWS)
     drawn = max(enough, min(draw.resamples, _CELLS // rows))
-    found = ranks[rarer].sum()
-    as_good = sum(bool(ranks[rng.choice(rows, count, replace=False)].sum() >= found) for _ in range(drawn))
+    rank_sum = ranks[rarer].sum()
+    as_good = sum(bool(ranks[rng.choice(rows, count, replace=False)].sum() >= rank_sum) for _ in range(drawn))
     return (as_good + 1) / (drawn + 1)
 
 

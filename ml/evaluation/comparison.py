@@ -96,9 +96,9 @@ def _plain_params(params: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in params.items() if name not in ("schema", "data.uri")}
 
 
-def _differing(found: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
-    names = sorted({name for each in found for name in each})
-    rows = [(name, [each.get(name, "-") for each in found]) for name in names]
+def _differing(by_subject: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
+    names = sorted({name for each in by_subject for name in each})
+    rows = [(name, [each.get(name, "-") for each in by_subject]) for name in names]
     return [(name, values) for name, values in rows if len(set(values)) > 1]
 
 
@@ -111,16 +111,16 @@ def _columns(subjects: Sequence[Subject]) -> list[tuple[str, list[str]]]:
     contracts = []
     for each in subjects:
         try:
-            found: Any = json.loads(each.params.get("schema") or "{}")
+            contract: Any = json.loads(each.params.get("schema") or "{}")
         except ValueError:
-            found = {}
-        rules = found.items() if isinstance(found, dict) else ()
+            contract = {}
+        rules = contract.items() if isinstance(contract, dict) else ()
         contracts.append({f"column {name}": str(rule.get("type")) for name, rule in rules if isinstance(rule, dict)})
     return _differing(contracts)
 
 
 def _metrics(subjects: Sequence[Subject]) -> dict[str, list[Measure]]:
-    found: dict[str, list[Measure]] = {}
+    measures: dict[str, list[Measure]] = {}
     spreads = _spreads(subjects)
     for part in ("test", "validation", "train"):
         for name in NAMES:
@@ -128,8 +128,8 @@ def _metrics(subjects: Sequence[Subject]) -> dict[str, list[Measure]]:
             values = [each.metrics.get(metric) for each in subjects]
             if any(value is not None for value in values):
                 drawn = [spread.get(name) if part == "test" else None for spread in spreads]
-                found[metric] = [_measure(name, values, drawn, subjects, at) for at in range(len(subjects))]
-    return found
+                measures[metric] = [_measure(name, values, drawn, subjects, at) for at in range(len(subjects))]
+    return measures
 
 
 def _measure(name: str, values: list[float | None], drawn: list[Any], subjects: Sequence[Subject], at: int) -> Measure:

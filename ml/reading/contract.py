@@ -65,9 +65,9 @@ def check(
     if len(frame) < MIN_ROWS:
         problems.append(("", f"{len(frame)} rows where training needs at least {MIN_ROWS}"))
     if problems:
-        told = "; ".join(text for _, text in problems[:20])
+        shown = "; ".join(text for _, text in problems[:20])
         more = f"; and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise ContractViolation(f"{source}: {told}{more}. Correct the file, or the contract in pipeline.yaml")
+        raise ContractViolation(f"{source}: {shown}{more}. Correct the file, or the contract in pipeline.yaml")
     return table
 
 
@@ -93,12 +93,12 @@ def _target_problems(frame: pd.DataFrame, config: PipelineConfig) -> list[tuple[
     missing = frame.index[frame[target].isna()]
     if len(missing):
         problems.append((target, f"the target {target!r} has {len(missing)} missing values ({_rows(missing)})"))
-    found = frame[target].dropna().unique()
-    if len(found) != 2:
-        shown = ", ".join(map(repr, found[:5].tolist())) or "none"
-        problems.append((target, f"the target {target!r} has {len(found)} different values ({shown}), not two"))
-    elif positive is not None and not any(same(label, positive) for label in found.tolist()):
-        problems.append((target, f"no row has the positive label {positive!r} in {target!r}, but {found.tolist()}"))
+    labels = frame[target].dropna().unique()
+    if len(labels) != 2:
+        shown = ", ".join(map(repr, labels[:5].tolist())) or "none"
+        problems.append((target, f"the target {target!r} has {len(labels)} different values ({shown}), not two"))
+    elif positive is not None and not any(same(label, positive) for label in labels.tolist()):
+        problems.append((target, f"no row has the positive label {positive!r} in {target!r}, but {labels.tolist()}"))
     elif min(counts := frame[target].value_counts().tolist()) < 2:
         problems.append((target, f"one class of the target {target!r} has {min(counts)} row, and both need two"))
     return problems
