@@ -7,7 +7,7 @@ be repeated.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -84,6 +84,11 @@ ALLOWED: dict[str, type[LogisticParameters] | type[BoostingParameters] | type[Fo
     "RandomForestClassifier": ForestParameters,
 }
 """The allow-list: the estimator's name in scikit-learn, and what its parameters may be."""
+if TYPE_CHECKING:
+    # A type checker takes no names that are found at run time.
+    Estimator = str
+else:
+    Estimator = Literal[tuple(ALLOWED)]
 
 
 def fit(pipeline: Any, features: Any, target: Any) -> Any:

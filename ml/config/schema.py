@@ -20,7 +20,7 @@ from pydantic import (
 from ml.config.base import MOST, Metric, Texts, Truth, TruthOrAuto, Whole
 from ml.config.base import Section as _Section
 from ml.config.base import as_tuple as _as_tuple
-from ml.config.estimators import ALLOWED, DEFAULT, LogisticParameters, Parameters
+from ml.config.estimators import ALLOWED, DEFAULT, Estimator, LogisticParameters, Parameters
 from ml.config.promotion import PromotionConfig as PromotionConfig
 from ml.values import ColumnType
 
@@ -147,9 +147,7 @@ class ModelConfig(_Section):
     """The experiment and registered model, the estimator and its parameters."""
 
     name: Name = Field(default="ad-click", description="the experiment and the registered model")
-    estimator: Literal["LogisticRegression", "HistGradientBoostingClassifier", "RandomForestClassifier"] = Field(
-        default="LogisticRegression", description="the scikit-learn classifier at the end of the Pipeline"
-    )
+    estimator: Estimator = Field(default=DEFAULT, description="the scikit-learn classifier at the end of the Pipeline")
     parameters: Parameters = LogisticParameters()
 
     @model_validator(mode="before")
