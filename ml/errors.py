@@ -98,6 +98,6 @@ class ForbiddenType(Untrusted):
     """A model file holds a type outside our own trust list."""
 
 
-def one_line(error: BaseException) -> str:
-    """What an error says, on one line of at most 500 characters."""
-    return " ".join(str(error).split())[:500] or type(error).__name__
+def one_line(error: BaseException, limit: int | None = 500) -> str:
+    """What an error says, on one line of at most so many characters; its type where it says nothing."""
+    return " ".join(str(error).split())[:limit] or type(error).__name__

@@ -68,7 +68,7 @@ class Trained:
         """Reads, checks, splits and fits as the steps of a run do."""
         raw = read_table(content, "data", 10**8, 10**6)
         readings = columns.columns_of(raw.frame, config, raw.commas)
-        frame = through_parquet(contract.check(raw.frame, config, "data", raw.commas))
+        frame = through_parquet(contract.check(raw.frame, config, "data", readings, raw.commas))
         roles = features.decide_roles(frame, config, readings)
         train, _ = features.split_rows(frame, config)
         learned = through_parquet(features.features_of(frame.iloc[train], roles))

@@ -181,8 +181,7 @@ def metrics() -> str:
 
     gate = loading.load_config(None).promotion
     names = (
-        (f"`{name}`", "less is better" if name in evaluate.LESS_IS_BETTER else "more is better")
-        for name in evaluate.NAMES
+        (f"`{name}`", "less is better" if evaluate.sign(name) < 0 else "more is better") for name in evaluate.NAMES
     )
     served = ((f"`{name}`", kind, labels, what) for name, kind, labels, what in _prometheus())
     return (

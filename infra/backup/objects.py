@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ml.data.store_refusal import refusal
-from ml.errors import Misconfigured, PipelineError, StoreDown, Untrusted
+from ml.errors import Misconfigured, PipelineError, StoreDown, Untrusted, one_line
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -39,7 +39,7 @@ def answering(bucket: str) -> Iterator[None]:
         reason = refusal(inner)
         if reason:
             raise Misconfigured(f"the S3 server refused bucket {bucket!r}: {reason}") from error
-        said = " ".join(str(error).split())[:300]
+        said = one_line(error, 300)
         raise StoreDown(f"the S3 server failed at bucket {bucket!r} ({said}): is it up?") from error
 
 

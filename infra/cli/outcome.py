@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from infra.cli.session import Session
-from ml.errors import BadInput, Misconfigured, PipelineError, Unavailable
+from ml.errors import BadInput, Misconfigured, PipelineError, Unavailable, one_line
 
 OK = 0
 FAILED = 1
@@ -36,7 +36,7 @@ def exit_code_of(error: BaseException) -> int:
 
 def lines_of(error: BaseException) -> list[str]:
     """What people read about an error: one line, and below it the hints that it carries."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error, limit=None)
     if not isinstance(error, PipelineError):
         return [f"unexpected {type(error).__name__}: {text} ('trackyard --debug ...' shows where)"]
     return [text, *getattr(error, "hint", [])]

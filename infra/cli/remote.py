@@ -16,7 +16,7 @@ from infra.deploy import init_env
 from infra.servers import airflow_server, tracking_server
 from infra.settings import DEFAULT_PORTS
 from infra.stack.info import PartStatus
-from ml.errors import BadInput, Misconfigured, StoreDown
+from ml.errors import BadInput, Misconfigured, StoreDown, one_line
 
 PUBLISHED = ("airflow", "mlflow", "serving", "flower")
 TIMEOUT_S = 5.0
@@ -163,7 +163,7 @@ def _answers(stack: RemoteStack, name: str, path: str) -> PartStatus:
     try:
         httpx.get(stack.api_urls[name] + path, timeout=TIMEOUT_S, trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
-        return PartStatus(name, "failed", " ".join(str(error).split()), stack.urls[name], None, None)
+        return PartStatus(name, "failed", one_line(error, limit=None), stack.urls[name], None, None)
     return PartStatus(name, "ready", "answers", stack.urls[name], None, None)
 
 
@@ -181,7 +181,7 @@ def _airflow(stack: RemoteStack) -> list[PartStatus]:
         answer.raise_for_status()
         health = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        detail = " ".join(str(error).split())
+        detail = one_line(error, limit=None)
         return [PartStatus("airflow-api-server", "failed", detail, stack.urls["airflow"], None, None)]
     return [
         PartStatus(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from infra.servers.object_store import try_bucket
 from ml.data.store import s3_client
-from ml.errors import Misconfigured, PipelineError, StoreDown
+from ml.errors import Misconfigured, PipelineError, StoreDown, one_line
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -76,7 +76,7 @@ def run(
             return
         except (BotoCoreError, ClientError) as error:
             if clock() > deadline:
-                reason = " ".join(str(error).split())
+                reason = one_line(error, limit=None)
                 raise StoreDown(
                     f"{environ.get('S3_ENDPOINT') or 'AWS S3'} is not ready ({reason}): check it"
                 ) from error

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.servers import airflow_server, postgres, tracking_server
-from ml.errors import Misconfigured, PipelineError
+from ml.errors import Misconfigured, PipelineError, one_line
 
 PIPELINE = "pipeline"
 """MLflow's account of the workers: it may do anything to experiments and models, nothing to accounts or webhooks."""
@@ -104,7 +104,7 @@ def _create_databases(job: Job) -> None:
         for url in (job.airflow_url, job.mlflow_url, job.mlflow_auth_url):
             psycopg2.connect(url.replace("+psycopg2", ""), connect_timeout=10).close()
     except psycopg2.Error as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error, limit=None)
         raise Misconfigured(
             f"PostgreSQL refused: {reason}. The passwords in .env must be those that its volume was made with"
         ) from error

@@ -14,6 +14,8 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ml.errors import one_line
+
 TIMEOUT_S = 5.0
 STALE_S = 45.0
 """A heartbeat that is older than this is no sign of life; Airflow writes one every 5 s."""
@@ -147,7 +149,7 @@ def main(name: str) -> int:
     try:
         said = PROBES[name]()
     except Exception as error:  # noqa: BLE001 - an edge: whatever goes wrong is what the engine is to be told
-        sys.stdout.write(f"{name}: {' '.join(str(error).split()) or type(error).__name__}\n")
+        sys.stdout.write(f"{name}: {one_line(error, limit=None)}\n")
         return 1
     sys.stdout.write(f"{name}: {said}\n")
     return 0

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.settings import DEFAULT_PORTS, Settings
 from infra.stack import ports
-from ml.errors import PipelineError
+from ml.errors import PipelineError, one_line
 
 if TYPE_CHECKING:
     from infra.stack.info import PartStatus
@@ -236,8 +236,8 @@ def champions(ask: Callable[[], Mapping[str, Any]]) -> list[Check]:
         status = ask()
     except (httpx.HTTPError, ValueError) as error:
         # Whether it is up at all is another check's.
-        told = " ".join(str(error).split()) or type(error).__name__
-        return [Check("champion", NOTE, f"the service did not tell what it serves ({told})", "ask again when it is up")]
+        why = one_line(error, limit=None)
+        return [Check("champion", NOTE, f"the service did not tell what it serves ({why})", "ask again when it is up")]
     return [_champion(model) for model in [status.get("model") or {}, *(status.get("models") or [])]]
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-Metric = Literal[
-    "test_accuracy", "test_precision", "test_recall", "test_f1", "test_roc_auc", "test_average_precision",
-    "test_log_loss", "test_brier",
-]  # fmt: skip
+from ml.evaluation.metrics import NAMES
+
+if TYPE_CHECKING:
+    # A type checker takes no names that are found at run time.
+    Metric = str
+    TestMetric = str
+else:
+    Metric = Literal[NAMES]
+    TestMetric = Literal[tuple(f"test_{name}" for name in NAMES)]
 
 
 def as_tuple(value: Any) -> Any:
@@ -37,9 +42,9 @@ def as_truth_or_auto(value: Any) -> Any:
     Raises:
         ValueError: It is neither.
     """
-    found = as_truth(value)
-    if isinstance(found, bool) or found == "auto":
-        return found
+    truth = as_truth(value)
+    if isinstance(truth, bool) or truth == "auto":
+        return truth
     raise ValueError("should be true, false or auto")
 
 

@@ -7,12 +7,12 @@ be repeated.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from ml.config.base import MOST, Section, Truth, TruthOrAuto, Whole
-from ml.errors import BadInput
+from ml.errors import BadInput, one_line
 
 DEFAULT = "LogisticRegression"
 _SEED = Field(default=42, ge=0, le=2**32 - 1)
@@ -84,6 +84,11 @@ ALLOWED: dict[str, type[LogisticParameters] | type[BoostingParameters] | type[Fo
     "RandomForestClassifier": ForestParameters,
 }
 """The allow-list: the estimator's name in scikit-learn, and what its parameters may be."""
+if TYPE_CHECKING:
+    # A type checker takes no names that are found at run time.
+    Estimator = str
+else:
+    Estimator = Literal[tuple(ALLOWED)]
 
 
 def fit(pipeline: Any, features: Any, target: Any) -> Any:
@@ -97,7 +102,7 @@ def fit(pipeline: Any, features: Any, target: Any) -> Any:
     except ValueError as error:
         raise BadInput(
             f"scikit-learn cannot fit {type(pipeline[-1]).__name__} to these {len(features)} rows "
-            f"({' '.join(str(error).split())[:300]}): correct model.parameters, or bring more rows"
+            f"({one_line(error, 300)}): correct model.parameters, or bring more rows"
         ) from error
 
 

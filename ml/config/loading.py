@@ -19,7 +19,7 @@ from ml.config.messages import describe, estimator_of, suggest
 from ml.config.schema import PipelineConfig
 from ml.config.search_space import ALLOWED_PREFIXES, candidates, nested
 from ml.config.yaml_text import read_yaml
-from ml.errors import Misconfigured
+from ml.errors import Misconfigured, one_line
 
 
 def load_config(path: Path | None) -> PipelineConfig:
@@ -34,7 +34,7 @@ def load_config(path: Path | None) -> PipelineConfig:
     if path is None:
         return PipelineConfig()
     try:
-        found = read_yaml(path.read_text(encoding="utf-8"))
+        sections = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Misconfigured(
             f"{path} does not exist: name an existing file, or write one with 'trackyard init'"
@@ -42,28 +42,28 @@ def load_config(path: Path | None) -> PipelineConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{path} cannot be read ({error}): name a readable UTF-8 file") from error
     except yaml.YAMLError as error:
-        raise Misconfigured(f"{path} is not YAML ({_one_line(error)}): correct it there") from error
-    if found is None:
-        found = {}
-    if not isinstance(found, Mapping):
-        raise Misconfigured(f"{path} holds a {type(found).__name__}: it must hold sections such as 'data:'")
-    return parse_config(found, str(path))
+        raise Misconfigured(f"{path} is not YAML ({one_line(error, 200)}): correct it there") from error
+    if sections is None:
+        sections = {}
+    if not isinstance(sections, Mapping):
+        raise Misconfigured(f"{path} holds a {type(sections).__name__}: it must hold sections such as 'data:'")
+    return parse_config(sections, str(path))
 
 
-def parse_config(found: Mapping[str, object], source: str = "the configuration") -> PipelineConfig:
+def parse_config(sections: Mapping[str, object], source: str = "the configuration") -> PipelineConfig:
     """Checks plain values.
 
     Args:
-        found: The sections.
+        sections: The sections.
         source: Where they came from, for the message.
 
     Raises:
         Misconfigured: A key or value is not allowed; each is named with its dotted key.
     """
     try:
-        config = PipelineConfig.model_validate(_plain(found))
+        config = PipelineConfig.model_validate(_plain(sections))
     except ValidationError as error:
-        problems = dict.fromkeys(describe(problem, found) for problem in error.errors(include_url=False))
+        problems = dict.fromkeys(describe(problem, sections) for problem in error.errors(include_url=False))
         raise Misconfigured(f"{source}: {'; '.join(problems)}") from error
     if config.tune.method != "none":
         check(config)
@@ -92,7 +92,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     Raises:
         Misconfigured: A word has no `=` or an empty key, or its value is not YAML.
     """
-    found: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
     for word in assignments:
         key, equals, text = word.partition("=")
         path = _split_key(key)
@@ -101,12 +101,12 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         try:
             value = read_yaml(text)
         except yaml.YAMLError as error:
-            raise Misconfigured(f"--set {key}: {text!r} cannot be read ({_one_line(error)})") from error
+            raise Misconfigured(f"--set {key}: {text!r} cannot be read ({one_line(error, 200)})") from error
         nested: Any = value
         for part in reversed(path):
             nested = {part: nested}
-        found = _merge(found, nested)
-    return found
+        overrides = _merge(overrides, nested)
+    return overrides
 
 
 def flatten(config: PipelineConfig) -> dict[str, str]:
@@ -152,11 +152,6 @@ def form_defaults(config: PipelineConfig) -> dict[str, Any]:
             value = value.get(part)
         fields[name] = value if value is not None else getattr(LogisticParameters(), name)
     return {**fields, "mail_to": list(config.notification.to)}
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON schema of `pipeline.yaml`, which editors can check it against."""
-    return PipelineConfig.model_json_schema(by_alias=True)
 
 
 _FORM_KEYS: dict[str, tuple[str, ...]] = {
@@ -223,10 +218,6 @@ def _flat(prefix: str, value: Any) -> Iterable[tuple[str, str]]:
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
     else:
         yield prefix, value if isinstance(value, str) else json.dumps(value)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def check(config: PipelineConfig) -> None:

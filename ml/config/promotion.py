@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ml.config.base import MOST, Metric, Section, Truth, Whole, as_tuple
+from ml.config.base import MOST, Section, TestMetric, Truth, Whole, as_tuple
 from ml.evaluation.leakage import LEAK_AUC
 
 
@@ -15,7 +15,7 @@ class SliceRule(Section):
 
     column: str = Field(min_length=1, description="a column of the data set, learned from or not")
     bins: Whole = Field(default=4, ge=2, le=50, description="parts of equal size that a column of numbers is cut into")
-    metric: Metric = Field(default="test_accuracy", description="the metric of each part")
+    metric: TestMetric = Field(default="test_accuracy", description="the metric of each part")
     floor: float = Field(description="the least that it may be; the most, where less is better")
     min_rows: Whole = Field(default=20, ge=1, le=MOST, description="a part with fewer rows is told and decides nothing")
 
@@ -42,7 +42,7 @@ class BehaviourRule(Section):
 class GateConfig(Section):
     """What a version must show on the held-out rows before it may be promoted."""
 
-    thresholds: dict[Metric, float] = Field(default={}, description="the least of a metric; the most of a loss")
+    thresholds: dict[TestMetric, float] = Field(default={}, description="the least of a metric; the most of a loss")
     dummy: Truth = Field(default=True, description="whether it must rank rows better than a model that knows nothing")
     leak: float | None = Field(
         default=LEAK_AUC, gt=0.5, le=1, description="the ROC AUC that one feature alone may have; null: any"
@@ -67,7 +67,7 @@ class PromotionConfig(Section):
     """When a new version replaces the champion, and who decides."""
 
     mode: Literal["auto", "approve", "manual"] = Field(default="auto", description="who decides once it is validated")
-    metric: Metric = Field(default="test_log_loss", description="the metric that both are compared by")
+    metric: TestMetric = Field(default="test_log_loss", description="the metric that both are compared by")
     tolerance: float = Field(default=0.0, ge=0, description="how much worse than the champion is still accepted")
     approval_hours: float = Field(default=24.0, gt=0, le=24 * 30, description="how long an answer is waited for")
     gate: GateConfig = GateConfig()

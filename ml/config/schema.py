@@ -17,10 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-from ml.config.base import MOST, Texts, Truth, TruthOrAuto, Whole
+from ml.config.base import MOST, Metric, Texts, Truth, TruthOrAuto, Whole
 from ml.config.base import Section as _Section
 from ml.config.base import as_tuple as _as_tuple
-from ml.config.estimators import ALLOWED, DEFAULT, LogisticParameters, Parameters
+from ml.config.estimators import ALLOWED, DEFAULT, Estimator, LogisticParameters, Parameters
 from ml.config.promotion import PromotionConfig as PromotionConfig
 from ml.values import ColumnType
 
@@ -151,9 +151,7 @@ class ModelConfig(_Section):
     """The experiment and registered model, the estimator and its parameters."""
 
     name: Name = Field(default="ad-click", description="the experiment and the registered model")
-    estimator: Literal["LogisticRegression", "HistGradientBoostingClassifier", "RandomForestClassifier"] = Field(
-        default="LogisticRegression", description="the scikit-learn classifier at the end of the Pipeline"
-    )
+    estimator: Estimator = Field(default=DEFAULT, description="the scikit-learn classifier at the end of the Pipeline")
     parameters: Parameters = LogisticParameters()
 
     @model_validator(mode="before")
@@ -211,9 +209,7 @@ class TuneConfig(_Section):
     """A search over the Pipeline's parameters; its best candidate is fitted on the whole training part."""
 
     method: Literal["none", "grid", "random"] = Field(default="none", description="how candidates are found")
-    metric: Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "brier"] = (
-        Field(default="log_loss", description="the cross-validated metric that decides")
-    )
+    metric: Metric = Field(default="log_loss", description="the cross-validated metric that decides")
     folds: Whole = Field(default=5, ge=2, le=20, description="of the cross-validation")
     candidates: Whole = Field(default=20, ge=1, le=80, description="how many are drawn, or at most make up a grid")
     random_state: Whole = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the draws")

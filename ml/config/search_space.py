@@ -1,4 +1,4 @@
-"""Which candidates a search tries, and which of them is best. Pure and light.
+"""Which candidates a search tries. Pure and light.
 
 A candidate is a set of configuration keys with other values, so each is checked as any configuration is, before
 anything runs. The same configuration gives the same candidates in the same order.

@@ -66,7 +66,7 @@ def put_folder(store: Store, folder: Path, progress: Callable[[int], None] | Non
         whole.update(f"{name}\0{digest}\n".encode())
     label = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name) or "data"
     prefix = f"datasets/{whole.hexdigest()}/{label}/"
-    there = store.list_keys(store.bucket, prefix)
+    there = {each.key: each.size for each in store.listed(prefix)}
     for name, path in files.items():
         if there.get(prefix + name) != path.stat().st_size:
             store.upload(path, prefix + name, progress)
@@ -82,7 +82,7 @@ def read_folder(store: Store, uri: str, max_bytes: int) -> dict[str, bytes]:
         StoreDown: S3 does not answer.
     """
     bucket, prefix = store.locate(uri)
-    sizes = {key: size for key, size in store.list_keys(bucket, prefix).items() if _is_part(key.removeprefix(prefix))}
+    sizes = {each.key: each.size for each in store.listed(prefix, bucket) if _is_part(each.key.removeprefix(prefix))}
     if not 0 < len(sizes) <= MAX_FILES:
         raise UnreadableData(f"{uri} has {len(sizes)} Parquet files: it needs 1 to {MAX_FILES:,} that end in .parquet")
     if sum(sizes.values()) > max_bytes:

@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from ml.data.addresses import PUT_IT_THERE, locate_s3
 from ml.data.store_refusal import refusal
-from ml.errors import Misconfigured, StoreDown, UnreadableData
+from ml.errors import Misconfigured, StoreDown, UnreadableData, one_line
 from ml.settings import TaskSettings
 
 if TYPE_CHECKING:
@@ -152,14 +152,6 @@ class Store:
         with self._errors(key):
             self._client.upload_file(str(path), self.bucket, key, Callback=progress)
 
-    def list_keys(self, bucket: str, prefix: str) -> dict[str, int]:
-        """The keys below a prefix, in order, and the bytes of each."""
-        found: dict[str, int] = {}
-        with self._errors(prefix, bucket):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                found |= {entry["Key"]: entry["Size"] for entry in page.get("Contents", [])}
-        return dict(sorted(found.items()))
-
     def read_bytes(self, uri: str, max_bytes: int) -> bytes:
         """The content of an object that data may be read from.
 
@@ -207,7 +199,7 @@ class Store:
         """
         import pandas as pd
 
-        return pd.read_parquet(io.BytesIO(self._read(key)))
+        return pd.read_parquet(io.BytesIO(self.read(key)))
 
     def write_json(self, value: Any, key: str) -> str:
         """Writes plain values and returns their address."""
@@ -220,7 +212,7 @@ class Store:
             UnreadableData: There is no such key.
             StoreDown: S3 does not answer.
         """
-        return json.loads(self._read(key))
+        return json.loads(self.read(key))
 
     def write_bytes(self, content: bytes, key: str) -> str:
         """Writes an object, which S3 shows once it is whole, and returns its address."""
@@ -241,13 +233,14 @@ class Store:
                 raise
             return True
 
-    def listed(self, prefix: str) -> list[Listed]:
-        """The objects whose keys begin so, in the order of their keys."""
-        found: list[Listed] = []
-        with self._errors(prefix):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                found += [Listed(each["Key"], each["Size"], each["LastModified"]) for each in page.get("Contents", [])]
-        return sorted(found, key=lambda each: each.key)
+    def listed(self, prefix: str, bucket: str | None = None) -> list[Listed]:
+        """The objects of the bucket, or of another, whose keys begin so, in the order of their keys."""
+        items: list[Listed] = []
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket or self.bucket, Prefix=prefix)
+        with self._errors(prefix, bucket):
+            for page in pages:
+                items += [Listed(each["Key"], each["Size"], each["LastModified"]) for each in page.get("Contents", [])]
+        return sorted(items, key=lambda each: each.key)
 
     def copy(self, key: str, to: str) -> None:
         """Copies one of the bucket's objects to another key, within the store."""
@@ -261,9 +254,6 @@ class Store:
 
     def read(self, key: str) -> bytes:
         """The bytes of one of the bucket's objects; `read_json` says what is raised."""
-        return self._read(key)
-
-    def _read(self, key: str) -> bytes:
         with self._errors(key):
             return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
@@ -286,7 +276,7 @@ class Store:
         except (BotoCoreError, Boto3Error) as error:
             # boto3 wraps what went wrong with an upload.
             self._refuse(error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error, where)
-            reason = " ".join(str(error).split())
+            reason = one_line(error, limit=None)
             raise StoreDown(f"{self._endpoint} does not answer for {where} ({reason}): is the store up?") from error
 
     def _refuse(self, error: BaseException, where: str) -> None:

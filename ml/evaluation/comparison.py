@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ml.digest import is_whole
-from ml.evaluation.metrics import LESS_IS_BETTER, NAMES
+from ml.evaluation.bootstrap import bounds, resampled
+from ml.evaluation.metrics import NAMES, sign, weighted
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
-_CELLS = 20_000_000
 _DATA_TAGS = ("data.uri", "data.digest", "data.rows", "data.columns")
 _ORIGIN_TAGS = ("git.commit", "git.dirty", "env.lock_sha256", "env.python")
 
@@ -95,9 +96,9 @@ def _plain_params(params: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in params.items() if name not in ("schema", "data.uri")}
 
 
-def _differing(found: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
-    names = sorted({name for each in found for name in each})
-    rows = [(name, [each.get(name, "-") for each in found]) for name in names]
+def _differing(by_subject: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
+    names = sorted({name for each in by_subject for name in each})
+    rows = [(name, [each.get(name, "-") for each in by_subject]) for name in names]
     return [(name, values) for name, values in rows if len(set(values)) > 1]
 
 
@@ -110,16 +111,16 @@ def _columns(subjects: Sequence[Subject]) -> list[tuple[str, list[str]]]:
     contracts = []
     for each in subjects:
         try:
-            found: Any = json.loads(each.params.get("schema") or "{}")
+            contract: Any = json.loads(each.params.get("schema") or "{}")
         except ValueError:
-            found = {}
-        rules = found.items() if isinstance(found, dict) else ()
+            contract = {}
+        rules = contract.items() if isinstance(contract, dict) else ()
         contracts.append({f"column {name}": str(rule.get("type")) for name, rule in rules if isinstance(rule, dict)})
     return _differing(contracts)
 
 
 def _metrics(subjects: Sequence[Subject]) -> dict[str, list[Measure]]:
-    found: dict[str, list[Measure]] = {}
+    measures: dict[str, list[Measure]] = {}
     spreads = _spreads(subjects)
     for part in ("test", "validation", "train"):
         for name in NAMES:
@@ -127,38 +128,26 @@ def _metrics(subjects: Sequence[Subject]) -> dict[str, list[Measure]]:
             values = [each.metrics.get(metric) for each in subjects]
             if any(value is not None for value in values):
                 drawn = [spread.get(name) if part == "test" else None for spread in spreads]
-                found[metric] = [_measure(name, values, drawn, subjects, at) for at in range(len(subjects))]
-    return found
+                measures[metric] = [_measure(name, values, drawn, subjects, at) for at in range(len(subjects))]
+    return measures
 
 
 def _measure(name: str, values: list[float | None], drawn: list[Any], subjects: Sequence[Subject], at: int) -> Measure:
     value, base, ours, theirs = values[at], values[0], drawn[at], drawn[0]
-    interval = _bounds(ours) if ours is not None else None
+    interval = bounds(ours, CONFIDENCE) if ours is not None else None
     if at == 0 or value is None or base is None:
         return Measure(value, interval)
     difference = value - base
     if ours is None or theirs is None:
         return Measure(value, interval, difference)
     count = min(len(ours), len(theirs))
-    low, high = _bounds(ours[:count] - theirs[:count])
+    low, high = bounds(ours[:count] - theirs[:count], CONFIDENCE)
     is_paired = are_same_rows(subjects[0], subjects[at])
-    gain = -1 if name in LESS_IS_BETTER else 1
     if low <= 0 <= high:
         verdict = "same" if low == high == 0 else "cannot tell"
     else:
-        verdict = "better" if gain * low > 0 else "worse"
+        verdict = "better" if sign(name) * low > 0 else "worse"
     return Measure(value, interval, difference, (low, high), is_paired, verdict)
-
-
-def _bounds(drawn: np.ndarray) -> tuple[float, float]:
-    import numpy as np
-
-    side = (1 - CONFIDENCE) / 2 * 100
-    known = drawn[np.isfinite(drawn)]
-    if not len(known):
-        return float("-inf"), float("inf")
-    low, high = np.percentile(known, [side, 100 - side])
-    return float(low), float(high)
 
 
 def are_same_rows(one: Subject, other: Subject) -> bool:
@@ -184,20 +173,12 @@ def _spreads(subjects: Sequence[Subject]) -> list[dict[str, np.ndarray]]:
 
 
 def _spread(predictions: pd.DataFrame | None, seed: int) -> dict[str, np.ndarray]:
-    """Every metric of each resample (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13)."""
-    import numpy as np
-
-    from ml.evaluation.bootstrap import batches, weighted
-
+    """Every metric of each resample."""
     if predictions is None or predictions.empty:
         return {}
-    target = predictions["target"].to_numpy(dtype=float)
-    probability = predictions["probability"].to_numpy(dtype=float)
-    rows, rng = len(target), np.random.default_rng(20_260_101 + seed)
-    drawn = max(100, min(RESAMPLES, _CELLS // rows))
-    found: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
-    for size in batches(drawn, rows):
-        weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=size).astype(float)
-        for name, pieces in found.items():
-            pieces.append(weighted(name, target, probability, weights))
-    return {name: np.concatenate(pieces) for name, pieces in found.items()}
+    target, probability = predictions["target"], predictions["probability"]
+    batches = [
+        {name: weighted(name, target, probability, weights) for name in NAMES}
+        for weights in resampled(len(target), RESAMPLES, seed)
+    ]
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in NAMES}

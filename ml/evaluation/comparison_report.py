@@ -23,9 +23,9 @@ small{color:#8d96a0}.better{color:#56d364}.worse{color:#ff7b72}img{background:#f
 """
 
 
-def page(found: Comparison) -> str:
+def page(comparison: Comparison) -> str:
     """The whole page."""
-    heads = [f"{each.label}: {each.version}" for each in found.subjects]
+    heads = [f"{each.label}: {each.version}" for each in comparison.subjects]
     return "\n".join(
         [
             "<!doctype html>",
@@ -36,16 +36,16 @@ def page(found: Comparison) -> str:
             _table(
                 ["", "version", "run", "state", "note"],
                 [[each.label, each.version, each.run_id, each.state, each.tags.get("note", "")]
-                 for each in found.subjects],
+                 for each in comparison.subjects],
             ),
             "<h2>Metrics</h2>",
             f"<p>In brackets: bootstrap intervals at {CONFIDENCE:.0%} over the test rows. Differences are from "
-            f"{escape(found.subjects[0].label)}; paired ones were found on the same test rows.</p>",
-            _metrics(found, heads),
-            _section("Parameters that differ", heads, found.params, "None differs."),
-            _section("Data", heads, found.data, "Nothing was recorded."),
-            _section("Origin", heads, found.origin, "Nothing was recorded."),
-            _plots(found, heads),
+            f"{escape(comparison.subjects[0].label)}; paired ones were found on the same test rows.</p>",
+            _metrics(comparison, heads),
+            _section("Parameters that differ", heads, comparison.params, "None differs."),
+            _section("Data", heads, comparison.data, "Nothing was recorded."),
+            _section("Origin", heads, comparison.origin, "Nothing was recorded."),
+            _plots(comparison, heads),
             "</body></html>",
         ]
     )  # fmt: skip
@@ -63,34 +63,34 @@ def _section(title: str, heads: Sequence[str], rows: Sequence[tuple[str, list[st
     return f"<h2>{escape(title)}</h2>{body}"
 
 
-def _metrics(found: Comparison, heads: Sequence[str]) -> str:
-    rows = [[escape(name), *map(_cell, measures)] for name, measures in found.metrics.items()]
+def _metrics(comparison: Comparison, heads: Sequence[str]) -> str:
+    rows = [[escape(name), *map(_cell, measures)] for name, measures in comparison.metrics.items()]
     return _table(["", *heads], rows, are_cells_html=True)
 
 
 def _cell(measure: Measure) -> str:
     if measure.value is None:
         return "-"
-    told = f"{measure.value:.6f}"
+    cell = f"{measure.value:.6f}"
     if measure.interval:
-        told += " <small>[{:.4f}, {:.4f}]</small>".format(*measure.interval)
+        cell += " <small>[{:.4f}, {:.4f}]</small>".format(*measure.interval)
     if measure.difference is not None:
         word = f'<span class="{measure.verdict.partition(" ")[0]}">{measure.verdict}</span>'
-        told += f"<br>{measure.difference:+.6f}"
+        cell += f"<br>{measure.difference:+.6f}"
         if measure.difference_interval:
-            told += " <small>[{:+.4f}, {:+.4f}]</small>".format(*measure.difference_interval)
-        told += f" {word}" + (" <small>paired</small>" if measure.is_paired else "")
-    return told
+            cell += " <small>[{:+.4f}, {:+.4f}]</small>".format(*measure.difference_interval)
+        cell += f" {word}" + (" <small>paired</small>" if measure.is_paired else "")
+    return cell
 
 
-def _plots(found: Comparison, heads: Sequence[str]) -> str:
-    names = sorted({name for each in found.subjects for name in each.images})
+def _plots(comparison: Comparison, heads: Sequence[str]) -> str:
+    names = sorted({name for each in comparison.subjects for name in each.images})
     if not names:
         return ""
     columns = f'<div class="plots" style="grid-template-columns:repeat({len(heads)},minmax(0,1fr))">'
     figures = []
     for name in names:
-        for head, each in zip(heads, found.subjects, strict=True):
+        for head, each in zip(heads, comparison.subjects, strict=True):
             content = base64.b64encode(each.images.get(name, b"")).decode()
             label = escape(f"{name.removesuffix('.png').replace('_', ' ')}, {head}")
             image = f'<img alt="{label}" src="data:image/png;base64,{content}">' if content else "<p>none</p>"

@@ -77,11 +77,11 @@ def _share_elsewhere(values: pd.Series, positive: np.ndarray) -> np.ndarray:
         # Each fold has the same balance, or a value that stands once would rank rows by the share of their fold.
         rows = np.flatnonzero(positive == label)
         fold[rng.permutation(rows)] = np.arange(len(rows)) % _FOLDS
-    found = np.full(len(values), 0.5)
+    shares = np.full(len(values), 0.5)
     for number in range(_FOLDS):
         asked = fold == number
-        found[asked] = _shares(values[~asked], positive[~asked], values[asked])
-    return found
+        shares[asked] = _shares(values[~asked], positive[~asked], values[asked])
+    return shares
 
 
 def _shares(known: pd.Series, positive: np.ndarray, asked: pd.Series) -> np.ndarray:
@@ -91,17 +91,17 @@ def _shares(known: pd.Series, positive: np.ndarray, asked: pd.Series) -> np.ndar
     target = pd.Series(positive.astype(float))
     by_value = target.groupby(known.astype(object).to_numpy()).mean()
     overall = float(target.mean()) if len(target) else 0.5
-    found: np.ndarray = asked.astype(object).map(by_value).astype("float64").fillna(overall).to_numpy()
-    return found
+    shares: np.ndarray = asked.astype(object).map(by_value).astype("float64").fillna(overall).to_numpy()
+    return shares
 
 
 def _either_way(scores: np.ndarray, positive: np.ndarray) -> float:
-    found = _auc(scores, positive)
-    return max(found, 1 - found)
+    auc = _auc(scores, positive)
+    return max(auc, 1 - auc)
 
 
 def _auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    from ml.evaluation.bootstrap import metric_of
+    from ml.evaluation.metrics import metric_of
 
     if min(positive.sum(), (~positive).sum()) < LEAST_OF_A_CLASS:
         return 0.5

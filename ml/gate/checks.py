@@ -15,12 +15,11 @@ from ml.evaluation.bootstrap import (
     Interval,
     can_tell,
     chance_of_luck,
-    metric_of,
     one_side,
     paired_gain,
-    sign,
 )
 from ml.evaluation.leakage import LEAST_OF_A_CLASS
+from ml.evaluation.metrics import metric_of, sign
 from ml.gate.verdict import AGAINST_CHAMPION, Check, Evidence, Status, plain
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ml.config.promotion import BehaviourRule, GateConfig, SliceRule
 from ml.evaluation import leakage
-from ml.evaluation.bootstrap import Array, metric_of
-from ml.evaluation.metrics import probabilities
+from ml.evaluation.bootstrap import Array
+from ml.evaluation.metrics import metric_of, probabilities
 from ml.gate.checks import reaches
 from ml.gate.verdict import Check, Evidence, Status, plain
 
@@ -28,14 +28,14 @@ def leaks(evidence: Evidence, gate: GateConfig) -> list[Check]:
     least = int(min(evidence.target.sum(), (1 - evidence.target).sum()))
     if least < leakage.LEAST_OF_A_CLASS:
         return [Check(name, "unsure", f"one class has {least} held-out rows, too few to tell a leak from luck")]
-    told = {column: _alone(evidence, column) for column in evidence.features.columns}
-    worst = max(told, key=lambda column: told[column])
-    found = {"features": {column: round(auc, 6) for column, auc in told.items()}, "most": gate.leak}
-    words = f"{worst!r} alone tells the target best, with ROC AUC {told[worst]:.4f}"
-    if told[worst] > gate.leak:
-        above = ", ".join(repr(column) for column, auc in told.items() if auc > gate.leak)
+    aucs = {column: _alone(evidence, column) for column in evidence.features.columns}
+    worst = max(aucs, key=lambda column: aucs[column])
+    found = {"features": {column: round(auc, 6) for column, auc in aucs.items()}, "most": gate.leak}
+    words = f"{worst!r} alone tells the target best, with ROC AUC {aucs[worst]:.4f}"
+    if aucs[worst] > gate.leak:
+        above = ", ".join(repr(column) for column, auc in aucs.items() if auc > gate.leak)
         words = (
-            f"{above} alone tells the target with ROC AUC {told[worst]:.4f}, above {gate.leak:g}: it looks like the "
+            f"{above} alone tells the target with ROC AUC {aucs[worst]:.4f}, above {gate.leak:g}: it looks like the "
             "target in disguise; drop it in data.drop, or raise promotion.gate.leak"
         )
         return [Check(name, "failed", words, found)]

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ml.errors import BadInput
 from ml.history import ledger
 from ml.registry import versions
+from ml.tracking.provenance import LOCK_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
     from ml.history.ledger import Entry
-
-LOCK_TAG = "env.lock_sha256"
-"""The run's tag with the digest of the environment's lock file."""
 
 
 def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[Entry]) -> dict[str, Any]:
@@ -36,8 +34,8 @@ def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[
     Raises:
         BadInput: There is no such version.
     """
-    found = versions.find_version(client, name, version)
-    tags, run = dict(found.tags), _run(client, found.run_id)
+    registered = versions.find_version(client, name, version)
+    tags, run = dict(registered.tags), _run(client, registered.run_id)
     of_run = dict(run.data.tags) if run else {}
     aliases = versions.aliases(client, name)
     return {
@@ -53,13 +51,13 @@ def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[
         "lock_digest": of_run.get(LOCK_TAG),
         "dag_id": tags.get("airflow.dag_id"),
         "dag_run_id": tags.get("airflow.run_id"),
-        "run_id": found.run_id,
+        "run_id": registered.run_id,
         "sha256": tags.get("model.sha256"),
         "validation": tags.get("validation"),
         "verdict": _verdict(tags.get("gate.verdict")),
         "approval": tags.get("promotion.approval"),
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},
-        "history": [asdict(entry) for entry in ledger.of_version(entries, version, versions.model_id(found))],
+        "history": [asdict(entry) for entry in ledger.of_version(entries, version, versions.model_id(registered))],
     }
 
 

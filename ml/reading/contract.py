@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ml.config.schema import ColumnRule, PipelineConfig
@@ -19,13 +20,20 @@ MIN_ROWS = 20
 _SHOWN = 5
 
 
-def check(frame: pd.DataFrame, config: PipelineConfig, source: str, commas: bool = False) -> pd.DataFrame:
+def check(
+    frame: pd.DataFrame,
+    config: PipelineConfig,
+    source: str,
+    columns: Mapping[str, Column] | None = None,
+    commas: bool = False,
+) -> pd.DataFrame:
     """Reads a table by the contract, and checks it against that and the needs of training.
 
     Args:
         frame: Raw rows as they were read: texts, or typed columns.
         config: Its `schema` is the contract, its `data` names target and features.
         source: What the table is called in the message.
+        columns: How each column is read; decided from the rows when None.
         commas: Whether a number in a text may have a decimal comma.
 
     Returns:
@@ -36,7 +44,7 @@ def check(frame: pd.DataFrame, config: PipelineConfig, source: str, commas: bool
     """
     import pandas as pd
 
-    columns = columns_of(frame, config, commas)
+    columns = columns_of(frame, config, commas) if columns is None else columns
     typed, problems = {}, []
     for name, column in columns.items():
         typed[name], wrong = converted(frame[name], column, commas)
@@ -57,9 +65,9 @@ def check(frame: pd.DataFrame, config: PipelineConfig, source: str, commas: bool
     if len(frame) < MIN_ROWS:
         problems.append(("", f"{len(frame)} rows where training needs at least {MIN_ROWS}"))
     if problems:
-        told = "; ".join(text for _, text in problems[:20])
+        shown = "; ".join(text for _, text in problems[:20])
         more = f"; and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise ContractViolation(f"{source}: {told}{more}. Correct the file, or the contract in pipeline.yaml")
+        raise ContractViolation(f"{source}: {shown}{more}. Correct the file, or the contract in pipeline.yaml")
     return table
 
 
@@ -85,12 +93,12 @@ def _target_problems(frame: pd.DataFrame, config: PipelineConfig) -> list[tuple[
     missing = frame.index[frame[target].isna()]
     if len(missing):
         problems.append((target, f"the target {target!r} has {len(missing)} missing values ({_rows(missing)})"))
-    found = frame[target].dropna().unique()
-    if len(found) != 2:
-        shown = ", ".join(map(repr, found[:5].tolist())) or "none"
-        problems.append((target, f"the target {target!r} has {len(found)} different values ({shown}), not two"))
-    elif positive is not None and not any(same(label, positive) for label in found.tolist()):
-        problems.append((target, f"no row has the positive label {positive!r} in {target!r}, but {found.tolist()}"))
+    labels = frame[target].dropna().unique()
+    if len(labels) != 2:
+        shown = ", ".join(map(repr, labels[:5].tolist())) or "none"
+        problems.append((target, f"the target {target!r} has {len(labels)} different values ({shown}), not two"))
+    elif positive is not None and not any(same(label, positive) for label in labels.tolist()):
+        problems.append((target, f"no row has the positive label {positive!r} in {target!r}, but {labels.tolist()}"))
     elif min(counts := frame[target].value_counts().tolist()) < 2:
         problems.append((target, f"one class of the target {target!r} has {min(counts)} row, and both need two"))
     return problems

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ml.errors import ContractViolation, TooManyRows, UnreadableData
+from ml.errors import ContractViolation, TooManyRows, UnreadableData, one_line
 from ml.reading.csv_dialect import refuse_twice
 
 if TYPE_CHECKING:
@@ -59,9 +59,7 @@ def read(content: bytes, name: str, max_bytes: int, max_rows: int) -> ParquetTab
         data = pa.Table.from_batches(list(_within(file, name, max_bytes)), schema=file.schema_arrow)
         return plain_columns(data)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise UnreadableData(
-            f"{name} looks like Parquet and cannot be read ({' '.join(str(error).split())[:200]})"
-        ) from error
+        raise UnreadableData(f"{name} looks like Parquet and cannot be read ({one_line(error, 200)})") from error
 
 
 def batches(path: Path, rows: int) -> Iterator[pa.Table]:
@@ -81,9 +79,7 @@ def batches(path: Path, rows: int) -> Iterator[pa.Table]:
             for batch in file.iter_batches(batch_size=rows):
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
     except (pa.ArrowException, OSError) as error:
-        raise UnreadableData(
-            f"{path} looks like Parquet and cannot be read ({' '.join(str(error).split())})"
-        ) from error
+        raise UnreadableData(f"{path} looks like Parquet and cannot be read ({one_line(error, limit=None)})") from error
 
 
 def _opened(source: Any) -> ParquetFile:
@@ -203,7 +199,7 @@ def joined(tables: list[pa.Table], name: str) -> pa.Table:
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise ContractViolation(f"{name}: its files do not fit together ({reason})") from error
 
 

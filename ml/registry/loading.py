@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.errors import ForbiddenType, HashMismatch, Untrusted
+from ml.errors import ForbiddenType, HashMismatch, Untrusted, one_line
 from ml.values import Column
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ def load_verified(
         ForbiddenType: The file holds types outside our list.
         Untrusted: The model is not a plain skops model, brings code, or is too large.
     """
-    found = client.get_model_version(name, version)
-    download(client, str(found.source), workdir, max_bytes)
-    tags = dict(found.tags)
-    return load_folder(workdir, name=name, version=str(version), run_id=found.run_id or "", tags=tags)
+    registered = client.get_model_version(name, version)
+    download(client, str(registered.source), workdir, max_bytes)
+    tags = dict(registered.tags)
+    return load_folder(workdir, name=name, version=str(version), run_id=registered.run_id or "", tags=tags)
 
 
 def download(client: MlflowClient, source: str, folder: Path, max_bytes: int = MAX_BYTES) -> None:
@@ -160,12 +160,12 @@ def _listed(client: MlflowClient, model_id: str) -> list[tuple[str, int]]:
 
 def load_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Mapping[str, str]) -> LoadedModel:
     """Checks and loads a model that was downloaded before; `load_verified` says what is raised."""
-    found = check_folder(folder, name=name, version=version, run_id=run_id, tags=tags)
+    checked = check_folder(folder, name=name, version=version, run_id=run_id, tags=tags)
     content = (folder / MODEL_FILE).read_bytes()
     what = f"{name} version {version}"
     # Once more, of the very bytes that are opened.
     _check_sha256(hashlib.sha256(content).hexdigest(), tags, what)
-    return replace(found, pipeline=_load_skops(content, what))
+    return replace(checked, pipeline=_load_skops(content, what))
 
 
 def check_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Mapping[str, str]) -> LoadedModel:
@@ -249,7 +249,7 @@ def _load_skops(content: bytes, what: str) -> Any:
             shapes.check(skops_file.read(archive))
         pipeline = skops.io.loads(content, trusted=list(TRUSTED_TYPES))
     except UntrustedTypesFoundException as error:
-        raise ForbiddenType(f"{what} holds types that are not trusted: {' '.join(str(error).split())}") from error
+        raise ForbiddenType(f"{what} holds types that are not trusted: {one_line(error, limit=None)}") from error
     except Untrusted as error:
         raise type(error)(f"{what} is none of our Pipelines, so it is not opened: {error}") from error
     except Exception as error:
@@ -264,11 +264,11 @@ def _inputs(described: Mapping[str, Any]) -> dict[str, str]:
 
 def _readings(described: Mapping[str, Any], what: str) -> dict[str, Any]:
     """How the columns are read, as `model_log` wrote it into the MLmodel file's metadata."""
-    told = (described.get("metadata") or {}).get(READINGS)
+    text = (described.get("metadata") or {}).get(READINGS)
     try:
-        found = json.loads(told) if told else {}
-        columns = {name: Column.of(name, each) for name, each in found.get("columns", {}).items()}
-        return {"columns": columns, "commas": bool(found.get("commas"))}
+        readings = json.loads(text) if text else {}
+        columns = {name: Column.of(name, each) for name, each in readings.get("columns", {}).items()}
+        return {"columns": columns, "commas": bool(readings.get("commas"))}
     except (ValueError, TypeError, AttributeError) as error:
         raise Untrusted(f"{what} does not say how its columns are read ({error})") from error
 
@@ -277,8 +277,8 @@ def _example(folder: Path) -> list[dict[str, Any]]:
     path = folder / "input_example.json"
     if not path.exists():
         return []
-    found = json.loads(path.read_text())
-    return [dict(zip(found["columns"], row, strict=True)) for row in found["data"]]
+    example = json.loads(path.read_text())
+    return [dict(zip(example["columns"], row, strict=True)) for row in example["data"]]
 
 
 def frame_of(model: LoadedModel, rows: list[dict[str, Any]]) -> pd.DataFrame:

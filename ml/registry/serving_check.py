@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ml.errors import Untrusted
+from ml.errors import Untrusted, one_line
 from ml.registry.loading import EXAMPLE_TAG, LoadedModel, frame_of
 
 if TYPE_CHECKING:
@@ -31,27 +31,27 @@ def smoke_test(loaded: LoadedModel) -> None:
     if not rows or not loaded.inputs:
         raise Untrusted(f"{loaded.name} version {loaded.version} has no signature or input example")
     try:
-        found = loaded.pipeline.predict_proba(frame_of(loaded, rows))
+        predicted = loaded.pipeline.predict_proba(frame_of(loaded, rows))
     except (ValueError, TypeError) as error:
-        told = " ".join(str(error).split())
+        reason = one_line(error, limit=None)
         raise Untrusted(
-            f"{loaded.name} version {loaded.version} does not take its own input example by its signature ({told})"
+            f"{loaded.name} version {loaded.version} does not take its own input example by its signature ({reason})"
         ) from error
-    if found.shape != (len(rows), 2) or not ((found >= 0) & (found <= 1)).all():
+    if predicted.shape != (len(rows), 2) or not ((predicted >= 0) & (predicted <= 1)).all():
         raise Untrusted(f"{loaded.name} version {loaded.version} does not predict its own input example")
     recorded = loaded.tags.get(EXAMPLE_TAG)
     # Versions from before the probabilities were recorded have their sha256 alone.
-    if recorded is not None and not _agree(recorded, found[:, 1].tolist()):
+    if recorded is not None and not _agree(recorded, predicted[:, 1].tolist()):
         raise Untrusted(f"{loaded.name} version {loaded.version} predicts its input example otherwise than recorded")
 
 
-def _agree(recorded: str, found: list[float]) -> bool:
+def _agree(recorded: str, predicted: list[float]) -> bool:
     try:
         expected = [float(one) for one in json.loads(recorded)]
     except (ValueError, TypeError):
         return False
-    return len(expected) == len(found) and all(
-        abs(one - other) <= _TOLERANCE for one, other in zip(expected, found, strict=True)
+    return len(expected) == len(predicted) and all(
+        abs(one - other) <= _TOLERANCE for one, other in zip(expected, predicted, strict=True)
     )
 
 

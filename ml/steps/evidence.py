@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.errors import ContractViolation, PipelineError, Unavailable, UnreadableData
+from ml.errors import ContractViolation, PipelineError, Unavailable, UnreadableData, one_line
 from ml.gate import report
 from ml.gate.judge import judge
 from ml.gate.verdict import Champion, Evidence, Verdict
@@ -67,7 +67,7 @@ def live(context: Context, evidence: Evidence, current: str) -> Champion:
     except PipelineError as error:
         problem = f"cannot be compared with ({error}): promote by hand if you mean it"
     except (KeyError, TypeError, ValueError) as error:
-        problem = f"does not take this data ({' '.join(str(error).split())[:200]}): promote by hand if you mean it"
+        problem = f"does not take this data ({one_line(error, 200)}): promote by hand if you mean it"
     return Champion(current, None, problem, rows)
 
 
@@ -90,8 +90,8 @@ def _hashes_of(context: Context, model: LoadedModel) -> np.ndarray:
 
     path, store = f"runs/{model.tags.get(runs.RUN_KEY, '')}", context.store
     try:
-        found: np.ndarray = store.read_parquet(f"{path}/{learned_rows.FILE}")["row"].to_numpy()
-        return found
+        kept: np.ndarray = store.read_parquet(f"{path}/{learned_rows.FILE}")["row"].to_numpy()
+        return kept
     except UnreadableData:
         pass
     try:
@@ -106,8 +106,8 @@ def _rows_of(context: Context, version: str) -> int | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        found = context.tracker.get_model_version(context.config.model.name, version)
-        rows = context.tracker.get_run(found.run_id or "").data.tags.get("data.rows", "")
+        registered = context.tracker.get_model_version(context.config.model.name, version)
+        rows = context.tracker.get_run(registered.run_id or "").data.tags.get("data.rows", "")
     except MlflowException as error:
         if error.get_http_status_code() >= 500:
             raise

@@ -65,8 +65,8 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
         raise problem
     settled = _settle(context, asked)
     raw, name = read_source(context.store, settled)
-    frame = contract.check(raw.frame, settled, name, raw.commas)
     readings = columns.columns_of(raw.frame, settled, raw.commas)
+    frame = contract.check(raw.frame, settled, name, readings, raw.commas)
     described_columns = columns.described(readings, settled, raw)
     context.store.write_json(described_columns, context.path("columns.json"))
     for line in columns.told(described_columns):

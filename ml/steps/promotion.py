@@ -54,8 +54,8 @@ def promote(context: Context, version: str) -> dict[str, Any]:
             accepted, reason = False, _not_yet(mode, version, reason)
     approval = WAITING if waits else ""
     _tell(context, version, _Decided(accepted, reason, approval, is_well=not waits))
-    found = {key: value for key, value in context.run.data.metrics.items() if key.startswith("test_")}
-    return {"version": version, "champion": accepted, "reason": reason, "metrics": found}
+    test_metrics = {key: value for key, value in context.run.data.metrics.items() if key.startswith("test_")}
+    return {"version": version, "champion": accepted, "reason": reason, "metrics": test_metrics}
 
 
 def _not_yet(mode: str, version: str, reason: str) -> str:

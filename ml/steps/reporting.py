@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 
-from ml.errors import PipelineError
+from ml.errors import PipelineError, one_line
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,6 @@ def html(report: RunReport) -> str:
     )
 
 
-def text(report: RunReport) -> str:
-    """The mail as plain text."""
-    metrics = [f"  {name:24} {value:.6f}" for name, value in report.metrics.items()]
-    links = [f"  {name}: {url}" for name, url in report.links.items()]
-    return "\n".join(
-        [_headline(report), f"DAG run {report.run_id} of {report.dag_id}", *_lines(report), *metrics, *links]
-    )
-
-
 def _headline(report: RunReport) -> str:
     if report.refused:
         return f"{report.model} version {report.version} was refused by the gate"
@@ -117,5 +108,5 @@ def note(report: RunReport, words: str = "") -> str:
 
 def describe(error: BaseException) -> str:
     """An error as one line: ours say enough by themselves, others need their type."""
-    message = " ".join(str(error).split())
+    message = one_line(error, limit=None)
     return message if isinstance(error, PipelineError) else f"{type(error).__name__}: {message}"

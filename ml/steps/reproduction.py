@@ -60,9 +60,9 @@ def again(store: Store, key: str, registered: Any, data_digest: str) -> Likeness
 
     config = configuration.parse_config(store.read_json(f"runs/{key}/config.json"))
     frame, columns, source = _data(store, key, config)
-    found = digest_of(frame) if len(data_digest) == LENGTH else _mlflow_digest(frame, config.data.target)
-    if data_digest and found != data_digest:
-        raise UnreadableData(f"the data of {source} has digest {found}, and the version was trained on {data_digest}")
+    digest = digest_of(frame) if len(data_digest) == LENGTH else _mlflow_digest(frame, config.data.target)
+    if data_digest and digest != data_digest:
+        raise UnreadableData(f"the data of {source} has digest {digest}, and the version was trained on {data_digest}")
     roles = preprocess.decide_roles(frame, config, columns)
     train, _ = preprocess.split_rows(frame, config)
     features = preprocess.features_of(frame.iloc[train], roles)
@@ -97,12 +97,12 @@ def _data(store: Store, key: str, config: PipelineConfig) -> tuple[pd.DataFrame,
 
     snapshot, kept = f"runs/{key}/raw.parquet", f"runs/{key}/columns.json"
     if store.exists(snapshot):
-        told = store.read_json(kept)["columns"] if store.exists(kept) else {}
-        columns = {name: Column.of(name, each) for name, each in told.items()}
+        readings = store.read_json(kept)["columns"] if store.exists(kept) else {}
+        columns = {name: Column.of(name, each) for name, each in readings.items()}
         return store.read_parquet(snapshot), columns or None, "the run's snapshot"
     raw, source = read_source(store, config)
     columns = columns_of(raw.frame, config, raw.commas)
-    return contract.check(raw.frame, config, source, raw.commas), columns, source
+    return contract.check(raw.frame, config, source, columns, raw.commas), columns, source
 
 
 def _numbers(fitted: Any, registered: Any, features: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, str]:

@@ -15,7 +15,7 @@ from ml.config import loading as configuration
 from ml.config import search_space
 from ml.config.schema import PipelineConfig
 from ml.errors import BadInput, Unavailable, UnreadableData
-from ml.evaluation.metrics import LESS_IS_BETTER
+from ml.evaluation.metrics import sign
 from ml.steps.context import Context, step
 
 log = logging.getLogger(__name__)
@@ -25,10 +25,10 @@ NUMBER_TAG = "candidate.number"
 
 def plan(context: Context) -> list[int]:
     """Writes down the candidates and returns their numbers; none without a search."""
-    found = search_space.candidates(context.config.tune)
-    if found:
-        context.store.write_json(found, context.path("candidates/all.json"))
-    return list(range(len(found)))
+    candidates = search_space.candidates(context.config.tune)
+    if candidates:
+        context.store.write_json(candidates, context.path("candidates/all.json"))
+    return list(range(len(candidates)))
 
 
 @step("tune_candidate_task")
@@ -68,7 +68,7 @@ def _attempt(context: Context, number: int, overrides: search_space.Overrides) -
     except BaseException as error:  # noqa: BLE001
         from ml.steps.reporting import describe
 
-        return {"error": describe(error)[:2000] or type(error).__name__}
+        return {"error": describe(error)[:2000]}
 
 
 def _score(context: Context, overrides: search_space.Overrides) -> dict[str, float]:
@@ -83,16 +83,16 @@ def _score(context: Context, overrides: search_space.Overrides) -> dict[str, flo
     pipeline = build_pipeline(config, context.roles)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = curves.validation(pipeline, features, target, config.tune.folds, config.split.random_state)
-    if not found:
+        scores = curves.validation(pipeline, features, target, config.tune.folds, config.split.random_state)
+    if not scores:
         raise UnreadableData("a class has fewer than two rows in the training part: there is nothing to validate with")
-    return found
+    return scores
 
 
 def _read(context: Context, name: str) -> dict[str, Any]:
     key = context.path(f"candidates/{name}")
-    found: dict[str, Any] = context.store.read_json(key) if context.store.exists(key) else {}
-    return found
+    result: dict[str, Any] = context.store.read_json(key) if context.store.exists(key) else {}
+    return result
 
 
 def _open_child(context: Context, number: int, overrides: search_space.Overrides) -> str:
@@ -168,11 +168,10 @@ def best(results: Iterable[Mapping[str, Any]], metric: str) -> Mapping[str, Any]
     Raises:
         BadInput: Every candidate failed.
     """
-    known = list(results)
+    tried = list(results)
     name = f"validation_{metric}"
-    usable = [each for each in known if math.isfinite(each.get("metrics", {}).get(name, math.nan))]
+    usable = [each for each in tried if math.isfinite(each.get("metrics", {}).get(name, math.nan))]
     if not usable:
-        why = next((each["error"] for each in known if each.get("error")), "none has left a result")
-        raise BadInput(f"all {len(known)} candidates of tune failed; the first: {why}")
-    sign = 1 if metric in LESS_IS_BETTER else -1
-    return min(usable, key=lambda each: (sign * each["metrics"][name], each["number"]))
+        why = next((each["error"] for each in tried if each.get("error")), "none has left a result")
+        raise BadInput(f"all {len(tried)} candidates of tune failed; the first: {why}")
+    return min(usable, key=lambda each: (-sign(metric) * each["metrics"][name], each["number"]))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml.digest import digest_of
-from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData
+from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def mapped(uri: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         status = error.get_http_status_code()
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         if status in (401, 403):
             raise Misconfigured(
                 f"MLflow at {uri} refuses us ({reason}): check the account and --allowed-hosts"
@@ -80,26 +80,24 @@ def mapped(uri: str) -> Iterator[None]:
             raise TrackerDown(f"MLflow at {uri} does not answer ({reason}): is it up?") from error
         raise
     except requests.RequestException as error:
-        raise TrackerDown(
-            f"MLflow at {uri} does not answer ({' '.join(str(error).split())[:300]}): is it up?"
-        ) from error
+        raise TrackerDown(f"MLflow at {uri} does not answer ({one_line(error, 300)}): is it up?") from error
 
 
 def ensure_experiment(mlflow_client: MlflowClient, name: str) -> str:
     """The id of an experiment, which is made if there is none of that name."""
     from mlflow.exceptions import MlflowException
 
-    found = mlflow_client.get_experiment_by_name(name)
-    if found is None:
+    experiment = mlflow_client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return str(mlflow_client.create_experiment(name))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = mlflow_client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
+            experiment = mlflow_client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage != "active":
         raise UnreadableData(f"the experiment {name!r} was deleted in MLflow: restore it there, or set model.name")
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def find_run(mlflow_client: MlflowClient, key: str) -> Run | None:
@@ -119,14 +117,14 @@ def open_run(mlflow_client: MlflowClient, experiment: str, name: str, tags: Mapp
     """
     key = tags[RUN_KEY]
     experiment_id = ensure_experiment(mlflow_client, experiment)
-    found = find_run(mlflow_client, key)
-    if found is None:
+    earlier = find_run(mlflow_client, key)
+    if earlier is None:
         mlflow_client.create_run(experiment_id, run_name=name, tags=dict(tags))
         runs = mlflow_client.search_runs([experiment_id], f"tags.{RUN_KEY} = '{key}'", order_by=["start_time ASC"])
         for extra in runs[1:]:
             mlflow_client.delete_run(extra.info.run_id)
         return str(runs[0].info.run_id)
-    return str(found.info.run_id)
+    return str(earlier.info.run_id)
 
 
 def begin_step(mlflow_client: MlflowClient, run: Run, *, reopens: bool = True) -> None:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import ml.errors
-from ml.errors import PipelineError
+from ml.errors import PipelineError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -221,6 +221,4 @@ def raise_told(answer: Mapping[str, Any]) -> None:
 
 def told_of(error: Exception) -> dict[str, Any]:
     """What an answer tells of an error."""
-    from ml.errors import one_line
-
     return {"error": type(error).__name__, "message": one_line(error)}

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ml.errors import one_line
+
 log = logging.getLogger(__name__)
 
 POLL_S = 1.1
@@ -190,5 +192,4 @@ def _plain_task(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    what = " ".join(str(error).split())[:500]
-    return what if what and not isinstance(error, LookupError) else f"Airflow's answer cannot be read ({error!r})"
+    return f"Airflow's answer cannot be read ({error!r})" if isinstance(error, LookupError) else one_line(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -11,6 +12,7 @@ import pytest
 
 from ml.data import folders
 from ml.data.addresses import locate_s3
+from ml.data.store import Listed
 from ml.errors import BadInput, ContractViolation, UnreadableData
 from ml.reading.tables import read_parts
 
@@ -25,8 +27,9 @@ class MemoryStore:
     def locate(self, uri: str) -> tuple[str, str]:
         return locate_s3(uri, (self.bucket,), folders=True)
 
-    def list_keys(self, bucket: str, prefix: str) -> dict[str, int]:
-        return {key: len(self.objects[key]) for key in sorted(self.objects) if key.startswith(prefix)}
+    def listed(self, prefix: str, bucket: str | None = None) -> list[Listed]:
+        now = datetime.now(UTC)
+        return [Listed(key, len(self.objects[key]), now) for key in sorted(self.objects) if key.startswith(prefix)]
 
     def upload(self, path: Path, key: str, progress: object = None) -> None:
         self.uploads += 1

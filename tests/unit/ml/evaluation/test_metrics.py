@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
+from sklearn import metrics as sk
 
+from ml.config.promotion import GateConfig, PromotionConfig, SliceRule
+from ml.config.schema import TuneConfig
 from ml.evaluation import metrics, plots
 
 if TYPE_CHECKING:
     from tests.fakes import Fitted
 
 NAMES = {"accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "brier"}
+RNG = np.random.default_rng(0)
+TARGET = (RNG.random(200) < 0.4).astype(float)
+SCORES = np.round(np.clip(TARGET * 0.3 + RNG.random(200) * 0.7, 0, 1), 1)
+SKLEARN = {
+    "accuracy": sk.accuracy_score, "precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score,
+    "roc_auc": sk.roc_auc_score, "average_precision": sk.average_precision_score, "log_loss": sk.log_loss,
+    "brier": sk.brier_score_loss,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
@@ -41,21 +53,39 @@ def test_a_model_that_never_says_yes_has_a_precision_of_nought() -> None:
     assert metrics.metrics(pd.Series([0, 1]), np.array([0.1, 0.2]), "test")["test_precision"] == 0.0
 
 
-@pytest.mark.parametrize(
-    ("metric", "candidate", "champion", "tolerance", "expected"),
-    [
-        ("test_roc_auc", 0.9, 0.9, 0.0, True),
-        ("test_roc_auc", 0.89, 0.9, 0.0, False),
-        ("test_roc_auc", 0.89, 0.9, 0.02, True),
-        ("test_log_loss", 0.1, 0.2, 0.0, True),
-        ("test_log_loss", 0.2, 0.1, 0.0, False),
-        ("test_brier", 0.11, 0.1, 0.02, True),
-    ],
-)
-def test_not_worse_follows_the_direction_of_the_metric(
-    metric: str, candidate: float, champion: float, tolerance: float, expected: bool
-) -> None:
-    assert metrics.is_not_worse(metric, candidate, champion, tolerance) is expected
+def weights_of(name: str, weights: np.ndarray) -> float:
+    said = (SCORES > 0.5).astype(int) if name in ("accuracy", "precision", "recall", "f1") else SCORES
+    return float(SKLEARN[name](TARGET, said, sample_weight=weights))
+
+
+@pytest.mark.parametrize("name", metrics.NAMES)
+def test_a_metric_of_weighted_rows_is_scikit_learns(name: str) -> None:
+    drawn = RNG.multinomial(200, [1 / 200] * 200, size=5).astype(float)
+
+    found = metrics.weighted(f"test_{name}", TARGET, SCORES, drawn)
+
+    assert found == pytest.approx([weights_of(name, row) for row in drawn], abs=1e-12)
+    assert metrics.metric_of(name, TARGET, SCORES) == pytest.approx(weights_of(name, np.ones(200)), abs=1e-12)
+
+
+def test_a_metric_that_is_not_defined_is_no_number() -> None:
+    assert np.isnan(metrics.metric_of("roc_auc", np.ones(5), np.full(5, 0.5)))
+
+
+def test_a_metric_may_be_chosen_wherever_one_is() -> None:
+    for name in NAMES:
+        rule = SliceRule(column="x", metric=f"test_{name}", floor=0)
+        gate = GateConfig(thresholds={f"test_{name}": 0.5}, slices=(rule,))
+        assert PromotionConfig(metric=f"test_{name}", gate=gate).metric == f"test_{TuneConfig(metric=name).metric}"
+
+    with pytest.raises(ValidationError, match="'log_loss' or 'brier'"):
+        TuneConfig(metric="test_brier")
+    with pytest.raises(ValidationError, match="'test_log_loss' or 'test_brier'"):
+        PromotionConfig(metric="brier")
+
+
+def test_less_of_a_loss_is_better() -> None:
+    assert {name for name in NAMES if metrics.sign(f"test_{name}") < 0} == {"log_loss", "brier"}
 
 
 def test_five_plots_are_drawn_without_any_window(fitted: Fitted) -> None:
