@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ml.errors import StoreDown
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -36,9 +38,6 @@ class AnyStack(Protocol):
 
     def client_environ(self) -> dict[str, str]:
         """The variables with which MLflow's client and boto3 reach it."""
-
-    def check_store(self) -> None:
-        """Raises an error that says what to do where the data bucket cannot be reached."""
 
 
 class StackControl(Protocol):
@@ -89,38 +88,11 @@ class AirflowApi(Protocol):
         """The log lines of one try of a task."""
 
 
-class EmbeddedStack:
-    """The stack on this machine (`infra.stack.control`)."""
+def open_control() -> StackControl:
+    """The stack on this machine."""
+    from infra.stack import control
 
-    def up(self, settings: Settings, report: Report) -> StackInfo:
-        """Starts what does not run and waits until it does its job."""
-        from infra.stack import control
-
-        return control.up(settings, report)
-
-    def down(self, settings: Settings, report: Report) -> None:
-        """Stops every part."""
-        from infra.stack import control
-
-        control.down(settings, report)
-
-    def wipe(self, settings: Settings) -> None:
-        """Deletes the state of a stopped stack."""
-        from infra.stack import control
-
-        control.wipe(settings)
-
-    def is_running(self, info: StackInfo) -> bool:
-        """Tells whether the stack's process manager answers."""
-        from infra.stack.supervision import Supervisor
-
-        return Supervisor(info.plan).is_running()
-
-    def status(self, info: StackInfo) -> list[PartStatus]:
-        """Looks at every part now."""
-        from infra.stack.info import status
-
-        return status(info)
+    return control
 
 
 def open_airflow(info: AnyStack) -> AirflowApi:
@@ -139,12 +111,21 @@ def open_tracker(info: AnyStack) -> MlflowClient:
 
 
 def open_store(info: AnyStack) -> Store:
-    """The data store; its keys come from the variables that `Session.enter` sets."""
-    info.check_store()
+    """The data store; its keys come from the variables that `Session.enter` sets.
+
+    Raises:
+        StoreDown: The stack's bucket is not known here.
+    """
     from ml.data.store import Store
     from ml.settings import TaskSettings
 
-    return Store.from_settings(TaskSettings.from_env(info.client_environ()))
+    environ = info.client_environ()
+    if not environ.get("TRACKYARD_S3_BUCKET"):
+        raise StoreDown(
+            "the bucket is not reachable from here: 'docker compose run --rm trackyard COMMAND' on the server "
+            "reaches it (its 'data add /host/FILE' puts a file there and prints its address for --data)"
+        )
+    return Store.from_settings(TaskSettings.from_env(environ))
 
 
 def load_version(tracker: MlflowClient, name: str, version: str, workdir: Path) -> LoadedModel:

@@ -54,7 +54,7 @@ class Session:
 
     Attributes:
         environ: The process's variables.
-        control: Starts, stops and looks at the stack.
+        control: Gets what starts, stops and looks at the stack.
         airflow: Opens Airflow's API for a stack.
         tracker: Opens MLflow's client for a stack.
         store: Opens the data store of a stack.
@@ -70,7 +70,7 @@ class Session:
     """
 
     environ: MutableMapping[str, str] = field(default_factory=lambda: os.environ)
-    control: clients.StackControl = field(default_factory=clients.EmbeddedStack)
+    control: Callable[[], clients.StackControl] = clients.open_control
     airflow: Callable[[AnyStack], clients.AirflowApi] = clients.open_airflow
     tracker: Callable[[AnyStack], MlflowClient] = clients.open_tracker
     store: Callable[[AnyStack], Store] = clients.open_store
@@ -160,7 +160,7 @@ class Session:
             self.enter(remote)
             return remote
         info = self.known_stack()
-        if not self.control.is_running(info):
+        if not self.control().is_running(info):
             raise StackNotUp
         self.enter(info)
         return info

@@ -16,12 +16,14 @@ from infra.credentials import Credentials
 from infra.servers import object_store, postgres, redis_server, tracking_server
 from infra.settings import Settings
 from infra.stack import ports
-from infra.stack.info import StackInfo
+from infra.stack.info import StackInfo, status
 from infra.stack.parts import PART_NAMES, Plan
 from infra.stack.processes import end_processes, processes_of
 from infra.stack.startup import Report, StackError, Startup
 from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
+
+__all__ = ["down", "is_running", "status", "up", "wipe"]
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# The state of a Trackyard stack.\n"
 """The mark that backup programs know (its first line), and that 'down --wipe' looks for (both)."""
@@ -83,6 +85,11 @@ def wipe(settings: Settings) -> None:
     if not _is_ours(settings.home):
         raise Misconfigured(f"{settings.home} was not made by 'trackyard up': remove it by hand if you mean it")
     shutil.rmtree(settings.home)
+
+
+def is_running(info: StackInfo) -> bool:
+    """Tells whether the stack's process manager answers."""
+    return Supervisor(info.plan).is_running()
 
 
 def _make_home(settings: Settings) -> None:

@@ -56,9 +56,6 @@ class StackInfo:
         """The addresses from here: the same, on one machine."""
         return self.urls
 
-    def check_store(self) -> None:
-        """Nothing: the data bucket of a stack on this machine can be reached."""
-
     @property
     def mail_dir(self) -> Path:
         """The Maildir with the mail that was sent."""

@@ -90,7 +90,7 @@ class Supervisor:
             # By itself the manager stops one part after the other. The servers that others need are told last, so that
             # a part can finish what it has begun.
             for wave in ([part for part in PARTS if not part.is_server], [part for part in PARTS if part.is_server]):
-                self._stop_together([part.name for part in wave])
+                self.stop_parts([part.name for part in wave])
             self._call("shutdown")
         except (OSError, xmlrpc.client.Error):
             if process is None:
@@ -98,19 +98,12 @@ class Supervisor:
             process.terminate()
         self._wait_until(lambda: process is None or not process.is_running(), 60)
 
-    def stop_all_but(self, names: Sequence[str]) -> None:
-        """Stops every part but those named; they stay stopped until they are started again."""
-        self._stop_together([part.name for part in PARTS if part.name not in names])
-
-    def _stop_together(self, names: list[str]) -> None:
+    def stop_parts(self, names: Sequence[str]) -> None:
+        """Stops parts, all at once; they stay stopped until they are started again."""
         for name in names:
             with suppress(xmlrpc.client.Fault):
                 self._call("stopProcess", name, False)
         self._wait_until(lambda: all(self.info(name)["pid"] == 0 for name in names), 60)
-
-    def stop_part(self, name: str) -> None:
-        """Stops one part; it stays stopped until it is started again."""
-        self._supervisor("stopProcess", name, True)
 
     def start_part(self, name: str) -> None:
         """Starts one part; does nothing when it runs."""

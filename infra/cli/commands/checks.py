@@ -162,7 +162,7 @@ def _all_checks(session: Session) -> list[Check]:
         return [*checks.check_machine(settings, is_running=False), stopped]
     return [
         *checks.check_machine(settings, is_running=True),
-        *checks.check_parts(session.control.status(info)),
+        *checks.check_parts(session.control().status(info)),
         checks.airflow_login(lambda: session.airflow(info).dag(DAG_ID)),
         *checks.champions(lambda: session.fetch(f"{info.api_urls['serving']}/status")),
         checks.clock(session.server_date(f"{info.urls['mlflow']}/health"), session.now()),

@@ -123,10 +123,10 @@ def _refuse_address(session: Session, info: AnyStack, uri: str) -> None:
     its first task.
     """
     try:
-        info.check_store()
+        store = session.store(info)
     except StoreDown:
         return
-    refuse(uri, session.store(info), allowed_sources(info.client_environ()).hosts)
+    refuse(uri, store, allowed_sources(info.client_environ()).hosts)
 
 
 def _is_address(data: str) -> bool:

@@ -33,7 +33,7 @@ def up(context: typer.Context) -> None:
     settings = session.settings()
     begin = session.clock()
     with Board(session.out) as board:
-        info = session.control.up(settings, StartReport(board))
+        info = session.control().up(settings, StartReport(board))
     say(session.out, f"the stack is up after {seconds(session.clock() - begin)}")
     logins = info.logins()
     users = {name: login["username"] for name, login in logins.items() if name != "s3"}
@@ -58,17 +58,17 @@ def down(
     _stop(session, settings)
     say(session.out, "the stack is stopped")
     if wipe:
-        session.control.wipe(settings)
+        session.control().wipe(settings)
         say(session.out, f"{settings.home} is deleted")
 
 
 def _stop(session: Session, settings: Settings) -> None:
     report = StartReport(Board(session.out))
     if not session.out.is_terminal:
-        session.control.down(settings, report)
+        session.control().down(settings, report)
         return
     with session.out.status("each part ends its work"):
-        session.control.down(settings, report)
+        session.control().down(settings, report)
 
 
 def status(context: typer.Context, as_json: Json = False) -> None:
@@ -86,8 +86,8 @@ def status(context: typer.Context, as_json: Json = False) -> None:
         if as_json:
             show_json(session.out, {"parts": [], "pipeline": {"last_run": None, "running": []}, "model": None})
         raise
-    is_running = session.control.is_running(info)
-    parts = session.control.status(info)
+    is_running = session.control().is_running(info)
+    parts = session.control().status(info)
     pipeline: dict[str, Any] = {"last_run": None, "running": []}
     model: dict[str, Any] | None = None
     if is_running:
