@@ -16,7 +16,8 @@ from infra.credentials import Credentials
 from infra.settings import Settings
 from infra.stack import control
 from infra.stack.info import StackInfo
-from infra.stack.parts import PART_NAMES, Plan
+from infra.stack.parts import PART_NAMES
+from infra.stack.plan import Plan
 from infra.stack.supervision import Supervisor
 
 STORES = ("postgres", "s3")

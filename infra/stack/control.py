@@ -13,13 +13,14 @@ from pathlib import Path
 import psutil
 
 from infra.credentials import Credentials
-from infra.servers import object_store, postgres, redis_server, tracking_server
 from infra.settings import Settings
 from infra.stack import ports
 from infra.stack.info import StackInfo, status
-from infra.stack.parts import PART_NAMES, Plan
+from infra.stack.parts import PART_NAMES, PARTS
+from infra.stack.plan import Plan
+from infra.stack.preparation import StackError
 from infra.stack.processes import end_processes, processes_of
-from infra.stack.startup import Report, StackError, Startup
+from infra.stack.startup import Report, Startup
 from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
 
@@ -51,10 +52,11 @@ def up(settings: Settings, report: Report, names: Sequence[str] = PART_NAMES) ->
             _check_machine(settings)
             plan = Plan(settings, ports.choose(settings, report.say), credentials)
             _create_files(plan)
+        parts = [part for part in PARTS if part.name in names]
         supervisor = Supervisor(plan)
         supervisor.start()
         try:
-            Startup(plan, supervisor, report, names).run()
+            Startup(plan, supervisor, report, parts).run()
         except BaseException:
             # What was up before this call stays up: only a start from nothing is taken back.
             if not was_running:
@@ -128,12 +130,10 @@ def _check_machine(settings: Settings) -> None:
 
 def _create_files(plan: Plan) -> None:
     try:
-        for folder in (plan.home / "airflow", plan.home / "serving", plan.settings.log_dir):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        postgres.create(plan.home / "postgres", plan.credentials)
-        redis_server.create(plan.home / "redis", plan.ports["redis"], plan.credentials)
-        object_store.create(plan.home / "s3", plan.credentials)
-        tracking_server.create(plan.home / "mlflow", plan.ports, plan.credentials)
+        plan.settings.log_dir.mkdir(mode=0o700, exist_ok=True)
+        for part in PARTS:
+            if part.files is not None:
+                part.files(plan)
     except OSError as error:
         raise StackError(f"the stack's files could not be written to {plan.home}: {error.strerror}") from error
 

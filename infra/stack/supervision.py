@@ -21,7 +21,8 @@ import psutil
 
 from infra.credentials import write_private
 from infra.settings import KNOWN, PART_SETTINGS
-from infra.stack.parts import PARTS, PASSED_ON, Plan
+from infra.stack.parts import PARTS, Part
+from infra.stack.plan import PASSED_ON, Plan
 from ml.errors import PipelineError
 
 RUNNING = ("RUNNING", "STARTING", "BACKOFF")
@@ -165,7 +166,7 @@ class Supervisor:
         write_private(self._config, configuration(self._plan, self._socket, self.pid_file))
 
 
-def configuration(plan: Plan, socket: Path, pid_file: Path) -> str:
+def configuration(plan: Plan, socket: Path, pid_file: Path, parts: Sequence[Part] = PARTS) -> str:
     """Supervisor's configuration for the parts; it holds no secret, since each part fetches its own."""
     logs = plan.settings.log_dir
     sections = [
@@ -174,23 +175,18 @@ def configuration(plan: Plan, socket: Path, pid_file: Path) -> str:
         f"logfile_backups = 2\nchildlogdir = {logs}\numask = 077\nminfds = 1024",
         "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
     ]
-    for part in PARTS:
+    for part in parts:
         command = shlex.join(plan.python("infra.stack.launch", part.name))
         sections.append(
             f"[program:{part.name}]\ncommand = {command}\ndirectory = {plan.settings.root}\n"
             "autostart = false\nautorestart = true\nstartsecs = 2\nstartretries = 100000\n"
             f"stopsignal = {part.stop_signal}\nstopwaitsecs = {part.stop_s}\n"
-            f"stopasgroup = {_stops_as_group(part.name)}\nkillasgroup = true\n"
+            f"stopasgroup = {str(not part.ends_its_children).lower()}\nkillasgroup = true\n"
             f"stdout_logfile = {logs}/{part.name}.log\nredirect_stderr = true\n"
             "stdout_logfile_maxbytes = 10MB\nstdout_logfile_backups = 3"
         )
     # supervisor reads a percent sign as the start of a variable.
     return "\n\n".join(section.replace("%", "%%") for section in sections) + "\n"
-
-
-def _stops_as_group(name: str) -> str:
-    # These tell their own children to end, after the work in hand; a signal to the whole group would cut it off.
-    return "false" if name in ("celery-worker", "postgres", "serving") else "true"
 
 
 def _last_line(text: str) -> str:

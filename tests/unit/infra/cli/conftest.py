@@ -18,9 +18,10 @@ from infra.cli.clients import AnyStack
 from infra.cli.session import Session
 from infra.credentials import Credentials
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
-from infra.stack.control import PART_NAMES
 from infra.stack.info import PartStatus, StackInfo
-from infra.stack.startup import Report, StackError
+from infra.stack.parts import PART_NAMES
+from infra.stack.preparation import StackError
+from infra.stack.startup import Report
 from ml.errors import AirflowDown, BadInput, StoreDown
 from tests.fakes import MemoryStore
 
