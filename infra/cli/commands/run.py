@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,7 +16,7 @@ from infra.cli import run_result
 from infra.cli.clients import AirflowApi
 from infra.cli.errors import CommandFailed
 from infra.cli.following import Patience, RunView, Time, follow, trigger_once
-from infra.cli.options import DAG_ID, Json
+from infra.cli.options import DAG_ID, Assignments, ConfigFile, DataSource, Json
 from infra.cli.output import say, show_json
 from infra.cli.progress import Board, RunReport
 from infra.cli.records import Outcome
@@ -33,21 +35,9 @@ _DAG_WAIT_S = 60.0
 
 def run(
     context: typer.Context,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            help="A local CSV or Parquet file, a folder of Parquet files, or an s3:// address.",
-            show_default=False,
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="A pipeline file instead of the stack's.", show_default=False)
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Another value of a key; may be repeated.", show_default=False),
-    ] = None,
+    data: DataSource = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
     rows: Annotated[
         int | None, typer.Option("--rows", help="How many rows to generate, without --data.", show_default=False)
     ] = None,
@@ -70,27 +60,29 @@ def run(
     info = session.running_stack()
     airflow = session.airflow(info)
     _make_dag_ready(session, airflow, quiet=as_json)
-    uri = settled.data.uri
-    if local is not None:
-        uri = upload(session, info, local)
-    elif uri:
+    uri = settled.data.uri if local is None else upload(session, info, local)
+    if local is None and uri:
         _refuse_address(session, info, uri)
     run_id = new_run_id(session.now(), secrets.token_hex(2))
-    conf = conf_of(settled, uri, note)
-    time = Time(session.clock, session.sleep)
-    try:
-        trigger_once(airflow, (DAG_ID, run_id), conf, time)
+    with _telling_that_it_goes_on(session, info, run_id):
+        trigger_once(airflow, (DAG_ID, run_id), conf_of(settled, uri, note), Time(session.clock, session.sleep))
         if no_wait:
             _say_triggered(session, info, run_id, as_json=as_json)
             return
         view = _follow(session, airflow, run_id, Patience(timeout_s=timeout), quiet=as_json)
+    run_result.report(session, info, view, airflow, as_json=as_json)
+
+
+@contextmanager
+def _telling_that_it_goes_on(session: Session, info: AnyStack, run_id: str) -> Iterator[None]:
+    try:
+        yield
     except KeyboardInterrupt as error:
         say(session.errors, f"interrupted: {run_id} goes on ('trackyard runs' lists it)")
         say(session.errors, run_result.airflow_link(info.urls["airflow"], run_id))
         raise typer.Exit(130) from error
     except AirflowDown as error:
         raise AirflowDown(f"{error}; {run_id} goes on if it was triggered ('trackyard runs' lists it)") from error
-    run_result.report(session, info, view, airflow, as_json=as_json)
 
 
 def settle_config(
