@@ -10,11 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 from infra.credentials import Credentials
 from infra.settings import Settings
-from infra.stack import ports
+from infra.stack import doctor, ports
 from infra.stack.info import StackInfo, status
 from infra.stack.parts import PART_NAMES, PARTS
 from infra.stack.plan import Plan
@@ -114,18 +112,12 @@ def _is_ours(home: Path) -> bool:
 
 
 def _check_machine(settings: Settings) -> None:
-    free_mb = shutil.disk_usage(settings.home).free // 2**20
-    if free_mb < settings.min_disk_mb:
-        raise Misconfigured(
-            f"{settings.home} has {free_mb} MB of disk left and the stack needs {settings.min_disk_mb}: "
-            "free some, or set TRACKYARD_HOME to a folder on another disk"
-        )
-    memory_mb = psutil.virtual_memory().available // 2**20
-    if memory_mb < settings.min_memory_mb:
-        raise Misconfigured(
-            f"{memory_mb} MB of memory are free and the stack needs {settings.min_memory_mb}: "
-            "end other programs, or lower TRACKYARD_MIN_MEMORY_MB if you know better"
-        )
+    for check in (
+        doctor.disk(settings, doctor.free_disk_mb(settings.home)),
+        doctor.memory(settings, doctor.free_memory_mb()),
+    ):
+        if check.state == doctor.WRONG:
+            raise Misconfigured(f"{check.name}: {check.found}; {check.do}")
 
 
 def _create_files(plan: Plan) -> None:
