@@ -16,6 +16,7 @@ from infra.deploy import init_env
 from infra.servers import airflow_server, tracking_server
 from infra.settings import DEFAULT_PORTS
 from infra.stack.info import PartStatus
+from infra.stack.plan import FLOWER_USER
 from ml.errors import BadInput, Misconfigured
 
 PUBLISHED = ("airflow", "mlflow", "serving", "flower")
@@ -71,7 +72,7 @@ class RemoteStack:
         accounts = {
             "airflow": (airflow_server.ADMIN, "AIRFLOW_ADMIN_PASSWORD"),
             "mlflow": (tracking_server.ADMIN, "MLFLOW_ADMIN_PASSWORD"),
-            "flower": ("admin", "FLOWER_PASSWORD"),
+            "flower": (FLOWER_USER, "FLOWER_PASSWORD"),
         }
         found = {
             name: {"url": self.urls[name], "username": user, "password": self.environ[variable]}

@@ -15,6 +15,7 @@ from infra.settings import HOST
 from infra.stack.plan import FLOWER_USER, Plan
 
 if TYPE_CHECKING:
+    import httpx
     from botocore.exceptions import ClientError
 
 TIMEOUT_S = 5.0
@@ -22,6 +23,12 @@ TIMEOUT_S = 5.0
 
 class NotReady(Exception):
     """The part does not do its job yet; the message says what is missing."""
+
+
+def _get(plan: Plan, name: str, path: str) -> httpx.Response:
+    import httpx
+
+    return httpx.get(plan.url(name) + path, timeout=TIMEOUT_S)
 
 
 def postgres(plan: Plan) -> str:
@@ -109,11 +116,7 @@ def heartbeat(component: str) -> Callable[[Plan], str]:
     """A fresh heartbeat of one of Airflow's components, as its API server tells it."""
 
     def probe(plan: Plan) -> str:
-        import httpx
-
-        answer = httpx.get(plan.url("airflow") + "/api/v2/monitor/health", timeout=TIMEOUT_S)
-        answer.raise_for_status()
-        status = answer.json()[component]["status"]
+        status = _get(plan, "airflow", "/api/v2/monitor/health").raise_for_status().json()[component]["status"]
         if status != "healthy":
             raise NotReady(f"its heartbeat is {status or 'missing'}")
         return "heartbeat is fresh" if component != "metadatabase" else "reaches its database"
@@ -135,11 +138,8 @@ def celery(plan: Plan) -> str:
 
 def flower(plan: Plan) -> str:
     """An answer, and none behind the login to somebody without one."""
-    import httpx
-
-    answer = httpx.get(plan.url("flower") + "/healthcheck", timeout=TIMEOUT_S)
-    answer.raise_for_status()
-    closed = httpx.get(plan.url("flower") + "/workers", timeout=TIMEOUT_S)
+    _get(plan, "flower", "/healthcheck").raise_for_status()
+    closed = _get(plan, "flower", "/workers")
     if closed.status_code != 401:
         raise NotReady(f"its pages are open ({closed.status_code} without a login as {FLOWER_USER})")
     return "answers, behind its login"
@@ -147,8 +147,6 @@ def flower(plan: Plan) -> str:
 
 def serving(plan: Plan) -> str:
     """An answer, and whether a model is loaded."""
-    import httpx
-
-    httpx.get(plan.url("serving") + "/health", timeout=TIMEOUT_S).raise_for_status()
-    ready = httpx.get(plan.url("serving") + "/ready", timeout=TIMEOUT_S)
+    _get(plan, "serving", "/health").raise_for_status()
+    ready = _get(plan, "serving", "/ready")
     return "a model is loaded" if ready.status_code == 200 else "no model yet"
