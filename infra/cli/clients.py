@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from infra.stack.startup import Report
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
+    from serving.upstream.airflow import AirflowClient
 
 
 class AnyStack(Protocol):
@@ -59,35 +60,6 @@ class StackControl(Protocol):
         """Looks at every part now."""
 
 
-class AirflowApi(Protocol):
-    """What the commands ask of Airflow: a part of `serving.upstream.airflow.AirflowClient`."""
-
-    def trigger(
-        self, dag_id: str, conf: Mapping[str, Any], run_id: str | None = None, note: str | None = None
-    ) -> dict[str, Any]:
-        """Asks for a DAG run."""
-
-    def dag(self, dag_id: str) -> dict[str, Any]:
-        """One DAG."""
-
-    def unpause(self, dag_id: str) -> Any:
-        """Lets a DAG's runs start."""
-
-    def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """One DAG run."""
-
-    def dag_runs(
-        self, dag_id: str, limit: int = ..., order_by: str = ..., state: str | None = None
-    ) -> list[dict[str, Any]]:
-        """The latest DAG runs."""
-
-    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The tasks of one DAG run."""
-
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
-        """The log lines of one try of a task."""
-
-
 def open_control() -> StackControl:
     """The stack on this machine."""
     from infra.stack import control
@@ -95,7 +67,7 @@ def open_control() -> StackControl:
     return control
 
 
-def open_airflow(info: AnyStack) -> AirflowApi:
+def open_airflow(info: AnyStack) -> AirflowClient:
     """Airflow's API, as its administrator."""
     from serving.upstream.airflow import AirflowClient
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ml.config.schema import PipelineConfig
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
+    from serving.upstream.airflow import AirflowClient
 
 
 _OTHERS = (
@@ -71,7 +72,7 @@ class Session:
 
     environ: MutableMapping[str, str] = field(default_factory=lambda: os.environ)
     control: Callable[[], clients.StackControl] = clients.open_control
-    airflow: Callable[[AnyStack], clients.AirflowApi] = clients.open_airflow
+    airflow: Callable[[AnyStack], AirflowClient] = clients.open_airflow
     tracker: Callable[[AnyStack], MlflowClient] = clients.open_tracker
     store: Callable[[AnyStack], Store] = clients.open_store
     load: Callable[[MlflowClient, str, str, Path], LoadedModel] = clients.load_version

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli import run_result
-from infra.cli.clients import AirflowApi
 from infra.cli.errors import CommandFailed
 from infra.cli.following import Patience, RunView, Time, follow, trigger_once
 from infra.cli.options import DAG_ID, Assignments, ConfigFile, DataSource, Json
@@ -29,6 +28,7 @@ from ml.settings import allowed_sources
 if TYPE_CHECKING:
     from infra.cli.clients import AnyStack
     from ml.config.schema import PipelineConfig
+    from serving.upstream.airflow import AirflowClient
 
 _DAG_WAIT_S = 60.0
 
@@ -175,7 +175,7 @@ def conf_of(config: PipelineConfig, uri: str, note: str) -> dict[str, Any]:
     return {"data": uri, "config": plain, "note": note}
 
 
-def _make_dag_ready(session: Session, airflow: AirflowApi, *, quiet: bool) -> None:
+def _make_dag_ready(session: Session, airflow: AirflowClient, *, quiet: bool) -> None:
     """Waits for Airflow to have read the DAG, right after a first start, and unpauses it: a paused one never runs."""
     deadline = session.clock() + _DAG_WAIT_S
     while True:
@@ -193,7 +193,7 @@ def _make_dag_ready(session: Session, airflow: AirflowApi, *, quiet: bool) -> No
             say(session.out, f"{DAG_ID} was paused: it is not any more")
 
 
-def _follow(session: Session, airflow: AirflowApi, run_id: str, patience: Patience, *, quiet: bool) -> RunView:
+def _follow(session: Session, airflow: AirflowClient, run_id: str, patience: Patience, *, quiet: bool) -> RunView:
     time = Time(session.clock, session.sleep)
     if quiet:
         return follow(airflow, (DAG_ID, run_id), lambda view, news: None, time, patience)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.clients import AirflowApi
 from infra.cli.errors import CommandFailed, StackNotUp
 from infra.cli.following import ENDED_RUN
 from infra.cli.options import DAG_ID, Json
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from infra.cli.remote import RemoteStack
     from infra.settings import Settings
     from infra.stack.info import PartStatus
+    from serving.upstream.airflow import AirflowClient
 
 OTHER_LOGS = ("supervisord", "airflow-init")
 
@@ -153,7 +153,7 @@ def _tell_status(
         say(session.out, "live model: none")
 
 
-def _pipeline(airflow: AirflowApi) -> dict[str, Any]:
+def _pipeline(airflow: AirflowClient) -> dict[str, Any]:
     try:
         runs = [run_summary(run) for run in airflow.dag_runs(DAG_ID, limit=20)]
     except PipelineError as error:
