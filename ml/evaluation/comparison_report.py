@@ -8,17 +8,21 @@ from ml.evaluation.comparison import CONFIDENCE, Comparison
 from ml.pages import render
 
 
-def page(found: Comparison) -> str:
+def page(comparison: Comparison) -> str:
     """The whole page."""
-    heads = [f"{each.label}: {each.version}" for each in found.subjects]
-    runs = [(each.label, [each.version, each.run_id, each.state, each.tags.get("note", "")]) for each in found.subjects]
+    heads = [f"{each.label}: {each.version}" for each in comparison.subjects]
+    runs = [
+        (each.label, [each.version, each.run_id, each.state, each.tags.get("note", "")]) for each in comparison.subjects
+    ]
     plots = [
         (
             f"{name.removesuffix('.png').replace('_', ' ')}, {head}",
             base64.b64encode(each.images.get(name, b"")).decode(),
         )
-        for name in sorted({name for each in found.subjects for name in each.images})
-        for head, each in zip(heads, found.subjects, strict=True)
+        for name in sorted({name for each in comparison.subjects for name in each.images})
+        for head, each in zip(heads, comparison.subjects, strict=True)
     ]
     title, confidence = " and ".join(heads), f"{CONFIDENCE:.0%}"
-    return render("comparison.html", title=title, found=found, heads=heads, runs=runs, plots=plots, at=confidence)
+    return render(
+        "comparison.html", title=title, comparison=comparison, heads=heads, runs=runs, plots=plots, at=confidence
+    )
