@@ -13,6 +13,7 @@ import psutil
 from infra.settings import Settings
 from infra.stack import control
 from infra.stack.info import StackInfo, status
+from infra.stack.parts import PART_NAMES
 from tests.support import PIPELINE, RunningStack, Silent, clean_environ, port_settings
 
 RUNS = 5
@@ -70,7 +71,7 @@ def _memory_mb(running: RunningStack) -> float:
 def _idle_percent(running: RunningStack) -> float:
     def used() -> float:
         total = 0.0
-        for part in control.PART_NAMES:
+        for part in PART_NAMES:
             root = psutil.Process(running.pid(part))
             for process in [root, *root.children(recursive=True)]:
                 try:

@@ -56,7 +56,6 @@ PART_SETTINGS = frozenset(
         "TRACKYARD_GIT_COMMIT",
         "TRACKYARD_PRELOAD",
         "TRACKYARD_STACK",
-        "TRACKYARD_TEST_DATA",
         # Read by the command line for a stack that runs elsewhere, and by the containers.
         "TRACKYARD_REMOTE",
         "TRACKYARD_ENV_FILE",

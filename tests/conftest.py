@@ -65,5 +65,5 @@ def advertising() -> Path:
     """The real data."""
     path = real_data()
     if not path.exists():
-        pytest.skip(f"the public advertising data is not at {path}: set TRACKYARD_TEST_DATA")
+        pytest.skip(f"the public advertising data is not at {path}: set ADVERTISING_CSV")
     return path

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 def real_data() -> Path:
     """The public advertising data, which lies beside the project and is not part of it."""
-    return Path(os.environ.get("TRACKYARD_TEST_DATA") or ROOT.parent / "shared" / "data" / "advertising.csv")
+    return Path(os.environ.get("ADVERTISING_CSV") or ROOT.parent / "shared" / "data" / "advertising.csv")
 
 
 def wait_for(look: Callable[[], T], what: str, timeout_s: float = 180.0) -> T:
@@ -85,6 +85,25 @@ class Silent:
         self.said.append(text)
 
 
+class AirflowOfTests(AirflowClient):
+    """Airflow's API, with what only tests ask of it."""
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """What a task handed over."""
+        path = f"{self._run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self._http.read_object(self._http.call("GET", path, params={"deserialize": "true"}))["value"]
+
+    def clear(self, dag_id: str, run_id: str, task_ids: list[str]) -> None:
+        """Lets tasks of a finished run, and what follows them, run again."""
+        switches = {"dry_run": False, "only_failed": False, "reset_dag_runs": True, "include_downstream": True}
+        body = {"dag_run_id": run_id, "task_ids": task_ids, **switches}
+        self._http.read(self._http.call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body))
+
+    def patch_run_state(self, dag_id: str, run_id: str, state: str) -> None:
+        """Sets the state of a run: `failed` stops it."""
+        self._http.read(self._http.call("PATCH", self._run(dag_id, run_id), json={"state": state}))
+
+
 @dataclass(frozen=True)
 class RunningStack:
     """A stack that is up, and the ways to use it."""
@@ -97,9 +116,9 @@ class RunningStack:
         return self.settings.home
 
     @cached_property
-    def airflow(self) -> AirflowClient:
+    def airflow(self) -> AirflowOfTests:
         login = self.info.logins()["airflow"]
-        return AirflowClient(login["url"], login["username"], login["password"], timeout_s=20)
+        return AirflowOfTests(login["url"], login["username"], login["password"], timeout_s=20)
 
     @cached_property
     def mlflow(self) -> Any:

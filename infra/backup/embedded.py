@@ -16,7 +16,8 @@ from infra.credentials import Credentials
 from infra.settings import Settings
 from infra.stack import control
 from infra.stack.info import StackInfo
-from infra.stack.parts import Plan
+from infra.stack.parts import PART_NAMES
+from infra.stack.plan import Plan
 from infra.stack.supervision import Supervisor
 
 STORES = ("postgres", "s3")
@@ -97,7 +98,7 @@ def restore_stack(settings: Settings, file: Path, doors: Doors, passphrase: str 
         def stop_users() -> None:
             doors.say("stopping what uses the databases")
             opened.others_stopped = True
-            Supervisor(plan).stop_all_but(STORES)
+            Supervisor(plan).stop_parts([name for name in PART_NAMES if name not in STORES])
             # The next start looks at the accounts again, and the service asks which version is champion.
             (plan.home / "airflow" / "initialised").unlink(missing_ok=True)
             _forget_versions(plan.home / "serving")

@@ -16,7 +16,7 @@ from serving.web.tokens import Token, TokenFile
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-    from infra.stack.parts import Plan
+    from infra.stack.plan import Plan
 
 TOKENS = "tokens.json"
 """The service's tokens, in its folder and in a backup; only hashes of them are there."""

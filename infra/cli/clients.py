@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ml.errors import StoreDown
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from infra.stack.startup import Report
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
+    from serving.upstream.airflow import AirflowClient
 
 
 class AnyStack(Protocol):
@@ -36,9 +39,6 @@ class AnyStack(Protocol):
 
     def client_environ(self) -> dict[str, str]:
         """The variables with which MLflow's client and boto3 reach it."""
-
-    def check_store(self) -> None:
-        """Raises an error that says what to do where the data bucket cannot be reached."""
 
 
 class StackControl(Protocol):
@@ -60,70 +60,14 @@ class StackControl(Protocol):
         """Looks at every part now."""
 
 
-class AirflowApi(Protocol):
-    """What the commands ask of Airflow: a part of `serving.upstream.airflow.AirflowClient`."""
+def open_control() -> StackControl:
+    """The stack on this machine."""
+    from infra.stack import control
 
-    def trigger(
-        self, dag_id: str, conf: Mapping[str, Any], run_id: str | None = None, note: str | None = None
-    ) -> dict[str, Any]:
-        """Asks for a DAG run."""
-
-    def dag(self, dag_id: str) -> dict[str, Any]:
-        """One DAG."""
-
-    def unpause(self, dag_id: str) -> Any:
-        """Lets a DAG's runs start."""
-
-    def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """One DAG run."""
-
-    def dag_runs(
-        self, dag_id: str, limit: int = ..., order_by: str = ..., state: str | None = None
-    ) -> list[dict[str, Any]]:
-        """The latest DAG runs."""
-
-    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The tasks of one DAG run."""
-
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
-        """The log lines of one try of a task."""
+    return control
 
 
-class EmbeddedStack:
-    """The stack on this machine (`infra.stack.control`)."""
-
-    def up(self, settings: Settings, report: Report) -> StackInfo:
-        """Starts what does not run and waits until it does its job."""
-        from infra.stack import control
-
-        return control.up(settings, report)
-
-    def down(self, settings: Settings, report: Report) -> None:
-        """Stops every part."""
-        from infra.stack import control
-
-        control.down(settings, report)
-
-    def wipe(self, settings: Settings) -> None:
-        """Deletes the state of a stopped stack."""
-        from infra.stack import control
-
-        control.wipe(settings)
-
-    def is_running(self, info: StackInfo) -> bool:
-        """Tells whether the stack's process manager answers."""
-        from infra.stack.supervision import Supervisor
-
-        return Supervisor(info.plan).is_running()
-
-    def status(self, info: StackInfo) -> list[PartStatus]:
-        """Looks at every part now."""
-        from infra.stack.info import status
-
-        return status(info)
-
-
-def open_airflow(info: AnyStack) -> AirflowApi:
+def open_airflow(info: AnyStack) -> AirflowClient:
     """Airflow's API, as its administrator."""
     from serving.upstream.airflow import AirflowClient
 
@@ -139,12 +83,21 @@ def open_tracker(info: AnyStack) -> MlflowClient:
 
 
 def open_store(info: AnyStack) -> Store:
-    """The data store; its keys come from the variables that `Session.enter` sets."""
-    info.check_store()
+    """The data store; its keys come from the variables that `Session.enter` sets.
+
+    Raises:
+        StoreDown: The stack's bucket is not known here.
+    """
     from ml.data.store import Store
     from ml.settings import TaskSettings
 
-    return Store.from_settings(TaskSettings.from_env(info.client_environ()))
+    environ = info.client_environ()
+    if not environ.get("TRACKYARD_S3_BUCKET"):
+        raise StoreDown(
+            "the bucket is not reachable from here: 'docker compose run --rm trackyard COMMAND' on the server "
+            "reaches it (its 'data add /host/FILE' puts a file there and prints its address for --data)"
+        )
+    return Store.from_settings(TaskSettings.from_env(environ))
 
 
 def load_version(tracker: MlflowClient, name: str, version: str, workdir: Path) -> LoadedModel:

@@ -9,23 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ml.errors import AirflowDown, BadInput, PipelineError
+
+if TYPE_CHECKING:
+    from serving.upstream.airflow import AirflowClient
 
 ENDED_TASK = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
 WAITS = frozenset({"up_for_retry", "awaiting_input"})
 ENDED_RUN = frozenset({"success", "failed"})
-
-
-class RunReader(Protocol):
-    """What following asks of Airflow."""
-
-    def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """One DAG run."""
-
-    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The tasks of one DAG run."""
 
 
 class StillRunning(PipelineError):
@@ -131,7 +124,7 @@ class Time:
 
 
 def follow(
-    reader: RunReader,
+    airflow: AirflowClient,
     run: tuple[str, str],
     on_look: Callable[[RunView, list[TaskView]], None],
     time: Time,
@@ -140,7 +133,7 @@ def follow(
     """Looks at a run until it has ended.
 
     Args:
-        reader: Airflow.
+        airflow: Airflow.
         run: The ids of the DAG and of the run.
         on_look: Is told each view, and the tasks that are news in it.
         time: The clock and the wait.
@@ -157,7 +150,7 @@ def follow(
     before: RunView | None = None
     while True:
         try:
-            view = _look(reader, run)
+            view = _look(airflow, run)
             last_answer = time.clock()
         except AirflowDown:
             if time.clock() - last_answer > patience.outage_s:
@@ -172,26 +165,14 @@ def follow(
         time.sleep(patience.poll_s)
 
 
-def _look(reader: RunReader, run: tuple[str, str]) -> RunView:
+def _look(airflow: AirflowClient, run: tuple[str, str]) -> RunView:
     # The run first: when it has ended, the tasks read after it are in their last state.
-    dag_run = reader.dag_run(*run)
-    return run_view(dag_run, reader.task_instances(*run))
-
-
-class Triggers(Protocol):
-    """What triggering asks of Airflow."""
-
-    def trigger(
-        self, dag_id: str, conf: Mapping[str, Any], run_id: str | None = None, note: str | None = None
-    ) -> dict[str, Any]:
-        """Asks for a DAG run."""
-
-    def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """One DAG run."""
+    dag_run = airflow.dag_run(*run)
+    return run_view(dag_run, airflow.task_instances(*run))
 
 
 def trigger_once(
-    airflow: Triggers, run: tuple[str, str], conf: Mapping[str, Any], time: Time, patience: Patience = Patience()
+    airflow: AirflowClient, run: tuple[str, str], conf: Mapping[str, Any], time: Time, patience: Patience = Patience()
 ) -> None:
     """Triggers a run under an id of our choice, so that asking again after a lost answer makes no second run.
 
@@ -218,7 +199,7 @@ def trigger_once(
             return
 
 
-def _exists(airflow: Triggers, run: tuple[str, str]) -> bool:
+def _exists(airflow: AirflowClient, run: tuple[str, str]) -> bool:
     try:
         airflow.dag_run(*run)
     except BadInput:

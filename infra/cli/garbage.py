@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from infra.cli.clients import AirflowApi
     from ml.data.store import Listed, Store
+    from serving.upstream.airflow import AirflowClient
 
 _PARENT = "mlflow.parentRunId"
 KEPT = ("config.json", "verdict.json", learned_rows.FILE)
@@ -45,7 +45,7 @@ class Garbage:
     orphans: list[Listed] = field(default_factory=list)
 
 
-def find(tracker: MlflowClient, store: Store, airflow: AirflowApi, before: datetime) -> Garbage:
+def find(tracker: MlflowClient, store: Store, airflow: AirflowClient, before: datetime) -> Garbage:
     """Looks for what can go.
 
     Args:
@@ -108,7 +108,7 @@ def _began(run: Run) -> datetime:
 class _Alive:
     """Which runs go on, each DAG run being asked about once."""
 
-    def __init__(self, airflow: AirflowApi, runs: list[Run]) -> None:
+    def __init__(self, airflow: AirflowClient, runs: list[Run]) -> None:
         self._airflow = airflow
         self._runs = {run.info.run_id: run for run in runs}
         self._known: dict[str, bool] = {}
@@ -121,7 +121,7 @@ class _Alive:
         return self._known[run.info.run_id]
 
 
-def _goes_on(airflow: AirflowApi, run: Run) -> bool:
+def _goes_on(airflow: AirflowClient, run: Run) -> bool:
     tags = run.data.tags
     if not tags.get("airflow.run_id"):
         return False

@@ -16,7 +16,8 @@ from infra.deploy import init_env
 from infra.servers import airflow_server, tracking_server
 from infra.settings import DEFAULT_PORTS
 from infra.stack.info import PartStatus
-from ml.errors import BadInput, Misconfigured, StoreDown, one_line
+from infra.stack.plan import FLOWER_USER
+from ml.errors import BadInput, Misconfigured, one_line
 
 PUBLISHED = ("airflow", "mlflow", "serving", "flower")
 TIMEOUT_S = 5.0
@@ -71,7 +72,7 @@ class RemoteStack:
         accounts = {
             "airflow": (airflow_server.ADMIN, "AIRFLOW_ADMIN_PASSWORD"),
             "mlflow": (tracking_server.ADMIN, "MLFLOW_ADMIN_PASSWORD"),
-            "flower": ("admin", "FLOWER_PASSWORD"),
+            "flower": (FLOWER_USER, "FLOWER_PASSWORD"),
         }
         found = {
             name: {"url": self.urls[name], "username": user, "password": self.environ[variable]}
@@ -100,18 +101,6 @@ class RemoteStack:
             "TRACKYARD_SERVING_TOKEN": self.environ.get("SERVING_TOKEN", ""),
             **{name: self.environ[name] for name in passed if self.environ.get(name)},
         }
-
-    def check_store(self) -> None:
-        """Tells whether the data bucket can be reached from here.
-
-        Raises:
-            StoreDown: It is not known here.
-        """
-        if not self.environ.get("TRACKYARD_S3_BUCKET"):
-            raise StoreDown(
-                "the bucket is not reachable from here: 'docker compose run --rm trackyard COMMAND' on the server "
-                "reaches it (its 'data add /host/FILE' puts a file there and prints its address for --data)"
-            )
 
     @property
     def mail_url(self) -> str:

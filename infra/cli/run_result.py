@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from infra.cli.clients import AirflowApi
 from infra.cli.errors import CommandFailed
 from infra.cli.following import RunView, failed_tasks
 from infra.cli.options import DAG_ID
@@ -18,11 +17,12 @@ from ml.errors import PipelineError, TrackerDown
 
 if TYPE_CHECKING:
     from infra.cli.clients import AnyStack
+    from serving.upstream.airflow import AirflowClient
 
 _SHOWN_LINES = 8
 
 
-def report(session: Session, info: AnyStack, view: RunView, airflow: AirflowApi, *, as_json: bool) -> None:
+def report(session: Session, info: AnyStack, view: RunView, airflow: AirflowClient, *, as_json: bool) -> None:
     """Prints the result of a run that has ended.
 
     Raises:
@@ -96,7 +96,7 @@ def links(urls: Mapping[str, str], run_id: str, outcome: Outcome) -> dict[str, s
     return {**found, "service": urls["serving"]}
 
 
-def _failure(info: AnyStack, view: RunView, outcome: Outcome, airflow: AirflowApi) -> CommandFailed:
+def _failure(info: AnyStack, view: RunView, outcome: Outcome, airflow: AirflowClient) -> CommandFailed:
     link = airflow_link(info.urls["airflow"], view.run_id)
     if outcome.error:
         return CommandFailed(f"{outcome.failed_task or view.run_id} failed: {outcome.error}", [link])

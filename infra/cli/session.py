@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ml.config.schema import PipelineConfig
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
+    from serving.upstream.airflow import AirflowClient
 
 
 _OTHERS = (
@@ -54,7 +55,7 @@ class Session:
 
     Attributes:
         environ: The process's variables.
-        control: Starts, stops and looks at the stack.
+        control: Gets what starts, stops and looks at the stack.
         airflow: Opens Airflow's API for a stack.
         tracker: Opens MLflow's client for a stack.
         store: Opens the data store of a stack.
@@ -70,8 +71,8 @@ class Session:
     """
 
     environ: MutableMapping[str, str] = field(default_factory=lambda: os.environ)
-    control: clients.StackControl = field(default_factory=clients.EmbeddedStack)
-    airflow: Callable[[AnyStack], clients.AirflowApi] = clients.open_airflow
+    control: Callable[[], clients.StackControl] = clients.open_control
+    airflow: Callable[[AnyStack], AirflowClient] = clients.open_airflow
     tracker: Callable[[AnyStack], MlflowClient] = clients.open_tracker
     store: Callable[[AnyStack], Store] = clients.open_store
     load: Callable[[MlflowClient, str, str, Path], LoadedModel] = clients.load_version
@@ -160,7 +161,7 @@ class Session:
             self.enter(remote)
             return remote
         info = self.known_stack()
-        if not self.control.is_running(info):
+        if not self.control().is_running(info):
             raise StackNotUp
         self.enter(info)
         return info

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from infra.credentials import Credentials, write_private
 from infra.settings import HOST
+from ml.data.store import s3_client
 from ml.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -79,19 +80,8 @@ def command(folder: Path, ports: Mapping[str, int], runtime_dir: Path) -> list[s
 
 def client(port: int, credentials: Credentials) -> S3Client:
     """An S3 client for the server, with short timeouts and no retries of its own."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
-        "s3",
-        endpoint_url=f"http://{HOST}:{port}",
-        aws_access_key_id=credentials.s3_access_key,
-        aws_secret_access_key=credentials.s3_secret_key,
-        region_name=REGION,
-        config=Config(
-            connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}
-        ),
-    )
+    keys = (credentials.s3_access_key, credentials.s3_secret_key)
+    return s3_client(f"http://{HOST}:{port}", keys, region=REGION, tries=1, read_timeout_s=5)
 
 
 def create_buckets(s3: S3Client) -> None:

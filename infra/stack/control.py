@@ -10,18 +10,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 from infra.credentials import Credentials
-from infra.servers import object_store, postgres, redis_server, tracking_server
 from infra.settings import Settings
-from infra.stack import ports
-from infra.stack.info import StackInfo
-from infra.stack.parts import PART_NAMES, Plan
+from infra.stack import doctor, ports
+from infra.stack.info import StackInfo, status
+from infra.stack.parts import PART_NAMES, PARTS
+from infra.stack.plan import Plan
+from infra.stack.preparation import StackError
 from infra.stack.processes import end_processes, processes_of
-from infra.stack.startup import Report, StackError, Startup
+from infra.stack.startup import Report, Startup
 from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
+
+__all__ = ["down", "is_running", "status", "up", "wipe"]
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# The state of a Trackyard stack.\n"
 """The mark that backup programs know (its first line), and that 'down --wipe' looks for (both)."""
@@ -49,10 +50,11 @@ def up(settings: Settings, report: Report, names: Sequence[str] = PART_NAMES) ->
             _check_machine(settings)
             plan = Plan(settings, ports.choose(settings, report.say), credentials)
             _create_files(plan)
+        parts = [part for part in PARTS if part.name in names]
         supervisor = Supervisor(plan)
         supervisor.start()
         try:
-            Startup(plan, supervisor, report, names).run()
+            Startup(plan, supervisor, report, parts).run()
         except BaseException:
             # What was up before this call stays up: only a start from nothing is taken back.
             if not was_running:
@@ -85,6 +87,11 @@ def wipe(settings: Settings) -> None:
     shutil.rmtree(settings.home)
 
 
+def is_running(info: StackInfo) -> bool:
+    """Tells whether the stack's process manager answers."""
+    return Supervisor(info.plan).is_running()
+
+
 def _make_home(settings: Settings) -> None:
     try:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,28 +112,20 @@ def _is_ours(home: Path) -> bool:
 
 
 def _check_machine(settings: Settings) -> None:
-    free_mb = shutil.disk_usage(settings.home).free // 2**20
-    if free_mb < settings.min_disk_mb:
-        raise Misconfigured(
-            f"{settings.home} has {free_mb} MB of disk left and the stack needs {settings.min_disk_mb}: "
-            "free some, or set TRACKYARD_HOME to a folder on another disk"
-        )
-    memory_mb = psutil.virtual_memory().available // 2**20
-    if memory_mb < settings.min_memory_mb:
-        raise Misconfigured(
-            f"{memory_mb} MB of memory are free and the stack needs {settings.min_memory_mb}: "
-            "end other programs, or lower TRACKYARD_MIN_MEMORY_MB if you know better"
-        )
+    for check in (
+        doctor.disk(settings, doctor.free_disk_mb(settings.home)),
+        doctor.memory(settings, doctor.free_memory_mb()),
+    ):
+        if check.state == doctor.WRONG:
+            raise Misconfigured(f"{check.name}: {check.found}; {check.do}")
 
 
 def _create_files(plan: Plan) -> None:
     try:
-        for folder in (plan.home / "airflow", plan.home / "serving", plan.settings.log_dir):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        postgres.create(plan.home / "postgres", plan.credentials)
-        redis_server.create(plan.home / "redis", plan.ports["redis"], plan.credentials)
-        object_store.create(plan.home / "s3", plan.credentials)
-        tracking_server.create(plan.home / "mlflow", plan.ports, plan.credentials)
+        plan.settings.log_dir.mkdir(mode=0o700, exist_ok=True)
+        for part in PARTS:
+            if part.files is not None:
+                part.files(plan)
     except OSError as error:
         raise StackError(f"the stack's files could not be written to {plan.home}: {error.strerror}") from error
 

@@ -55,11 +55,11 @@ def check_machine(settings: Settings, *, is_running: bool) -> list[Check]:
         python_version(sys.version_info[:2]),
         packages(settings.root / "requirements.lock", installed_version, is_checkout=settings.root == settings.folder),
         folder(settings),
-        disk(settings, _free_disk_mb(settings.home)),
+        disk(settings, free_disk_mb(settings.home)),
         configuration(settings),
     ]
     if not is_running:
-        checks.append(memory(settings, _free_memory_mb()))
+        checks.append(memory(settings, free_memory_mb()))
         checks.extend(free_ports(settings, ports.is_free, ports.owner))
     return checks
 
@@ -125,7 +125,8 @@ def folder(settings: Settings) -> Check:
     return Check("folder", OK, str(home))
 
 
-def _free_disk_mb(home: Path) -> int:
+def free_disk_mb(home: Path) -> int:
+    """The free disk where a home is or will be, in MiB."""
     nearest = next(parent for parent in (home, *home.parents) if parent.exists())
     return shutil.disk_usage(nearest).free // 2**20
 
@@ -138,7 +139,8 @@ def disk(settings: Settings, free_mb: int) -> Check:
     return Check("disk", OK, f"{free_mb} MB free")
 
 
-def _free_memory_mb() -> int:
+def free_memory_mb() -> int:
+    """The free memory, in MiB."""
     import psutil
 
     return int(psutil.virtual_memory().available // 2**20)

@@ -1,4 +1,7 @@
-"""Whether each part does its real job: a query, an object written and read back, a search, a heartbeat, a greeting."""
+"""Whether a part does its real job: a query, an object written and read back, a search, a heartbeat, a greeting.
+
+Each check says in a few words what it saw, and raises whatever keeps it from that.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import smtplib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from infra.servers import object_store, postgres, redis_server, tracking_server
+from infra.servers import object_store, redis_server, tracking_server
+from infra.servers.postgres import SUPERUSER
 from infra.settings import HOST
-from infra.stack.parts import FLOWER_USER, Plan
+from infra.stack.plan import FLOWER_USER, Plan
 
 if TYPE_CHECKING:
+    import httpx
     from botocore.exceptions import ClientError
 
 TIMEOUT_S = 5.0
@@ -20,42 +25,20 @@ class NotReady(Exception):
     """The part does not do its job yet; the message says what is missing."""
 
 
-def check(plan: Plan, name: str, *, at_start: bool = False) -> str:
-    """Lets the part do its job once.
+def _get(plan: Plan, name: str, path: str) -> httpx.Response:
+    import httpx
 
-    Args:
-        plan: The stack's plan.
-        name: The part.
-        at_start: Whether it may first be given what it needs and lacks, as a start does: the buckets.
-
-    Returns:
-        What was seen, in a few words.
-
-    Raises:
-        NotReady: It did not; in any way that it can fail.
-    """
-    try:
-        if at_start and name in _SET_UP:
-            _SET_UP[name](plan)
-        return _CHECKS[name](plan)
-    except NotReady:
-        raise
-    except Exception as error:
-        raise NotReady(_first_line(error)) from error
+    return httpx.get(plan.url(name) + path, timeout=TIMEOUT_S)
 
 
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
-
-
-def _postgres(plan: Plan) -> str:
+def postgres(plan: Plan) -> str:
+    """A query."""
     import psycopg2
 
     connection = psycopg2.connect(
         host=HOST,
         port=plan.ports["postgres"],
-        user=postgres.SUPERUSER,
+        user=SUPERUSER,
         password=plan.credentials.postgres_password,
         dbname="postgres",
         connect_timeout=int(TIMEOUT_S),
@@ -69,23 +52,25 @@ def _postgres(plan: Plan) -> str:
         connection.close()
 
 
-def _redis(plan: Plan) -> str:
-    import redis
+def redis(plan: Plan) -> str:
+    """A ping."""
+    from redis import Redis
 
     url = redis_server.url(plan.ports["redis"], plan.credentials)
-    with redis.Redis.from_url(url, socket_timeout=TIMEOUT_S) as client:
+    with Redis.from_url(url, socket_timeout=TIMEOUT_S) as client:
         if not client.ping():
             raise NotReady("PING was not answered")
         return f"Redis {client.info('server')['redis_version']}"
 
 
-def _s3(plan: Plan) -> str:
+def s3(plan: Plan) -> str:
+    """An object written to each bucket, read back and deleted."""
     from botocore.exceptions import ClientError
 
-    s3 = object_store.client(plan.ports["s3"], plan.credentials)
+    client = object_store.client(plan.ports["s3"], plan.credentials)
     for bucket in object_store.BUCKETS:
         try:
-            came_back = object_store.try_bucket(s3, bucket)
+            came_back = object_store.try_bucket(client, bucket)
         except ClientError as error:
             raise NotReady(_bucket_trouble(bucket, error)) from error
         if not came_back:
@@ -103,11 +88,8 @@ def _bucket_trouble(bucket: str, error: ClientError) -> str:
     return f"bucket {bucket!r} takes no object ({code}): is the disk full?"
 
 
-def _create_buckets(plan: Plan) -> None:
-    object_store.create_buckets(object_store.client(plan.ports["s3"], plan.credentials))
-
-
-def _smtp(plan: Plan) -> str:
+def smtp(plan: Plan) -> str:
+    """A greeting."""
     with smtplib.SMTP(HOST, plan.ports["smtp"], timeout=TIMEOUT_S) as server:
         code, _ = server.ehlo()
         if code != 250:
@@ -115,7 +97,8 @@ def _smtp(plan: Plan) -> str:
     return "EHLO is answered"
 
 
-def _mlflow(plan: Plan) -> str:
+def mlflow(plan: Plan) -> str:
+    """A search."""
     import httpx
 
     # /health answers even where every other request is refused, so it proves nothing.
@@ -129,13 +112,11 @@ def _mlflow(plan: Plan) -> str:
     return "a search works"
 
 
-def _heartbeat(component: str) -> Callable[[Plan], str]:
-    def probe(plan: Plan) -> str:
-        import httpx
+def heartbeat(component: str) -> Callable[[Plan], str]:
+    """A fresh heartbeat of one of Airflow's components, as its API server tells it."""
 
-        answer = httpx.get(plan.url("airflow") + "/api/v2/monitor/health", timeout=TIMEOUT_S)
-        answer.raise_for_status()
-        status = answer.json()[component]["status"]
+    def probe(plan: Plan) -> str:
+        status = _get(plan, "airflow", "/api/v2/monitor/health").raise_for_status().json()[component]["status"]
         if status != "healthy":
             raise NotReady(f"its heartbeat is {status or 'missing'}")
         return "heartbeat is fresh" if component != "metadatabase" else "reaches its database"
@@ -143,7 +124,8 @@ def _heartbeat(component: str) -> Callable[[Plan], str]:
     return probe
 
 
-def _celery(plan: Plan) -> str:
+def celery(plan: Plan) -> str:
+    """A ping that a worker answers."""
     from celery import Celery
 
     url = redis_server.url(plan.ports["redis"], plan.credentials)
@@ -154,38 +136,17 @@ def _celery(plan: Plan) -> str:
     return "a worker answers"
 
 
-def _flower(plan: Plan) -> str:
-    import httpx
-
-    answer = httpx.get(plan.url("flower") + "/healthcheck", timeout=TIMEOUT_S)
-    answer.raise_for_status()
-    closed = httpx.get(plan.url("flower") + "/workers", timeout=TIMEOUT_S)
+def flower(plan: Plan) -> str:
+    """An answer, and none behind the login to somebody without one."""
+    _get(plan, "flower", "/healthcheck").raise_for_status()
+    closed = _get(plan, "flower", "/workers")
     if closed.status_code != 401:
         raise NotReady(f"its pages are open ({closed.status_code} without a login as {FLOWER_USER})")
     return "answers, behind its login"
 
 
-def _serving(plan: Plan) -> str:
-    import httpx
-
-    httpx.get(plan.url("serving") + "/health", timeout=TIMEOUT_S).raise_for_status()
-    ready = httpx.get(plan.url("serving") + "/ready", timeout=TIMEOUT_S)
+def serving(plan: Plan) -> str:
+    """An answer, and whether a model is loaded."""
+    _get(plan, "serving", "/health").raise_for_status()
+    ready = _get(plan, "serving", "/ready")
     return "a model is loaded" if ready.status_code == 200 else "no model yet"
-
-
-_CHECKS: dict[str, Callable[[Plan], str]] = {
-    "postgres": _postgres,
-    "redis": _redis,
-    "s3": _s3,
-    "smtp": _smtp,
-    "mlflow": _mlflow,
-    "airflow-api-server": _heartbeat("metadatabase"),
-    "airflow-scheduler": _heartbeat("scheduler"),
-    "airflow-dag-processor": _heartbeat("dag_processor"),
-    "airflow-triggerer": _heartbeat("triggerer"),
-    "celery-worker": _celery,
-    "flower": _flower,
-    "serving": _serving,
-}
-
-_SET_UP: dict[str, Callable[[Plan], None]] = {"s3": _create_buckets}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ import psutil
 from infra.credentials import Credentials
 from infra.servers import airflow_server, tracking_server
 from infra.settings import Settings
-from infra.stack import health, parts, ports
-from infra.stack.parts import PARTS, Part, Plan
+from infra.stack import ports
+from infra.stack.health import NotReady
+from infra.stack.parts import PARTS, Part
+from infra.stack.plan import FLOWER_USER, Plan
 from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
 
@@ -56,9 +59,6 @@ class StackInfo:
         """The addresses from here: the same, on one machine."""
         return self.urls
 
-    def check_store(self) -> None:
-        """Nothing: the data bucket of a stack on this machine can be reached."""
-
     @property
     def mail_dir(self) -> Path:
         """The Maildir with the mail that was sent."""
@@ -70,7 +70,7 @@ class StackInfo:
         accounts = {
             "airflow": (airflow_server.ADMIN, secret.airflow_admin_password),
             "mlflow": (tracking_server.ADMIN, secret.mlflow_admin_password),
-            "flower": (parts.FLOWER_USER, secret.flower_password),
+            "flower": (FLOWER_USER, secret.flower_password),
             "s3": (secret.s3_access_key, secret.s3_secret_key),
         }
         return {
@@ -99,12 +99,12 @@ class PartStatus:
     memory_bytes: int | None
 
 
-def status(info: StackInfo) -> list[PartStatus]:
+def status(info: StackInfo, parts: Sequence[Part] = PARTS, supervisor: Supervisor | None = None) -> list[PartStatus]:
     """Looks at every part now; takes at most a few seconds, also when some do not answer."""
-    supervisor = Supervisor(info.plan)
+    supervisor = supervisor or Supervisor(info.plan)
     known = supervisor.infos() if supervisor.is_running() else {}
-    with ThreadPoolExecutor(len(PARTS)) as pool:
-        return list(pool.map(lambda part: _status_of(info.plan, part, known.get(part.name)), PARTS))
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return list(pool.map(lambda part: _status_of(info.plan, part, known.get(part.name)), parts))
 
 
 def _status_of(plan: Plan, part: Part, known: dict[str, Any] | None) -> PartStatus:
@@ -114,8 +114,8 @@ def _status_of(plan: Plan, part: Part, known: dict[str, Any] | None) -> PartStat
     pid = known["pid"] or None
     memory = _memory(pid) if pid else None
     try:
-        return PartStatus(part.name, "ready", health.check(plan, part.name), url, pid, memory)
-    except health.NotReady as error:
+        return PartStatus(part.name, "ready", part.look(plan), url, pid, memory)
+    except NotReady as error:
         state = "failed" if known["statename"] == "BACKOFF" else "starting"
         return PartStatus(part.name, state, str(error), url, pid, memory)
 

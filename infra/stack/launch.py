@@ -10,21 +10,13 @@ import os
 import sys
 from collections.abc import Mapping
 
-from infra.credentials import Credentials
 from infra.servers import airflow_server
 from infra.settings import Settings
-from infra.stack import ports, processes, supervision
-from infra.stack.parts import PARTS, PASSED_ON, Plan
+from infra.stack import processes, supervision
+from infra.stack.info import StackInfo
+from infra.stack.parts import PARTS
+from infra.stack.plan import PASSED_ON, Plan
 from ml.errors import PipelineError
-
-
-def plan_of(settings: Settings) -> Plan:
-    """The plan of a stack that was set up before.
-
-    Raises:
-        Misconfigured: Nothing was set up in that folder yet.
-    """
-    return Plan(settings, ports.remembered(settings), Credentials.load(settings.secrets_file))
 
 
 def part_env(env: Mapping[str, str], own: Mapping[str, str], home: str) -> dict[str, str]:
@@ -48,7 +40,7 @@ def main(arguments: list[str]) -> None:
             process manager for a part that may have stopped.
     """
     settings = Settings.from_env(os.environ)
-    plan = plan_of(settings)
+    plan = StackInfo.load(settings).plan
     if arguments[0] == "start":
         supervision.Supervisor(plan).start_if_stopped(arguments[1])
         return

@@ -1,145 +1,79 @@
-"""The parts of the stack: what each is called, what it waits for, and the command and variables that start it."""
+"""The parts of the stack: what each is called, needs and is started by, and how it is told that it does its job."""
 
 from __future__ import annotations
 
 import shlex
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache, cached_property
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import gettempdir
 
-from infra.credentials import Credentials
 from infra.servers import airflow_server, object_store, postgres, redis_server, tracking_server
-from infra.settings import HOST, Settings
-
-PASSED_ON = (
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE",
-)  # fmt: skip
-"""The only variables of the user's that reach a part: an AIRFLOW__ or PYTHONPATH of theirs is meant for another."""
-
-
-SERVING_TOKEN = "TRACKYARD_SERVING_TOKEN"  # noqa: S105 - the name of the variable
-
-
-@cache
-def git_commit(root: Path) -> str:
-    """The commit of the code, marked `-dirty` where files differ from it; empty where it is not known.
-
-    A wheel brings it in a file: an environment may lie in somebody else's repository, which git would tell of.
-    """
-    brought = root / "REVISION"
-    if brought.exists():
-        return brought.read_text(encoding="utf-8").strip()
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
-
-
-@dataclass(frozen=True)
-class Launch:
-    """How one part is started: its command line, its variables, and the folder it runs in."""
-
-    command: list[str]
-    env: dict[str, str] = field(default_factory=dict)
-    cwd: Path | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that the parts are built from, once settings, ports and secrets are known."""
-
-    settings: Settings
-    ports: Mapping[str, int]
-    credentials: Credentials
-
-    @property
-    def home(self) -> Path:
-        """The folder with all state."""
-        return self.settings.home
-
-    @cached_property
-    def runtime_dir(self) -> Path:
-        """Where sockets live: a short path, since the system allows a socket's path about a hundred characters."""
-        import hashlib
-
-        digest = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
-        return Path(gettempdir()) / f"trackyard-{digest}"
-
-    def url(self, name: str) -> str:
-        """The address of a part that speaks HTTP, by the name of its port."""
-        return f"http://{HOST}:{self.ports[name]}"
-
-    def python(self, module: str, *arguments: str) -> list[str]:
-        """The command line of a Python module in our own environment."""
-        return [sys.executable, "-m", module, *arguments]
-
-    def script(self, name: str, *arguments: str) -> list[str]:
-        """The command line of a program that a package installed beside our Python."""
-        return [str(Path(sys.executable).parent / name), *arguments]
-
-    def task_env(self) -> dict[str, str]:
-        """What the tasks, the service and the command line get to reach MLflow and S3."""
-        env = {
-            "MLFLOW_TRACKING_URI": self.url("mlflow"),
-            "MLFLOW_TRACKING_USERNAME": tracking_server.ADMIN,
-            "MLFLOW_TRACKING_PASSWORD": self.credentials.mlflow_admin_password,
-            **tracking_server.client_env(),
-            "TRACKYARD_S3_ENDPOINT": self.url("s3"),
-            "TRACKYARD_S3_BUCKET": object_store.DATA_BUCKET,
-            "TRACKYARD_DATA_BUCKETS": object_store.DATA_BUCKET,
-            "TRACKYARD_DATA_HOSTS": self.settings.data_hosts,
-            "AWS_ACCESS_KEY_ID": self.credentials.s3_access_key,
-            "AWS_SECRET_ACCESS_KEY": self.credentials.s3_secret_key,
-            "AWS_DEFAULT_REGION": object_store.REGION,
-            "TRACKYARD_AIRFLOW_URL": self.url("airflow"),
-            "TRACKYARD_MLFLOW_URL": self.url("mlflow"),
-            "TRACKYARD_SERVING_URL": self.url("serving"),
-            "TRACKYARD_FLOWER_URL": self.url("flower"),
-            "TRACKYARD_PIPELINE_FILE": str(self.settings.pipeline_file),
-            SERVING_TOKEN: self.credentials.serving_token,
-        }
-        commit = git_commit(self.settings.root)
-        return env | ({"TRACKYARD_GIT_COMMIT": commit} if commit else {})
-
-    def airflow_env(self, *, server: bool) -> dict[str, str]:
-        """What an Airflow part gets; only a server part knows the database and signs tokens."""
-        env = airflow_server.common_env(self.settings, self.ports, self.credentials)
-        # The DAG files show links and defaults, so the parts that parse them need these as well.
-        shown = {name: value for name, value in self.task_env().items() if name.startswith("TRACKYARD_")}
-        del shown[SERVING_TOKEN]
-        return env | shown | (airflow_server.server_env(self.ports, self.credentials) if server else {})
+from infra.settings import HOST
+from infra.stack import health, preparation
+from infra.stack.health import NotReady
+from infra.stack.plan import FLOWER_USER, SERVING_TOKEN, Launch, Plan
 
 
 @dataclass(frozen=True)
 class Part:
-    """One process of the stack.
+    """One process of the stack, and everything that the stack knows of it.
 
     Attributes:
         name: What it is called on the command line and in the logs.
         launch: Builds its command from the plan.
-        after: The parts that must be ready before it is started.
+        check: Lets it do its real job once and says in a few words what was seen; any error says that it does not.
+        needs: The parts that must be ready before it is started.
+        files: Makes its folder and files, before anything is started.
+        before: Is done once before it is started, within so many seconds; parts that name the same share it.
+        set_up: Gives it what it lacks once it answers; at a start it is called before each check, so it may be again.
         url: The name of the port that people open in a browser, if there is one.
         stop_s: How long it may take to end before it is killed.
         stop_signal: The signal that asks it to end.
         is_server: Whether other parts keep their state in it, so that it is stopped after them.
+        ends_its_children: Whether it tells its own children to end, after the work in hand; a signal to the whole group
+            would cut that off.
     """
 
     name: str
     launch: Callable[[Plan], Launch]
-    after: tuple[str, ...] = ()
+    check: Callable[[Plan], str]
+    needs: tuple[str, ...] = ()
+    files: Callable[[Plan], None] | None = None
+    before: Callable[[Plan, float], None] | None = None
+    set_up: Callable[[Plan], None] | None = None
     url: str | None = None
     stop_s: int = 10
     stop_signal: str = "TERM"
     is_server: bool = False
+    ends_its_children: bool = False
+
+    def look(self, plan: Plan, *, at_start: bool = False) -> str:
+        """Lets the part do its job once.
+
+        Args:
+            plan: The stack's plan.
+            at_start: Whether it may first be given what it lacks.
+
+        Returns:
+            What was seen, in a few words.
+
+        Raises:
+            NotReady: It did not; in any way that it can fail.
+        """
+        try:
+            if at_start and self.set_up is not None:
+                self.set_up(plan)
+            return self.check(plan)
+        except NotReady:
+            raise
+        except Exception as error:
+            text = str(error).strip() or type(error).__name__
+            raise NotReady(text.splitlines()[0][:200]) from error
+
+
+def _folder(name: str) -> Callable[[Plan], None]:
+    return lambda plan: (plan.home / name).mkdir(mode=0o700, exist_ok=True)
 
 
 def _postgres(plan: Plan) -> Launch:
@@ -231,24 +165,55 @@ def serving_arguments(host: str, port: int) -> list[str]:
     return ["-m", "serving", "--host", host, "--port", str(port)]
 
 
-FLOWER_USER = "admin"
-
 PARTS: tuple[Part, ...] = (
-    # INT is PostgreSQL's fast shutdown; TERM would wait for the last client to leave.
-    Part("postgres", _postgres, stop_s=20, stop_signal="INT", is_server=True),
-    Part("redis", _redis, is_server=True),
-    Part("s3", _s3, url="s3", stop_s=20, is_server=True),
-    Part("smtp", _smtp, is_server=True),
-    Part("mlflow", _mlflow, after=("postgres", "s3"), url="mlflow"),
-    Part("airflow-api-server", _airflow("api-server"), after=("postgres",), url="airflow"),
-    Part("airflow-scheduler", _airflow("scheduler"), after=("postgres", "redis")),
-    Part("airflow-dag-processor", _airflow("dag-processor"), after=("postgres",)),
-    Part("airflow-triggerer", _triggerer, after=("postgres",)),
-    Part("celery-worker", _worker, after=("postgres", "redis"), stop_s=30),
-    Part("flower", _flower, after=("redis", "postgres"), url="flower"),
-    # It finishes the requests that it has, for which uvicorn gives it 20 s.
-    Part("serving", _serving, after=("mlflow",), url="serving", stop_s=25),
-)
+    Part(
+        "postgres", _postgres, health.postgres,
+        files=lambda plan: postgres.create(plan.home / "postgres", plan.credentials),
+        set_up=lambda plan: postgres.create_databases(plan.ports["postgres"], plan.credentials),
+        # INT is its fast shutdown; TERM would wait for the last client to leave.
+        stop_s=20, stop_signal="INT", is_server=True, ends_its_children=True,
+    ),
+    Part(
+        "redis", _redis, health.redis,
+        files=lambda plan: redis_server.create(plan.home / "redis", plan.ports["redis"], plan.credentials),
+        is_server=True,
+    ),
+    Part(
+        "s3", _s3, health.s3,
+        files=lambda plan: object_store.create(plan.home / "s3", plan.credentials),
+        set_up=lambda plan: object_store.create_buckets(object_store.client(plan.ports["s3"], plan.credentials)),
+        url="s3", stop_s=20, is_server=True,
+    ),
+    Part("smtp", _smtp, health.smtp, is_server=True),
+    Part(
+        "mlflow", _mlflow, health.mlflow, needs=("postgres", "s3"),
+        files=lambda plan: tracking_server.create(plan.home / "mlflow", plan.ports, plan.credentials),
+        before=preparation.init_mlflow, set_up=preparation.set_up_mlflow, url="mlflow",
+    ),
+    Part(
+        "airflow-api-server", _airflow("api-server"), health.heartbeat("metadatabase"), needs=("postgres",),
+        files=_folder("airflow"), before=preparation.init_airflow, url="airflow",
+    ),
+    Part(
+        "airflow-scheduler", _airflow("scheduler"), health.heartbeat("scheduler"), needs=("postgres", "redis"),
+        before=preparation.init_airflow,
+    ),
+    Part(
+        "airflow-dag-processor", _airflow("dag-processor"), health.heartbeat("dag_processor"), needs=("postgres",),
+        before=preparation.init_airflow,
+    ),
+    Part(
+        "airflow-triggerer", _triggerer, health.heartbeat("triggerer"), needs=("postgres",),
+        before=preparation.init_airflow,
+    ),
+    Part("celery-worker", _worker, health.celery, needs=("postgres", "redis"), stop_s=30, ends_its_children=True),
+    Part("flower", _flower, health.flower, needs=("redis", "postgres"), url="flower"),
+    Part(
+        "serving", _serving, health.serving, needs=("mlflow",), files=_folder("serving"), url="serving",
+        # It finishes the requests that it has, for which uvicorn gives it 20 s.
+        stop_s=25, ends_its_children=True,
+    ),
+)  # fmt: skip
 """Every part, in the order in which people read them."""
 
 PART_NAMES: tuple[str, ...] = tuple(part.name for part in PARTS)

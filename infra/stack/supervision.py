@@ -21,7 +21,8 @@ import psutil
 
 from infra.credentials import write_private
 from infra.settings import KNOWN, PART_SETTINGS
-from infra.stack.parts import PARTS, PASSED_ON, Plan
+from infra.stack.parts import PARTS, Part
+from infra.stack.plan import PASSED_ON, Plan
 from ml.errors import PipelineError
 
 RUNNING = ("RUNNING", "STARTING", "BACKOFF")
@@ -92,7 +93,7 @@ class Supervisor:
             # By itself the manager stops one part after the other. The servers that others need are told last, so that
             # a part can finish what it has begun.
             for wave in ([part for part in PARTS if not part.is_server], [part for part in PARTS if part.is_server]):
-                self._stop_together([part.name for part in wave])
+                self.stop_parts([part.name for part in wave])
             self._call("shutdown")
         except (OSError, xmlrpc.client.Error):
             if process is None:
@@ -100,19 +101,12 @@ class Supervisor:
             process.terminate()
         self._wait_until(lambda: process is None or not process.is_running(), 60)
 
-    def stop_all_but(self, names: Sequence[str]) -> None:
-        """Stops every part but those named; they stay stopped until they are started again."""
-        self._stop_together([part.name for part in PARTS if part.name not in names])
-
-    def _stop_together(self, names: list[str]) -> None:
+    def stop_parts(self, names: Sequence[str]) -> None:
+        """Stops parts, all at once; they stay stopped until they are started again."""
         for name in names:
             with suppress(xmlrpc.client.Fault):
                 self._call("stopProcess", name, False)
         self._wait_until(lambda: all(self.info(name)["pid"] == 0 for name in names), 60)
-
-    def stop_part(self, name: str) -> None:
-        """Stops one part; it stays stopped until it is started again."""
-        self._supervisor("stopProcess", name, True)
 
     def start_part(self, name: str) -> None:
         """Starts one part; does nothing when it runs."""
@@ -174,7 +168,7 @@ class Supervisor:
         write_private(self._config, configuration(self._plan, self._socket, self.pid_file))
 
 
-def configuration(plan: Plan, socket: Path, pid_file: Path) -> str:
+def configuration(plan: Plan, socket: Path, pid_file: Path, parts: Sequence[Part] = PARTS) -> str:
     """Supervisor's configuration for the parts; it holds no secret, since each part fetches its own."""
     logs = plan.settings.log_dir
     sections = [
@@ -183,23 +177,18 @@ def configuration(plan: Plan, socket: Path, pid_file: Path) -> str:
         f"logfile_backups = 2\nchildlogdir = {logs}\numask = 077\nminfds = 1024",
         "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
     ]
-    for part in PARTS:
+    for part in parts:
         command = shlex.join(plan.python("infra.stack.launch", part.name))
         sections.append(
             f"[program:{part.name}]\ncommand = {command}\ndirectory = {plan.settings.root}\n"
             "autostart = false\nautorestart = true\nstartsecs = 2\nstartretries = 100000\n"
             f"stopsignal = {part.stop_signal}\nstopwaitsecs = {part.stop_s}\n"
-            f"stopasgroup = {_stops_as_group(part.name)}\nkillasgroup = true\n"
+            f"stopasgroup = {str(not part.ends_its_children).lower()}\nkillasgroup = true\n"
             f"stdout_logfile = {logs}/{part.name}.log\nredirect_stderr = true\n"
             "stdout_logfile_maxbytes = 10MB\nstdout_logfile_backups = 3"
         )
     # supervisor reads a percent sign as the start of a variable.
     return "\n\n".join(section.replace("%", "%%") for section in sections) + "\n"
-
-
-def _stops_as_group(name: str) -> str:
-    # These tell their own children to end, after the work in hand; a signal to the whole group would cut it off.
-    return "false" if name in ("celery-worker", "postgres", "serving") else "true"
 
 
 def _last_line(text: str) -> str:

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from html import escape
 
 from ml.gate.verdict import Verdict
-
-_COLOURS = {"passed": "#1a7f37", "failed": "#b42318", "unsure": "#9a6700"}
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1f2328;"
-    "background:#fff}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.4rem .6rem;"
-    "border-bottom:1px solid #d0d7de;vertical-align:top;overflow-wrap:anywhere}"
-    ".word{font-weight:600;white-space:nowrap}pre{background:#f6f8fa;padding:.8rem;overflow:auto}"
-)
+from ml.pages import render
 
 
 def headline(verdict: Verdict) -> str:
@@ -31,20 +23,8 @@ def html(verdict: Verdict, about: Mapping[str, str]) -> str:
         verdict: The verdict.
         about: What it is about, by name: the model, the version, the DAG run.
     """
-    told = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in about.items())
-    rows = "".join(
-        f'<tr><td>{escape(check.name)}</td><td class="word" style="color:{_COLOURS[check.status]}">{check.status}</td>'
-        f"<td>{escape(check.words)}</td></tr>"
-        for check in verdict.checks
-    )
-    colour = _COLOURS["passed" if verdict.passed else "failed"]
-    figures = escape(json.dumps(verdict.as_dict(), indent=1))
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(headline(verdict))}</title>'
-        f'<style>{_STYLE}</style></head><body><h1 style="color:{colour}">{escape(headline(verdict).capitalize())}</h1>'
-        f"<table>{told}</table><h2>Checks</h2><table><tr><th>check</th><th>found</th><th>why</th></tr>{rows}</table>"
-        f"<h2>Figures</h2><pre>{figures}</pre></body></html>\n"
-    )
+    figures = json.dumps(verdict.as_dict(), indent=1)
+    return render("verdict.html", verdict=verdict, about=about, title=headline(verdict), figures=figures)
 
 
 def markdown(verdict: Verdict, about: Mapping[str, str]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 
 from ml.errors import PipelineError, one_line
+from ml.pages import render
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,7 @@ def subject(report: RunReport) -> str:
 
 def html(report: RunReport) -> str:
     """The mail as HTML; everything that comes from a run is escaped."""
-    return "\n".join(
-        [
-            f"<h2>{escape(_headline(report))}</h2>",
-            f"<p>DAG run <b>{escape(report.run_id)}</b> of <b>{escape(report.dag_id)}</b>.</p>",
-            *[f"<p>{escape(line)}</p>" for line in _lines(report)],
-            _metrics_html(report.metrics),
-            "<ul>",
-            *[f'<li><a href="{escape(url)}">{escape(name)}</a></li>' for name, url in report.links.items()],
-            "</ul>",
-        ]
-    )
+    return render("run_mail.html", report=report, headline=_headline(report), lines=_lines(report))
 
 
 def _headline(report: RunReport) -> str:
@@ -92,11 +82,6 @@ def _lines(report: RunReport) -> list[str]:
     if report.was_stopped:
         return ["It was ended before its work was done: by a person, or because its process was killed.", kept]
     return [f"Task {report.failed_task}: {report.message or 'it left no message; see its log.'}", kept]
-
-
-def _metrics_html(metrics: Mapping[str, float]) -> str:
-    rows = "".join(f"<tr><td>{escape(name)}</td><td>{value:.6f}</td></tr>" for name, value in metrics.items())
-    return f"<table>{rows}</table>" if rows else ""
 
 
 def note(report: RunReport, words: str = "") -> str:

@@ -103,34 +103,12 @@ class AirflowClient:
         answer = self._http.call("GET", self._run(dag_id, run_id) + "/taskInstances", params={"limit": 100})
         return self._http.read_list(answer, "task_instances")
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """What a task handed over; None when it handed nothing over."""
-        path = f"{self._run(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/xcomEntries/{_quoted(key)}"
-        answer = self._http.call("GET", path, params={"deserialize": "true"}, accept=(404,))
-        return None if answer.status_code == 404 else self._http.read_object(answer).get("value")
-
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
         """The lines of a task's log."""
         path = f"{self._run(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/logs/{try_number}"
         answer = self._http.call("GET", path, params={"full_content": "true"})
         content = self._http.read_object(answer).get("content") or []
         return [str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content]
-
-    def clear(self, dag_id: str, run_id: str, task_ids: list[str]) -> None:
-        """Lets tasks of a finished run, and what follows them, run again."""
-        body = {
-            "dag_run_id": run_id,
-            "task_ids": task_ids,
-            "dry_run": False,
-            "only_failed": False,
-            "reset_dag_runs": True,
-            "include_downstream": True,
-        }
-        self._http.read(self._http.call("POST", f"/dags/{_quoted(dag_id)}/clearTaskInstances", json=body))
-
-    def patch_run_state(self, dag_id: str, run_id: str, state: str) -> None:
-        """Sets the state of a run: `failed` stops it."""
-        self._http.read(self._http.call("PATCH", self._run(dag_id, run_id), json={"state": state}))
 
     def _run(self, dag_id: str, run_id: str) -> str:
         return f"/dags/{_quoted(dag_id)}/dagRuns/{_quoted(run_id)}"

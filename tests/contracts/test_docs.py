@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from infra.settings import DEFAULT_PORTS, KNOWN, Settings
-from infra.stack.control import PART_NAMES
+from infra.stack.parts import PART_NAMES
 from ml.config import loading
 from tests.support import ROOT
 

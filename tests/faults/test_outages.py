@@ -85,7 +85,7 @@ def test_a_killed_scheduler_comes_back_and_the_run_ends_well(running: RunningSta
 def test_mlflow_and_s3_away_cost_only_time(running: RunningStack, manager: Supervisor) -> None:
     run_id = running.trigger("mlflow_and_s3_away")
     _wait_until_running(running, run_id, "load_data_task")
-    manager.stop_part("mlflow")
+    manager.stop_parts(["mlflow"])
     _kill(running.pid("s3"))
     # The service answers from memory meanwhile.
     answer = running.status()
@@ -123,7 +123,7 @@ def test_a_run_that_is_stopped_ends_its_mlflow_run(running: RunningStack) -> Non
 
 
 def test_mail_that_cannot_be_sent_changes_nothing(running: RunningStack, manager: Supervisor) -> None:
-    manager.stop_part("smtp")
+    manager.stop_parts(["smtp"])
     try:
         run_id = running.trigger("no_mail")
         wait_for(lambda: running.airflow.dag_run(PIPELINE, run_id)["state"] in ("success", "failed"), "the run", 180)
@@ -139,7 +139,7 @@ def test_the_service_restarts_from_its_own_copy_when_all_else_is_down(
 ) -> None:
     wait_for(lambda: running.status()["model"]["version"] == running.champion(), "the champion to be served")
     version = running.champion()
-    manager.stop_part("mlflow")
+    manager.stop_parts(["mlflow"])
     try:
         service = psutil.Process(running.pid("serving"))
         for process in [service, *service.children(recursive=True)]:
@@ -156,7 +156,7 @@ def test_a_silent_service_fails_its_rollout_by_mail_and_the_next_one_starts_it(
     running.run("before_silence")
     rollout = "rollout__before_silence"
     wait_for(lambda: running.tasks(rollout, ROLLOUT)["start_Flask_API"]["state"] == "deferred", "the rollout", 90)
-    manager.stop_part("serving")
+    manager.stop_parts(["serving"])
 
     assert running.finished(rollout, ROLLOUT, timeout_s=180) == "failed"
 

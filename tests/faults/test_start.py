@@ -16,10 +16,12 @@ from botocore.exceptions import ClientError
 
 from infra.servers import object_store
 from infra.settings import Settings
-from infra.stack import control, health, ports
+from infra.stack import control, ports
+from infra.stack.health import NotReady
 from infra.stack.info import status
+from infra.stack.parts import PART_NAMES, PARTS
+from infra.stack.preparation import StackError
 from infra.stack.processes import processes_of
-from infra.stack.startup import StackError
 from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
 from tests.support import ROOT, RunningStack, Silent, clean_environ, free_ports, port_settings, wait_for
@@ -135,9 +137,10 @@ def test_a_small_disk_takes_objects_in_both_buckets(tmp_path: Path) -> None:
                 s3.delete_bucket(Bucket=bucket)
         s3.delete_object(Bucket=object_store.ARTIFACT_BUCKET, Key="model")
         s3.delete_bucket(Bucket=object_store.ARTIFACT_BUCKET)
-        with pytest.raises(health.NotReady, match=r"bucket 'mlflow' is gone: 'trackyard up'"):
-            health.check(plan, "s3")
-        assert "both buckets" in health.check(plan, "s3", at_start=True)
+        part = next(part for part in PARTS if part.name == "s3")
+        with pytest.raises(NotReady, match=r"bucket 'mlflow' is gone: 'trackyard up'"):
+            part.look(plan)
+        assert "both buckets" in part.look(plan, at_start=True)
     finally:
         control.down(settings, Silent())
         subprocess.run(["umount", str(disk)], check=True)
@@ -183,7 +186,7 @@ def test_a_second_up_starts_nothing_twice(running: RunningStack) -> None:
     done = running.cli("up")
 
     assert done.returncode == 0, done.stderr
-    started = {part: running.pid(part) for part in control.PART_NAMES}
+    started = {part: running.pid(part) for part in PART_NAMES}
     assert set(started.values()) <= before
 
 

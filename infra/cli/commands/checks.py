@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import asdict
 from email.utils import format_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,9 +19,10 @@ from infra.cli.session import Session, session_of
 from ml.errors import BadInput, UnreadableData
 
 if TYPE_CHECKING:
+    from infra.cli.clients import AnyStack
     from infra.cli.mailbox import Mail
-    from infra.cli.remote import RemoteStack
     from infra.stack.doctor import Check
+    from infra.stack.info import PartStatus
     from ml.reading.tables import RawTable
 
 MAX_INIT_BYTES = 2 * 2**30
@@ -138,8 +141,7 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
     session = session_of(context)
     checks = _all_checks(session)
     if as_json:
-        fields = ("name", "state", "found", "do")
-        show_json(session.out, [{field: getattr(check, field) for field in fields} for check in checks])
+        show_json(session.out, [asdict(check) for check in checks])
     else:
         rows = [[check.name, check.state, check.found, check.do] for check in checks]
         show_table(session.out, ["check", "state", "found", "what to do"], rows)
@@ -156,32 +158,28 @@ def _all_checks(session: Session) -> list[Check]:
     settings = session.settings()
     remote = session.remote()
     if remote is not None:
-        return _remote_checks(session, remote)
+        from infra.cli.remote import status
+
+        session.enter(remote)
+        return _stack_checks(session, remote, status(remote))
     try:
         info = session.known_stack()
         session.running_stack()
     except StackNotUp:
         stopped = checks.Check("stack", checks.NOTE, "it does not run", "'trackyard up' starts it")
         return [*checks.check_machine(settings, is_running=False), stopped]
-    return [
-        *checks.check_machine(settings, is_running=True),
-        *checks.check_parts(session.control.status(info)),
-        checks.airflow_login(lambda: session.airflow(info).dag(DAG_ID)),
-        *checks.champions(lambda: session.fetch(f"{info.api_urls['serving']}/status")),
-        checks.clock(session.server_date(f"{info.urls['mlflow']}/health"), session.now()),
-    ]
+    parts = session.control().status(info)
+    return [*checks.check_machine(settings, is_running=True), *_stack_checks(session, info, parts)]
 
 
-def _remote_checks(session: Session, remote: RemoteStack) -> list[Check]:
-    from infra.cli.remote import status
+def _stack_checks(session: Session, info: AnyStack, parts: Sequence[PartStatus]) -> list[Check]:
     from infra.stack import doctor as checks
 
-    session.enter(remote)
     return [
-        *checks.check_parts(status(remote)),
-        checks.airflow_login(lambda: session.airflow(remote).dag(DAG_ID)),
-        *checks.champions(lambda: session.fetch(f"{remote.api_urls['serving']}/status")),
-        checks.clock(session.server_date(f"{remote.api_urls['mlflow']}/health"), session.now()),
+        *checks.check_parts(parts),
+        checks.airflow_login(lambda: session.airflow(info).dag(DAG_ID)),
+        *checks.champions(lambda: session.fetch(f"{info.api_urls['serving']}/status")),
+        checks.clock(session.server_date(f"{info.api_urls['mlflow']}/health"), session.now()),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.options import Json
+from infra.cli.options import Json, Model
 from infra.cli.output import number, say, show_json, show_table, write_file
 from infra.cli.records import experiment_ids
 from infra.cli.session import session_of
@@ -35,9 +35,7 @@ def compare(
     html: Annotated[
         Path | None, typer.Option("--html", help="Also write a report to this file.", show_default=False)
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="The model whose versions are meant.", show_default=False)
-    ] = None,
+    model: Model = None,
     as_json: Json = False,
 ) -> None:
     """Compare two or more runs: parameters, data, origin, and metrics with their intervals.

@@ -93,7 +93,7 @@ def reproduce(
     as_json: Json = False,
 ) -> None:
     """Train a version again from what was recorded and compare it with the registered one, bit by bit."""
-    from infra.stack.parts import git_commit
+    from infra.stack.plan import git_commit
     from ml.registry.versions import find_version
     from ml.steps import reproduction as training
     from ml.tracking import provenance

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli import run_result
-from infra.cli.clients import AirflowApi
 from infra.cli.errors import CommandFailed
 from infra.cli.following import Patience, RunView, Time, follow, trigger_once
-from infra.cli.options import DAG_ID, Json
+from infra.cli.options import DAG_ID, Assignments, ConfigFile, DataSource, Json
 from infra.cli.output import say, show_json
 from infra.cli.progress import Board, RunReport
 from infra.cli.records import Outcome
@@ -27,27 +28,16 @@ from ml.settings import allowed_sources
 if TYPE_CHECKING:
     from infra.cli.clients import AnyStack
     from ml.config.schema import PipelineConfig
+    from serving.upstream.airflow import AirflowClient
 
 _DAG_WAIT_S = 60.0
 
 
 def run(
     context: typer.Context,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            help="A local CSV or Parquet file, a folder of Parquet files, or an s3:// address.",
-            show_default=False,
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="A pipeline file instead of the stack's.", show_default=False)
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Another value of a key; may be repeated.", show_default=False),
-    ] = None,
+    data: DataSource = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
     rows: Annotated[
         int | None, typer.Option("--rows", help="How many rows to generate, without --data.", show_default=False)
     ] = None,
@@ -70,27 +60,29 @@ def run(
     info = session.running_stack()
     airflow = session.airflow(info)
     _make_dag_ready(session, airflow, quiet=as_json)
-    uri = settled.data.uri
-    if local is not None:
-        uri = upload(session, info, local)
-    elif uri:
+    uri = settled.data.uri if local is None else upload(session, info, local)
+    if local is None and uri:
         _refuse_address(session, info, uri)
     run_id = new_run_id(session.now(), secrets.token_hex(2))
-    conf = conf_of(settled, uri, note)
-    time = Time(session.clock, session.sleep)
-    try:
-        trigger_once(airflow, (DAG_ID, run_id), conf, time)
+    with _telling_that_it_goes_on(session, info, run_id):
+        trigger_once(airflow, (DAG_ID, run_id), conf_of(settled, uri, note), Time(session.clock, session.sleep))
         if no_wait:
             _say_triggered(session, info, run_id, as_json=as_json)
             return
         view = _follow(session, airflow, run_id, Patience(timeout_s=timeout), quiet=as_json)
+    run_result.report(session, info, view, airflow, as_json=as_json)
+
+
+@contextmanager
+def _telling_that_it_goes_on(session: Session, info: AnyStack, run_id: str) -> Iterator[None]:
+    try:
+        yield
     except KeyboardInterrupt as error:
         say(session.errors, f"interrupted: {run_id} goes on ('trackyard runs' lists it)")
         say(session.errors, run_result.airflow_link(info.urls["airflow"], run_id))
         raise typer.Exit(130) from error
     except AirflowDown as error:
         raise AirflowDown(f"{error}; {run_id} goes on if it was triggered ('trackyard runs' lists it)") from error
-    run_result.report(session, info, view, airflow, as_json=as_json)
 
 
 def settle_config(
@@ -132,10 +124,10 @@ def _refuse_address(session: Session, info: AnyStack, uri: str) -> None:
     its first task.
     """
     try:
-        info.check_store()
+        store = session.store(info)
     except StoreDown:
         return
-    refuse(uri, session.store(info), allowed_sources(info.client_environ()).hosts)
+    refuse(uri, store, allowed_sources(info.client_environ()).hosts)
 
 
 def _is_address(data: str) -> bool:
@@ -194,7 +186,7 @@ def conf_of(config: PipelineConfig, uri: str, note: str) -> dict[str, Any]:
     return {"data": uri, "config": plain, "note": note}
 
 
-def _make_dag_ready(session: Session, airflow: AirflowApi, *, quiet: bool) -> None:
+def _make_dag_ready(session: Session, airflow: AirflowClient, *, quiet: bool) -> None:
     """Waits for Airflow to have read the DAG, right after a first start, and unpauses it: a paused one never runs."""
     deadline = session.clock() + _DAG_WAIT_S
     while True:
@@ -212,7 +204,7 @@ def _make_dag_ready(session: Session, airflow: AirflowApi, *, quiet: bool) -> No
             say(session.out, f"{DAG_ID} was paused: it is not any more")
 
 
-def _follow(session: Session, airflow: AirflowApi, run_id: str, patience: Patience, *, quiet: bool) -> RunView:
+def _follow(session: Session, airflow: AirflowClient, run_id: str, patience: Patience, *, quiet: bool) -> RunView:
     time = Time(session.clock, session.sleep)
     if quiet:
         return follow(airflow, (DAG_ID, run_id), lambda view, news: None, time, patience)

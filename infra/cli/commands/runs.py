@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.model_access import notice
-from infra.cli.options import DAG_ID, Json
+from infra.cli.options import DAG_ID, Conditions, Json, ModelFilter
 from infra.cli.output import finite, local_time, number, say, seconds, show_json, show_table
 from infra.cli.records import run_summary
 from infra.cli.run_filter import Condition, Facts, check_names, parse_condition, sort_key
@@ -27,22 +27,16 @@ def runs(
     context: typer.Context,
     as_json: Json = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="How many runs, the newest first.")] = 20,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--where", metavar="CONDITION", help="Only runs such as 'test_roc_auc>0.9'; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    where: Conditions = None,
     sort: Annotated[
         str | None, typer.Option("--sort", metavar="NAME", help="Sort by it, the greatest first.", show_default=False)
     ] = None,
     ascending: Annotated[bool, typer.Option("--ascending", help="Sort with the least first.")] = False,
-    model: Annotated[str | None, typer.Option("--model", help="Only this model's runs.", show_default=False)] = None,
+    model: ModelFilter = None,
     state: Annotated[
         str | None, typer.Option("--state", help="Only runs in this state of Airflow's.", show_default=False)
     ] = None,
-) -> None:  # fmt: skip
+) -> None:
     """List the pipeline's runs with their state, duration, version and metrics, the newest first.
 
     A name in --where and --sort is a metric, a parameter, a tag, or a field of the list such as duration_s.
@@ -65,18 +59,18 @@ def runs(
     if not rows:
         say(session.out, "no runs yet: 'trackyard run' starts one")
         return
-    cells = [
-        [
-            row["dag_run_id"],
-            row["state"] or "-",
-            local_time(row["started_at"]),
-            seconds(row["duration_s"]),
-            f"{row['model']['name']} {row['model']['version']}" if row["model"] else "-",
-            *(number(row["metrics"].get(name)) for name in SHOWN),
-        ]
-        for row in rows
+    show_table(session.out, ["run", "state", "started", "took", "version", *SHOWN], [_cells(row) for row in rows])
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [
+        row["dag_run_id"],
+        row["state"] or "-",
+        local_time(row["started_at"]),
+        seconds(row["duration_s"]),
+        f"{row['model']['name']} {row['model']['version']}" if row["model"] else "-",
+        *(number(row["metrics"].get(name)) for name in SHOWN),
     ]
-    show_table(session.out, ["run", "state", "started", "took", "version", *SHOWN], cells)
 
 
 def chosen(
@@ -136,9 +130,7 @@ def run_rows_and_facts(
 def models(
     context: typer.Context,
     as_json: Json = False,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Only this model's versions.", show_default=False)
-    ] = None,
+    model: ModelFilter = None,
 ) -> None:
     """List the registered versions with their aliases, metrics and origin, the newest first."""
     from infra.cli.records import version_rows

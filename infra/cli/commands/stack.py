@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.clients import AirflowApi
 from infra.cli.errors import CommandFailed, StackNotUp
 from infra.cli.following import ENDED_RUN
 from infra.cli.options import DAG_ID, Json
@@ -18,7 +19,10 @@ from infra.cli.session import Session, session_of
 from ml.errors import BadInput, Misconfigured, PipelineError
 
 if TYPE_CHECKING:
+    from infra.cli.remote import RemoteStack
     from infra.settings import Settings
+    from infra.stack.info import PartStatus
+    from serving.upstream.airflow import AirflowClient
 
 OTHER_LOGS = ("supervisord", "airflow-init")
 
@@ -33,7 +37,7 @@ def up(context: typer.Context) -> None:
     settings = session.settings()
     begin = session.clock()
     with Board(session.out) as board:
-        info = session.control.up(settings, StartReport(board))
+        info = session.control().up(settings, StartReport(board))
     say(session.out, f"the stack is up after {seconds(session.clock() - begin)}")
     logins = info.logins()
     users = {name: login["username"] for name, login in logins.items() if name != "s3"}
@@ -58,17 +62,17 @@ def down(
     _stop(session, settings)
     say(session.out, "the stack is stopped")
     if wipe:
-        session.control.wipe(settings)
+        session.control().wipe(settings)
         say(session.out, f"{settings.home} is deleted")
 
 
 def _stop(session: Session, settings: Settings) -> None:
     report = StartReport(Board(session.out))
     if not session.out.is_terminal:
-        session.control.down(settings, report)
+        session.control().down(settings, report)
         return
     with session.out.status("each part ends its work"):
-        session.control.down(settings, report)
+        session.control().down(settings, report)
 
 
 def status(context: typer.Context, as_json: Json = False) -> None:
@@ -77,8 +81,9 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     Exits with 1 when a part is not ready, and with 3 when the stack does not run.
     """
     session = session_of(context)
-    if session.remote() is not None:
-        _remote_status(session, as_json=as_json)
+    remote = session.remote()
+    if remote is not None:
+        _remote_status(session, remote, as_json=as_json)
         return
     try:
         info = session.known_stack()
@@ -86,63 +91,54 @@ def status(context: typer.Context, as_json: Json = False) -> None:
         if as_json:
             show_json(session.out, {"parts": [], "pipeline": {"last_run": None, "running": []}, "model": None})
         raise
-    is_running = session.control.is_running(info)
-    parts = session.control.status(info)
+    is_running = session.control().is_running(info)
+    parts = session.control().status(info)
     pipeline: dict[str, Any] = {"last_run": None, "running": []}
     model: dict[str, Any] | None = None
     if is_running:
         session.enter(info)
         pipeline = _pipeline(session.airflow(info))
         model = _live_model(session, info.urls["serving"])
-    fields = ("name", "state", "detail", "url", "pid", "memory_bytes")
-    found = {"parts": [{field: getattr(part, field) for field in fields} for part in parts]}
-    if as_json:
-        show_json(session.out, {**found, "pipeline": pipeline, "model": model})
-    else:
-        _show_status(session, found["parts"], pipeline, model)
+    _tell_status(session, parts, pipeline, model, as_json=as_json)
     if not is_running:
         raise StackNotUp
-    failed = [part.name for part in parts if part.state != "ready"]
-    if failed:
-        raise CommandFailed(f"not ready: {', '.join(failed)} ('trackyard logs PART' shows why)")
+    _refuse_unready(parts, "trackyard logs PART")
 
 
-def _remote_status(session: Session, *, as_json: bool) -> None:
+def _remote_status(session: Session, remote: RemoteStack, *, as_json: bool) -> None:
     from infra.cli.remote import status as look
 
-    remote = session.remote()
-    assert remote is not None
     session.enter(remote)
     parts = look(remote)
     pipeline = _pipeline(session.airflow(remote))
     model = _live_model(session, remote.api_urls["serving"])
-    fields = ("name", "state", "detail", "url", "pid", "memory_bytes")
-    found = [{field: getattr(part, field) for field in fields} for part in parts]
-    if as_json:
-        show_json(session.out, {"parts": found, "pipeline": pipeline, "model": model})
-    else:
-        _show_status(session, found, pipeline, model)
+    _tell_status(session, parts, pipeline, model, as_json=as_json)
+    _refuse_unready(parts, "docker compose logs PART")
+
+
+def _refuse_unready(parts: Sequence[PartStatus], command: str) -> None:
     failed = [part.name for part in parts if part.state != "ready"]
     if failed:
-        raise CommandFailed(f"not ready: {', '.join(failed)} ('docker compose logs PART' shows why)")
+        raise CommandFailed(f"not ready: {', '.join(failed)} ('{command}' shows why)")
 
 
-def _show_status(
-    session: Session, parts: list[dict[str, Any]], pipeline: dict[str, Any], model: dict[str, Any] | None
+def _tell_status(
+    session: Session,
+    parts: Sequence[PartStatus],
+    pipeline: dict[str, Any],
+    model: dict[str, Any] | None,
+    *,
+    as_json: bool,
 ) -> None:
+    if as_json:
+        show_json(session.out, {"parts": [asdict(part) for part in parts], "pipeline": pipeline, "model": model})
+        return
     rows = [
-        [
-            part["name"],
-            part["state"],
-            part["url"] or "-",
-            str(part["pid"] or "-"),
-            mebibytes(part["memory_bytes"]),
-            part["detail"],
-        ]
+        [part.name, part.state, part.url or "-", str(part.pid or "-"), mebibytes(part.memory_bytes), part.detail]
         for part in parts
     ]
     show_table(session.out, ["part", "state", "url", "pid", "memory", "detail"], rows)
-    memory = sum(part["memory_bytes"] or 0 for part in parts)
+    memory = sum(part.memory_bytes or 0 for part in parts)
     if memory:
         say(session.out, f"memory in all: {mebibytes(memory)}")
     last = pipeline["last_run"]
@@ -157,7 +153,7 @@ def _show_status(
         say(session.out, "live model: none")
 
 
-def _pipeline(airflow: AirflowApi) -> dict[str, Any]:
+def _pipeline(airflow: AirflowClient) -> dict[str, Any]:
     try:
         runs = [run_summary(run) for run in airflow.dag_runs(DAG_ID, limit=20)]
     except PipelineError as error:

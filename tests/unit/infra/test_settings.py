@@ -13,6 +13,7 @@ from infra.servers import airflow_server, object_store, postgres
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
 from infra.stack import parts, ports, supervision
 from infra.stack.launch import part_env
+from infra.stack.plan import Plan
 from ml.errors import Misconfigured
 
 PORTS = {**DEFAULT_PORTS, **{name: 20000 + number for number, name in enumerate(INTERNAL_PORTS)}}
@@ -22,8 +23,8 @@ def _settings(home: Path, **environ: str) -> Settings:
     return Settings.from_env({"TRACKYARD_HOME": str(home), **environ})
 
 
-def _plan(home: Path) -> parts.Plan:
-    return parts.Plan(_settings(home), PORTS, Credentials())
+def _plan(home: Path) -> Plan:
+    return Plan(_settings(home), PORTS, Credentials())
 
 
 def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_the_users_own_variables_do_not_reach_a_part() -> None:
 def test_parts_wait_only_for_parts_that_come_before_them() -> None:
     seen: set[str] = set()
     for part in parts.PARTS:
-        assert set(part.after) <= seen
+        assert set(part.needs) <= seen
         seen.add(part.name)
 
 

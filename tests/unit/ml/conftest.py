@@ -54,10 +54,10 @@ def saved(saved_once: Path, tmp_path: Path) -> SavedModel:
 
 @pytest.fixture(scope="session")
 def real_data() -> pd.DataFrame:
-    place = os.environ.get("TRACKYARD_TEST_DATA")
+    place = os.environ.get("ADVERTISING_CSV")
     path = Path(place) if place else ROOT.parent / "shared" / "data" / "advertising.csv"
     if not path.is_file():
-        pytest.skip("the public advertising.csv is not here: name it in TRACKYARD_TEST_DATA")
+        pytest.skip("the public advertising.csv is not here: name it in ADVERTISING_CSV")
     return pd.read_csv(path)
 
 

@@ -14,13 +14,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from infra.cli.app import app
+from infra.cli.clients import AnyStack
 from infra.cli.session import Session
 from infra.credentials import Credentials
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
-from infra.stack.control import PART_NAMES
 from infra.stack.info import PartStatus, StackInfo
-from infra.stack.startup import Report, StackError
-from ml.errors import AirflowDown, BadInput
+from infra.stack.parts import PART_NAMES
+from infra.stack.preparation import StackError
+from infra.stack.startup import Report
+from ml.errors import AirflowDown, BadInput, StoreDown
 from tests.fakes import MemoryStore
 
 
@@ -187,13 +189,18 @@ class CommandLine:
             raise self.refused
         return self.champion
 
+    def _store(self, info: AnyStack) -> RecordedStore:
+        if not info.client_environ().get("TRACKYARD_S3_BUCKET"):
+            raise StoreDown("the bucket is not reachable from here")
+        return self.store
+
     def __call__(self, *arguments: str, typed: str | None = None) -> Result:
         session = Session(
             environ=self.environ,
-            control=self.stack,
+            control=lambda: self.stack,
             airflow=lambda info: self.airflow,
             tracker=lambda info: self.tracker,
-            store=lambda info: self.store,  # type: ignore[arg-type, return-value]
+            store=self._store,  # type: ignore[arg-type]
             load=self._load,
             fetch=lambda url: self.service,
             server_date=lambda url: "Sat, 31 Jan 2026 09:30:15 GMT",

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from infra.stack.info import PartStatus
-from infra.stack.startup import StackError
+from infra.stack.preparation import StackError
 
 
 def test_up_says_where_everything_is_and_shows_no_secret(cli) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.cli.clients import open_store
 from infra.cli.remote import RemoteStack, status
 from ml.errors import BadInput, Misconfigured, StoreDown
 
@@ -78,8 +79,9 @@ def test_a_bucket_that_is_not_reachable_says_how_to_reach_it() -> None:
     stack = RemoteStack.at("http://server:8080", LOGINS, NO_FILE)
 
     with pytest.raises(StoreDown, match="docker compose run --rm trackyard COMMAND"):
-        stack.check_store()
-    RemoteStack.at("http://server:8080", {**LOGINS, "TRACKYARD_S3_BUCKET": "b"}, NO_FILE).check_store()
+        open_store(stack)
+    known = RemoteStack.at("http://server:8080", {**LOGINS, "TRACKYARD_S3_BUCKET": "b"}, NO_FILE)
+    assert open_store(known).bucket == "b"
     with pytest.raises(Misconfigured, match="trackyard mail"):
         _ = stack.mail_url
 

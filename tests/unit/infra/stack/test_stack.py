@@ -6,14 +6,20 @@ import shlex
 from configparser import ConfigParser
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra.credentials import Credentials
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
-from infra.stack import control, parts, supervision
-from infra.stack.parts import PARTS, Plan
-from infra.stack.startup import StackError, _init_airflow
+from infra.stack import control, doctor, supervision
+from infra.stack import plan as plan_module
+from infra.stack.health import NotReady
+from infra.stack.info import StackInfo, status
+from infra.stack.parts import PARTS, Part
+from infra.stack.plan import Launch, Plan
+from infra.stack.preparation import StackError, init_airflow
+from infra.stack.startup import Startup
 from ml.errors import Misconfigured
 from tests.support import Silent, clean_environ
 
@@ -40,7 +46,7 @@ def test_a_cache_of_another_program_is_no_home_of_ours(tmp_path: Path) -> None:
 
 def test_a_checkout_may_be_in_a_folder_with_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = "/home/ann/my projects/100%/.venv/bin/python"
-    monkeypatch.setattr(parts.sys, "executable", python)
+    monkeypatch.setattr(plan_module.sys, "executable", python)
     plan = _plan(tmp_path / "a home")
 
     config = ConfigParser(interpolation=None)
@@ -66,6 +72,58 @@ def test_the_set_up_of_airflow_ends_with_the_time_of_the_start(tmp_path: Path, m
     monkeypatch.setattr(Plan, "python", lambda self, *module: ["sh", "-c", "echo migrating; exec sleep 60"])
 
     with pytest.raises(StackError, match=r"within 7 s.*TRACKYARD_START_TIMEOUT_S") as caught:
-        _init_airflow(plan, 0.5)
+        init_airflow(plan, 0.5)
 
     assert caught.value.hint == ["  migrating"]
+
+
+class _Manager:
+    """A process manager that says that whatever was started runs, and remembers the order."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+
+    def start_part(self, name: str) -> None:
+        self.started.append(name)
+
+    def is_running(self) -> bool:
+        return True
+
+    def infos(self) -> dict[str, dict[str, Any]]:
+        return {name: {"statename": "RUNNING", "pid": 0} for name in self.started}
+
+
+def test_a_part_that_is_added_to_the_table_is_started_in_order_checked_and_shown(tmp_path: Path) -> None:
+    plan, manager, listener = _plan(tmp_path), _Manager(), Silent()
+    filled: list[str] = []
+
+    def answer(plan: Plan) -> str:
+        if not filled:
+            raise NotReady("it is empty")
+        return "it is warm"
+
+    cache = Part(
+        "cache", lambda plan: Launch(["cached"]), answer,
+        needs=("redis",), set_up=lambda plan: filled.append("once"), url="s3", ends_its_children=True,
+    )  # fmt: skip
+    others = [replace(part, check=lambda plan: "fine", before=None, set_up=None) for part in PARTS]
+    table = [cache, *others]
+
+    Startup(plan, manager, listener, table).run()  # type: ignore[arg-type]
+    shown = {part.name: part for part in status(StackInfo(plan), table, manager)}  # type: ignore[arg-type]
+    config = ConfigParser(interpolation=None)
+    config.read_string(supervision.configuration(plan, tmp_path / "socket", tmp_path / "pid", table))
+
+    assert manager.started.index("cache") > manager.started.index("redis")
+    assert ("cache", "ready", plan.url("s3")) in listener.parts
+    assert (shown["cache"].state, shown["cache"].detail) == ("ready", "it is warm")
+    assert doctor.Check("cache", doctor.OK, "it is warm") in doctor.check_parts(shown.values())
+    assert config["program:cache"]["stopasgroup"] == "false"
+
+
+def test_whatever_keeps_a_part_from_its_job_is_told_in_one_line() -> None:
+    def fail(plan: Plan) -> str:
+        raise OSError("connection refused\nIs the server running?")
+
+    with pytest.raises(NotReady, match=r"^connection refused$"):
+        replace(PARTS[0], check=fail).look(_plan(Path("/nowhere")))
