@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PATIENCE_S = 60.0
-_NICENESS = 10
+_NICENESS = 5
 """How far the process stands back where there are not enough processors for it and the service."""
 _MOST_KNOWN = 4
 _ASK, _DONE, _REFUSED, _FAILED = "ask", "done", "refused", "failed"

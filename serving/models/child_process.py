@@ -25,8 +25,6 @@ from ml.errors import PipelineError, one_line
 log = logging.getLogger(__name__)
 
 _BYTES = "bytes"
-_NICENESS = 10
-"""How far the process stands back where there are not enough processors for it and the service."""
 
 
 class Ended(Exception):
@@ -206,7 +204,6 @@ def main(answer_to: AnswerTo) -> None:
     for asked_to_stop in (signal.SIGINT, signal.SIGTERM):
         # It ends when the service does, which may be asked to stop together with it and still has answers to give.
         signal.signal(asked_to_stop, signal.SIG_IGN)
-    os.nice(_NICENESS)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(answer_to, sys.stdin.buffer, answers)

@@ -16,7 +16,8 @@ from serving.models import child_process
 from serving.models.child_process import Child, Ended, TooSlow, raise_told, told_of
 
 _IDLE_S = 15.0
-_PATIENCE_S = 90.0
+_PATIENCE_S = 300.0
+"""On a machine that others use as well, importing MLflow takes a minute; ended too soon, it would never end."""
 
 
 class Opener:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import pandas as pd
@@ -80,7 +81,7 @@ def test_bad_data_fails_at_once_with_one_clear_message(
         assert (task["state"], task["try_number"]) == ("failed", 1)
         log = "\n".join(running.airflow.task_log(PIPELINE, run_id, "load_data_task", 1))
         assert expected in log
-        assert expected in running.mail_about(run_id)[1].replace("&#x27;", "'")
+        assert expected in html.unescape(running.mail_about(run_id)[1])
         assert running.mlflow_run(run_id).info.status == "FAILED"
 
 
