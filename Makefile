@@ -95,7 +95,7 @@ image-lock: setup ## Look up the digests of the images' tags, for infra/compose/
 	@$(BIN)/python -m infra.deploy.image_lock
 
 test-compose: setup-dev ## Bring docker-compose.yaml up on a Docker engine and use it
-	@$(BIN)/python -m pytest tests/compose
+	@$(BIN)/python -m pytest tests/compose $(PYTEST_FLAGS)
 
 clean: ## Stop the stack and delete the environment; the state in .trackyard stays
 	@if [ -x $(BIN)/trackyard ]; then $(BIN)/trackyard down; fi

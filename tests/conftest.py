@@ -15,6 +15,7 @@ from infra.stack import control
 from tests.support import RunningStack, Silent, clean_environ, port_settings, real_data
 
 _LOG_LINES = 20
+_UP: list[Settings] = []
 
 # What pytest runs by itself; `--hypothesis-profile thorough` looks far longer. A failure prints how to see it again, so
 # nothing need be kept.
@@ -25,7 +26,17 @@ hypothesis.settings.load_profile("default")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts what needs servers first: `make test` spreads the tests over two processes, each with a stack of its own."""
-    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] in ("contracts", "unit"))
+    items.sort(key=_needs_no_server)
+
+
+def _needs_no_server(item: pytest.Item) -> bool:
+    return item.path.relative_to(Path(__file__).parent).parts[0] in ("contracts", "unit")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Ends this process's stack once no test that needs it is left: idle, it takes time from those that are."""
+    if _UP and _needs_no_server(item):
+        control.down(_UP.pop(), Silent())
 
 
 @pytest.hookimpl(wrapper=True)
@@ -48,6 +59,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     before = dict(os.environ)
     try:
         info = control.up(settings, Silent())
+        _UP.append(settings)
         os.environ.update(info.client_environ())
         mlflow.set_tracking_uri(info.urls["mlflow"])
         found = RunningStack(settings, info)

@@ -17,6 +17,8 @@ from tests.compose.conftest import PUBLISHED, Deployment, new_deployment
 from tests.compose.test_deployment import predict, served_version
 from tests.support import wait_for
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture(scope="module")
 def elsewhere(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:

@@ -124,6 +124,7 @@ def _tasks_by_host(deployment: Deployment, run_id: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.further
 def test_three_workers_share_the_tasks_of_a_run(deployment: Deployment, first_run: dict[str, Any]) -> None:
     deployment.up("--no-recreate", "--no-deps", "--scale", "worker=3", "worker")
     try:
@@ -141,6 +142,7 @@ def test_three_workers_share_the_tasks_of_a_run(deployment: Deployment, first_ru
         deployment.up("--no-recreate", "--no-deps", "--scale", "worker=1", "worker")
 
 
+@pytest.mark.further
 @pytest.mark.parametrize(
     "services",
     [
@@ -186,6 +188,7 @@ def test_a_run_outlives_a_killed_container(
     wait_for(lambda: not deployment.not_healthy(), "every service to be healthy again", 240)
 
 
+@pytest.mark.further
 def test_down_another_s3_image_and_up_lose_nothing(deployment: Deployment, first_run: dict[str, Any]) -> None:
     versions = deployment.cli_json("models")
     runs = {run["dag_run_id"] for run in deployment.cli_json("runs")}
@@ -251,6 +254,7 @@ def test_the_workers_key_opens_its_own_bucket_alone(deployment: Deployment) -> N
     assert done.stdout.split() == ["AccessDenied", "AccessDenied"]
 
 
+@pytest.mark.further
 def test_seaweedfs_takes_the_place_of_minio(built: float, tmp_path: Path) -> None:
     found = new_deployment(tmp_path / "seaweedfs", "seaweedfs")
     try:
@@ -347,6 +351,7 @@ def test_the_image_is_small_and_holds_no_build_tools(deployment: Deployment) -> 
     assert {"apache-airflow", "mlflow", "scikit-learn", "libc6"} <= names
 
 
+@pytest.mark.further
 def test_a_change_of_our_code_alone_is_built_from_the_cache(deployment: Deployment, tmp_path: Path) -> None:
     before = images.docker("history", "-q", "--no-trunc", images.OURS).stdout.split()
     work = tmp_path / "checkout"
