@@ -33,7 +33,7 @@ def real_data() -> Path:
     return Path(os.environ.get("ADVERTISING_CSV") or ROOT.parent / "shared" / "data" / "advertising.csv")
 
 
-def wait_for(look: Callable[[], T], what: str, timeout_s: float = 180.0) -> T:
+def wait_for(look: Callable[[], T], what: str, timeout_s: float = 180.0, pause_s: float = 0.1) -> T:
     """Looks again and again until something true comes back; what an unanswered look raises counts as not yet."""
     deadline = time.monotonic() + timeout_s
     last: object = None
@@ -45,7 +45,7 @@ def wait_for(look: Callable[[], T], what: str, timeout_s: float = 180.0) -> T:
             last = found
         except Exception as error:
             last = error
-        time.sleep(0.1)
+        time.sleep(pause_s)
     raise AssertionError(f"waited {timeout_s:.0f} s for {what}; the last look gave {last!r}")
 
 
@@ -164,7 +164,8 @@ class RunningStack:
             ended = all(task["end_date"] or task["state"] == "skipped" for task in tasks)
             return str(run["state"]) if run["state"] in ("success", "failed") and ended else None
 
-        state = wait_for(look, f"run {run_id} to end", timeout_s)
+        # Asked ten times a second, Airflow's server would be busier with the answers than with the run.
+        state = wait_for(look, f"run {run_id} to end", timeout_s, pause_s=0.7)
         assert state
         return state
 
