@@ -29,7 +29,7 @@ setup: $(VENV)/.runtime ## Make .venv from requirements.lock
 setup-dev: $(VENV)/.dev
 
 test: setup-dev ## Run every test (unit, contracts, integration, faults, e2e)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist load --maxschedchunk 1
+	@$(BIN)/python -m pytest --numprocesses 2 --dist load --maxschedchunk 1 $(PYTEST_FLAGS)
 
 unit: setup-dev ## Run the tests that need no servers
 	@$(BIN)/python -m pytest tests/unit tests/contracts

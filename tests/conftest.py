@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.support import RunningStack, Silent, clean_environ, port_settings, re
 
 _LOG_LINES = 20
 _UP: list[Settings] = []
+_BEGAN = time.monotonic()
 
 # What pytest runs by itself; `--hypothesis-profile thorough` looks far longer. A failure prints how to see it again, so
 # nothing need be kept.
@@ -25,16 +27,30 @@ hypothesis.settings.load_profile("default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts what needs servers first: `make test` spreads the tests over two processes, each with a stack of its own."""
-    items.sort(key=_needs_no_server)
+    """Puts what needs servers first: `make test` spreads the tests over two processes, each with a stack of its own.
+
+    What starts or stops whole stacks comes last of these, for `--minutes` to leave out.
+    """
+    items.sort(key=lambda item: (_needs_no_server(item), item.get_closest_marker("further") is not None))
 
 
 def _needs_no_server(item: pytest.Item) -> bool:
     return item.path.relative_to(Path(__file__).parent).parts[0] in ("contracts", "unit")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--minutes`."""
+    parser.addoption("--minutes", type=float, help="Begin no test marked 'further' after so many minutes.")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Ends this process's stack once no test that needs it is left: idle, it takes time from those that are."""
+    """Leaves out what there is no time for, and ends this process's stack once no test needs it.
+
+    An idle stack takes processors from the tests that are left.
+    """
+    minutes = item.config.getoption("--minutes")
+    if item.get_closest_marker("further") and minutes is not None and time.monotonic() - _BEGAN > minutes * 60:
+        pytest.skip(f"the tests have run for {minutes:g} minutes already (--minutes)")
     if _UP and _needs_no_server(item):
         control.down(_UP.pop(), Silent())
 

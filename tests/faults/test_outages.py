@@ -13,6 +13,8 @@ import pytest
 from infra.stack.supervision import Supervisor
 from tests.support import PIPELINE, ROLLOUT, RunningStack, wait_for
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture(autouse=True)
 def healthy(running: RunningStack) -> Iterator[None]:

@@ -26,6 +26,8 @@ from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
 from tests.support import ROOT, RunningStack, Silent, clean_environ, free_ports, port_settings, wait_for
 
+pytestmark = pytest.mark.further
+
 TRACKYARD = str(Path(sys.executable).parent / "trackyard")
 
 

@@ -29,6 +29,8 @@ from ml.errors import PipelineError
 from tests.integration.conftest import Trained
 from tests.support import ROOT, RunningStack, Silent, clean_environ, free_ports, port_settings, wait_for
 
+pytestmark = pytest.mark.further
+
 TRACKYARD = str(Path(sys.executable).parent / "trackyard")
 ROWS = [
     {

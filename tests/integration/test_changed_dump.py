@@ -20,6 +20,8 @@ from infra.servers import postgres
 from ml.errors import PipelineError
 from tests.support import free_ports, wait_for
 
+pytestmark = pytest.mark.further
+
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

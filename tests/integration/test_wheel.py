@@ -20,6 +20,8 @@ import pytest
 from tests.integration.test_own_data import customers
 from tests.support import ROOT, clean_environ, port_settings, wait_for
 
+pytestmark = pytest.mark.further
+
 _COPIED = ("ml", "serving", "infra", "dags", "pyproject.toml", "setup.py", "README.md", "LICENSE", "requirements.lock")
 
 
