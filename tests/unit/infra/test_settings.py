@@ -13,7 +13,7 @@ from infra.servers import airflow_server, object_store, postgres
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
 from infra.stack import parts, ports, supervision
 from infra.stack.launch import part_env
-from infra.stack.plan import Plan
+from infra.stack.plan import Plan, git_commit
 from ml.errors import Misconfigured
 
 PORTS = {**DEFAULT_PORTS, **{name: 20000 + number for number, name in enumerate(INTERNAL_PORTS)}}
@@ -169,4 +169,4 @@ def test_every_database_has_an_owner_with_a_password() -> None:
 def test_the_commit_of_a_wheel_is_the_one_that_it_brought(tmp_path: Path) -> None:
     (tmp_path / "REVISION").write_text("5dd27a9-dirty\n")
 
-    assert parts.git_commit(tmp_path) == "5dd27a9-dirty"
+    assert git_commit(tmp_path) == "5dd27a9-dirty"
