@@ -17,6 +17,8 @@ from infra.settings import HOST, Settings
 PASSED_ON = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE",
+    # Which arithmetic OpenBLAS does: where somebody chose it, a worker must not do another than `trackyard reproduce`.
+    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",
 )  # fmt: skip
 """The only variables of the user's that reach a part: an AIRFLOW__ or PYTHONPATH of theirs is meant for another."""
 

@@ -119,6 +119,12 @@ def test_the_users_own_variables_do_not_reach_a_part() -> None:
     assert "PYTHONPATH" not in env
 
 
+def test_the_arithmetic_that_somebody_chose_is_a_parts_too() -> None:
+    chosen = {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_L2_SIZE": "512"}
+
+    assert part_env({"PATH": "/bin", **chosen}, {}, "/home").items() >= chosen.items()
+
+
 def test_parts_wait_only_for_parts_that_come_before_them() -> None:
     seen: set[str] = set()
     for part in parts.PARTS:
