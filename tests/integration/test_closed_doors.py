@@ -6,7 +6,10 @@ import json
 import re
 import socket
 import stat
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 
 import boto3
 import httpx
@@ -27,13 +30,18 @@ from tests.integration.conftest import Trained
 from tests.support import PIPELINE, RunningStack, wait_for
 
 
+def asked_of_each(running: RunningStack, ask: Callable[[psutil.Process], Any]) -> list[Any]:
+    """What each process of the stack answers; one that ends meanwhile, as those of a task do, answers nothing."""
+    found = []
+    for process in processes_of(running.home):
+        with suppress(psutil.NoSuchProcess):
+            found.append(ask(process))
+    return found
+
+
 def test_every_port_listens_on_the_loopback_address_alone(running: RunningStack) -> None:
-    listening = [
-        connection.laddr
-        for process in processes_of(running.home)
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    ]
+    connections = asked_of_each(running, lambda process: process.net_connections("tcp"))
+    listening = [each.laddr for found in connections for each in found if each.status == psutil.CONN_LISTEN]
 
     assert len(listening) >= 8
     assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}
@@ -178,7 +186,7 @@ def test_secrets_are_in_one_private_file_and_in_no_log(running: RunningStack, re
 
 def test_no_secret_stands_in_a_command_line(running: RunningStack) -> None:
     secrets = list(asdict(running.info.plan.credentials).values())
-    lines = [" ".join(process.cmdline()) for process in processes_of(running.home) if process.is_running()]
+    lines = asked_of_each(running, lambda process: " ".join(process.cmdline()))
 
     assert not [line for line in lines for secret in secrets if secret in line]
 
