@@ -44,8 +44,6 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
         BadInput: The data cannot be read, or breaks the contract.
         Unavailable: MLflow or S3 does not answer.
     """
-    from ml.inspection import profile
-    from ml.reading import columns, contract
     from ml.steps import earlier_attempt
     from ml.tracking import runs
 
@@ -63,7 +61,16 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
     runs.begin_step(context.tracker, context.run)
     if problem is not None:
         raise problem
-    settled = _settle(context, asked)
+    _keep(context, mlflow_run_id, _settle(context, asked))
+    return mlflow_run_id
+
+
+def _keep(context: Context, mlflow_run_id: str, settled: PipelineConfig) -> None:
+    """Reads and checks the data, keeps it as a snapshot, and tells the run what it is."""
+    from ml.inspection import profile
+    from ml.reading import columns, contract
+    from ml.tracking import runs
+
     raw, name = read_source(context.store, settled)
     readings = columns.columns_of(raw.frame, settled, raw.commas)
     frame = contract.check(raw.frame, settled, name, readings, raw.commas)
@@ -91,7 +98,6 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
     params["data.uri"] = address.shown(settled.data.uri)
     runs.write(context.tracker, mlflow_run_id, params=params, tags=tags)
     log.info("rows=%d columns=%d digest=%s source=%s", *frame.shape, digest, name)
-    return mlflow_run_id
 
 
 def _settle(context: Context, asked: PipelineConfig) -> PipelineConfig:
