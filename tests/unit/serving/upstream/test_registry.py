@@ -33,7 +33,11 @@ def store() -> Iterator[str]:
 def registry(store: str, monkeypatch: pytest.MonkeyPatch) -> MlflowRegistry:
     """What is asked of MLflow's real server, which answers in this process."""
     from mlflow.server import app, handlers
+    from mlflow.tracking._model_registry import utils
 
+    # The server names its registry for the whole process.
+    monkeypatch.setattr(utils, "_registry_uri", store)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", store)
     monkeypatch.setenv("_MLFLOW_SERVER_FILE_STORE", store)
     monkeypatch.setenv("_MLFLOW_SERVER_REGISTRY_STORE", store)
     monkeypatch.setattr(handlers, "_tracking_store", None)
