@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import uvicorn
 
 from ml.errors import Misconfigured
-from serving.server import WORKER_OF
+from serving.app import WORKER_OF
 from serving.settings import METRICS_DIR
 from serving.web.protocol import LimitedHttp
 
@@ -36,7 +36,7 @@ def main() -> None:
 
 def _run(host: str, port: int, workers: int) -> None:
     uvicorn.run(
-        "serving.server:build", factory=True, host=host, port=port, workers=workers,
+        "serving.app:build", factory=True, host=host, port=port, workers=workers,
         http=LimitedHttp, loop="uvloop", ws="none", lifespan="off", interface="asgi3",
         access_log=False, log_level="warning", server_header=False, proxy_headers=False, backlog=2048,
         timeout_keep_alive=75, timeout_graceful_shutdown=_STOP_S,

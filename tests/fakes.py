@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import shutil
+import threading
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import mlflow.sklearn
 import pandas as pd
-from flask.testing import FlaskClient
 
 from ml.config.schema import PipelineConfig
 from ml.data.generated import generate
@@ -22,9 +26,11 @@ from ml.registry import loading, model_logging
 from ml.registry.loading import SHA256_TAG, load_folder, sha256_of
 from ml.training import features as preprocess
 from ml.training.pipeline import build_pipeline
-from serving import create_app
+from serving.api.webhook import Webhooks
+from serving.app import Boards, create_app
 from serving.models import prepared
 from serving.models.repository import ModelShelf
+from serving.server import Server
 from serving.settings import ServingSettings
 from serving.upstream.pipeline import PipelineBoard
 from serving.upstream.registry import Candidate, Champion
@@ -156,6 +162,50 @@ class Airflow:
         ]  # fmt: skip
 
 
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """A loop in a thread of its own: a browser's test in the same process leaves its own running."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="asgi", daemon=True).start()
+    return loop
+
+
+def wait_for_answer(work: Coroutine[Any, Any, Any]) -> Any:
+    """What an ASGI application's work comes to."""
+    return asyncio.run_coroutine_threadsafe(work, _loop()).result(60)
+
+
+class Client:
+    """Asks an ASGI application as its server would, from an address of this machine or another."""
+
+    def __init__(self, app: Any, address: str = "127.0.0.1") -> None:
+        transport = httpx.ASGITransport(app, client=(address, 5000))
+        self._http = httpx.AsyncClient(transport=transport)
+
+    def request(self, method: str, path: str, kind: str = "", **options: Any) -> httpx.Response:
+        if kind:
+            options["headers"] = {"Content-Type": kind, **options.get("headers", {})}
+        found: httpx.Response = wait_for_answer(self._http.request(method, "http://localhost" + path, **options))
+        return found
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+
+def service_of(
+    settings: ServingSettings,
+    shelf: ModelShelf | None = None,
+    board: PipelineBoard | None = None,
+    webhooks: Webhooks | None = None,
+) -> Server:
+    """The service over boards that ask nobody by themselves."""
+    ordinary = Boards.of(settings)
+    return create_app(settings, Boards(board or ordinary.pipeline, shelf or ordinary.models), webhooks)
+
+
 class Service:
     """The service with boards of the test's own."""
 
@@ -164,15 +214,15 @@ class Service:
         self.registry = Registry(folder, tags)
         self.board = PipelineBoard(self.airflow, "Airflow_Lab2")
         self.shelf = ModelShelf(self.registry, "ad-click", settings.state_dir)
-        self.app = create_app(settings, board=self.board, shelf=self.shelf, start_background=False)
-        self.client: FlaskClient = self.app.test_client()
+        self.app = service_of(settings, self.shelf, self.board)
+        self.client = Client(self.app)
 
     def refresh(self) -> None:
         self.board.refresh()
         self.shelf.refresh()
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.client.get("/status").json
+        found: dict[str, Any] = self.client.get("/status").json()
         return found
 
 

@@ -129,10 +129,13 @@ def _rules(schema: dict[str, Any], address: str) -> str:
 def http_api() -> str:
     """The page of the service's routes, from its own OpenAPI document."""
     from serving.api import openapi
+    from serving.api.handlers import Api
+    from serving.routes import table
     from serving.settings import ServingSettings
 
     settings = ServingSettings("", "", "", "", "", "ad-click", Path())
-    document = openapi.document(None, settings)
+    nobody: Any = None
+    document = openapi.document(table(Api(settings, nobody, nobody, nobody), nobody), None, settings)
     operations = {
         f"{method.upper()} {path}": operation
         for path, methods in document["paths"].items()
@@ -204,7 +207,7 @@ def _prometheus() -> Iterable[tuple[str, str, str, str]]:
     """Every metric of a service that has answered one request: name, type, labels, what it is."""
     from prometheus_client.parser import text_string_to_metric_families
 
-    from serving.web.messages import Answer
+    from serving.web.messages import Answer, Request
     from serving.web.metrics import Telemetry
 
     live = SimpleNamespace(loaded=SimpleNamespace(version="1"), loaded_unix=0.0)
@@ -213,7 +216,7 @@ def _prometheus() -> Iterable[tuple[str, str, str, str]]:
     shelf: Any = SimpleNamespace(holders={"m": holder}, upstream_error=None, age_s=0.0)
     telemetry = Telemetry(board, shelf)
     facts = {"rows": 1, "model": "m", "version": "1", "unseen": {"c": 1}}
-    telemetry.count([(Answer(200, b"", route="/predict", facts=facts), 0.001)])
+    telemetry.count(Request("POST", "/predict", "", {}, "", route="/predict"), Answer(200, facts=facts), 0.001)
     telemetry.errors.labels("E").inc()
     for family in text_string_to_metric_families(telemetry.render().decode()):
         shown = [sample for sample in family.samples if not sample.name.endswith("_created")]

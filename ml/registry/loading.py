@@ -82,11 +82,6 @@ class LoadedModel:
         kinds = {name: "category" if kind == "string" else "number" for name, kind in self.inputs.items()}
         return [self.columns.get(name) or Column(name, kind) for name, kind in kinds.items()]
 
-    @cached_property
-    def is_plain(self) -> bool:
-        """Whether every plain number is a value of every column, as it is."""
-        return all(column.is_plain for column in self.readings)
-
 
 def load_verified(
     client: MlflowClient, name: str, version: str, workdir: Path, max_bytes: int = MAX_BYTES

@@ -10,7 +10,6 @@ it ends with the service.
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 import threading
@@ -23,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 from ml.errors import PipelineError
 from serving.api.parsing import parse
 from serving.api.scoring import answer_of
+from serving.models.child_process import stand_back
 from serving.models.predictor import Predictor
-from serving.web.messages import RequestRefused, as_json
+from serving.web.messages import RequestRefused, TakesLonger, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PATIENCE_S = 60.0
-_NICENESS = 5
-"""How far the process stands back where there are not enough processors for it and the service."""
 _MOST_KNOWN = 4
 _ASK, _DONE, _REFUSED, _FAILED = "ask", "done", "refused", "failed"
 
@@ -45,15 +43,11 @@ class Stopped(Exception):
     """The process ended, or took too long, in the middle of a request; or the service did not answer it."""
 
 
-class Declined(Exception):
-    """A request that takes more time than it may take here."""
-
-
 def _nobody(columns: Mapping[str, Any]) -> NDArray[np.float64]:
-    raise Declined
+    raise TakesLonger
 
 
-class TooMany(Declined):
+class TooMany(TakesLonger):
     """One with more values than may be looked at here."""
 
 
@@ -241,7 +235,10 @@ def serve(connection: Connection) -> None:
 def main() -> None:
     """Serves the service that started this process, to its end."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    os.nice(_NICENESS)
+    stand_back()
+    # Nearly all of it lies in files that other parts have mapped too; the first request would pay for it otherwise.
+    import pyarrow.parquet  # noqa: F401
+
     with Connection(int(sys.argv[1])) as connection, suppress(EOFError, OSError):
         serve(connection)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ml.values import Column
 from serving.api.parsing import PARQUET
 from serving.models.cache import LiveModel
 from serving.settings import ServingSettings
+from serving.web.routing import NAME, Route
+
+Operation = Callable[[LiveModel | None, ServingSettings], dict[str, Any]]
 
 _PROBLEM = {
     "type": "object",
@@ -53,9 +57,9 @@ _ANSWER = {
     },
     "required": ["model", "predictions", "probabilities", "threshold"],
 }
-_ANY = {"application/json": {"schema": {"type": "object"}}}
-_PAGE = {"text/html": {"schema": {"type": "string"}}, **_ANY}
-_TEXT = {"text/plain": {"schema": {"type": "string"}}}
+ANY = {"application/json": {"schema": {"type": "object"}}}
+PAGE = {"text/html": {"schema": {"type": "string"}}, **ANY}
+TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _FAULT = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 _REFUSALS = {
     "400": "The request cannot be read, or its host name is not served.",
@@ -73,8 +77,12 @@ _NAME = {
 }
 
 
-def document(live: LiveModel | None, settings: ServingSettings) -> dict[str, Any]:
+def document(routes: Iterable[Route], live: LiveModel | None, settings: ServingSettings) -> dict[str, Any]:
     """The description; the rows of `/predict` are those of the live version, if there is one."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        if route.operation is not None:
+            paths[route.path.replace(NAME, "{name}")] = {route.method.lower(): route.operation(live, settings)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -82,26 +90,7 @@ def document(live: LiveModel | None, settings: ServingSettings) -> dict[str, Any
             "version": "1",
             "description": f"The state of {settings.dag_id} and predictions of {settings.model_name}.",
         },
-        "paths": {
-            "/": {"get": _get("Leads to the page of how the last run ended.", {"302": "To that page."}, _PAGE)},
-            "/success": {"get": _get("The last run, for people or as JSON.", _OK, _PAGE)},
-            "/failure": {"get": _get("The last run, for people or as JSON.", _OK, _PAGE)},
-            "/dashboard": {"get": _get("Runs, tasks and versions, for people or as JSON.", _OK, _PAGE)},
-            "/health": {"get": _get("Answers ok while the process lives.", _OK, _TEXT)},
-            "/ready": {"get": _get("Whether a model is loaded; readers are told more.",
-                                   {**_OK, "503": "No model yet."}, _ANY)},
-            "/status": {"get": _get("What is known of the pipeline and the models.", _OK, _ANY)},
-            "/models": {"get": _get("The models that are served.", _OK, _ANY)},
-            "/models/{name}": {"get": {**_get("A model's signature, example, metrics and aliases.", _OK, _ANY),
-                                       **_named()}},
-            "/models/{name}/predict": {"post": {**_predict(settings, "AnyBody"), **_named()}},
-            "/predict": {"post": {**_predict(settings, "Body", live), "parameters": _OPTIONS}},
-            "/refresh": {"post": _post("Asks MLflow at once; needs a token that allows `operate`.", "202")},
-            "/webhooks/mlflow": {"post": _post("Takes MLflow's signed webhooks.", "204")},
-            "/openapi.json": {"get": _get("This description.", _OK, _ANY)},
-            "/docs": {"get": _get("This description for people.", _OK, _PAGE)},
-            "/metrics": {"get": _get("Prometheus metrics.", _OK, _TEXT)},
-        },
+        "paths": paths,
         "components": {
             "schemas": {
                 "Error": _ERROR,
@@ -113,7 +102,7 @@ def document(live: LiveModel | None, settings: ServingSettings) -> dict[str, Any
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],
-    }  # fmt: skip
+    }
 
 
 _OK = {"200": "The answer."}
@@ -125,29 +114,35 @@ _OPTIONS = [
 ]  # fmt: skip
 
 
-def _named() -> dict[str, Any]:
-    return {"parameters": [_NAME]}
-
-
-def _responses(answers: dict[str, str], content: dict[str, Any]) -> dict[str, Any]:
+def _responses(answers: Mapping[str, str], content: dict[str, Any]) -> dict[str, Any]:
     told = {code: {"description": text, "content": content} for code, text in answers.items()}
     return told | {code: {"description": text, "content": _FAULT} for code, text in _REFUSALS.items()}
 
 
-def _get(summary: str, answers: dict[str, str], content: dict[str, Any]) -> dict[str, Any]:
-    found = _responses(answers, content)
-    found["404"] = {"description": "There is nothing of that name.", "content": _FAULT}
-    return {"summary": summary, "responses": found}
+def get(summary: str, content: dict[str, Any], answers: Mapping[str, str] = _OK, *, named: bool = False) -> Operation:
+    """The operation of a route that tells something.
+
+    Args:
+        summary: What it tells.
+        content: In which content types: `ANY`, `PAGE` or `TEXT`.
+        answers: What each status means.
+        named: Whether a model's name is in its path.
+    """
+    responses = _responses(answers, content)
+    responses["404"] = {"description": "There is nothing of that name.", "content": _FAULT}
+    found = {"summary": summary, "responses": responses, **({"parameters": [_NAME]} if named else {})}
+    return lambda live, settings: found
 
 
-def _post(summary: str, status: str) -> dict[str, Any]:
-    found = _responses({status: "It was taken."}, _ANY)
+def post(summary: str, status: str) -> Operation:
+    """The operation of a route that takes something and answers with one status."""
+    responses = _responses({status: "It was taken."}, ANY)
     for code, text in {"404": "None are taken here.", "408": "The body is too slow.", "409": "It came before.",
                        "413": "The body is too large."}.items():  # fmt: skip
-        found[code] = {"description": text, "content": _FAULT}
+        responses[code] = {"description": text, "content": _FAULT}
     if status == "204":
-        found["204"] = {"description": "It was taken."}
-    return {"summary": summary, "responses": found}
+        responses["204"] = {"description": "It was taken."}
+    return lambda live, settings: {"summary": summary, "responses": responses}
 
 
 def _row(live: LiveModel | None) -> dict[str, Any]:
@@ -198,7 +193,18 @@ def _body(settings: ServingSettings, row: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _predict(settings: ServingSettings, body: str, live: LiveModel | None = None) -> dict[str, Any]:
+def predict(live: LiveModel | None, settings: ServingSettings) -> dict[str, Any]:
+    """The operation of `/predict`, whose rows are those of the live version."""
+    example = {"example": {"rows": live.loaded.input_example[:1]}} if live else {}
+    return {**_predict(settings, "Body", example), "parameters": _OPTIONS}
+
+
+def predict_by_name(live: LiveModel | None, settings: ServingSettings) -> dict[str, Any]:
+    """The operation of any model's `/predict`."""
+    return {**_predict(settings, "AnyBody", {}), "parameters": [_NAME, *_OPTIONS]}
+
+
+def _predict(settings: ServingSettings, body: str, example: dict[str, Any]) -> dict[str, Any]:
     refusals = {
         "404": "No such model is served.",
         "408": "The body did not arrive in time.",
@@ -207,7 +213,6 @@ def _predict(settings: ServingSettings, body: str, live: LiveModel | None = None
         "422": "A row is not what the model takes.",
         "503": "No model is live yet, or too much is waiting: `Retry-After` says when to come back.",
     }
-    example = {"example": {"rows": live.loaded.input_example[:1]}} if live else {}
     binary = {"schema": {"type": "string", "contentMediaType": PARQUET[0]}}
     answer = {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}
     return {

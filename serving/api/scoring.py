@@ -63,10 +63,6 @@ def score(
     Raises:
         RequestRefused: 422 with each wrong row, its field and the rule.
     """
-    if table.size == 1 and not explain:
-        quick = _one_row(predictor, table)
-        if quick is not None:
-            return _told(predictor, table, [int(quick > threshold)], [quick], threshold)
     columns = checked(predictor, table)
     probability = _probability(predictor, columns)
     answer = _told(
@@ -78,15 +74,6 @@ def score(
     if explain:
         answer["explanation"] = _explanation(predictor, columns)
     return answer
-
-
-def _one_row(predictor: Predictor, table: Table) -> float | None:
-    """The probability of a request's one row where it is plain numbers of a linear model, None otherwise."""
-    if predictor.form is None or not table.rows or predictor.form.plan is None:
-        return None
-    if len(predictor.form.numbers) != len(predictor.loaded.inputs) or not predictor.loaded.is_plain:
-        return None
-    return predictor.form.probability_of_one(table.rows[0])
 
 
 def _told(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +19,6 @@ _MOST_OF_SUM = 1e3
 _SURE, _ROUNDING = 30.0, 2.0**-40
 """Beyond 30 the probability is 0 or 1 to 1e-13. A sum of some thousand terms is off, by sklearn too, by no more than
 2**-40 of the terms' sizes: so far-out numbers have an answer here, unless they cancel each other out."""
-_LEAST_EXPONENT = -700.0
-_LARGEST = 1e100
 _ARRAYS = ("weights", "centres", "fills", "sizes")
 
 
@@ -80,32 +76,6 @@ class LinearForm:
         with np.errstate(over="ignore"):
             found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-total))
         return found
-
-    @cached_property
-    def plan(self) -> tuple[tuple[str, float, float, float], ...] | None:
-        """Each number with its weight, centre and size, for one row at a time; None where there are texts."""
-        if self.texts:
-            return None
-        columns = (self.weights.tolist(), self.centres.tolist(), self.sizes.tolist())
-        return tuple(zip(self.numbers, *columns, strict=True))
-
-    def probability_of_one(self, row: Mapping[str, Any]) -> float | None:
-        """The probability of one row of plain finite numbers; None for any other, which then goes the longer way.
-
-        For one row numpy's calls cost ten times what the sum itself does.
-        """
-        if self.plan is None:
-            return None
-        total, size = self.bias, self.fixed_size
-        for name, weight, centre, share in self.plan:
-            value = row.get(name)
-            if (type(value) is not float and type(value) is not int) or not -_LARGEST <= value <= _LARGEST:
-                return None
-            total += (value - centre) * weight
-            size += abs(value) * share
-        if size > _MOST_OF_SUM and not abs(total) - size * _ROUNDING > _SURE:
-            return None
-        return 1.0 / (1.0 + math.exp(-total)) if total > _LEAST_EXPONENT else 0.0
 
     def as_values(self) -> dict[str, Any]:
         """The form as plain values that JSON keeps to the last bit; `of_values` takes them."""

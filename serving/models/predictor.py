@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 
 from ml.registry.loading import LoadedModel, frame_of
 from serving.models.folding import NotLinear, fold
@@ -58,37 +57,6 @@ class Predictor:
     def head(self) -> tuple[tuple[str, str], ...]:
         """The headers that tell which version answered."""
         return (("X-Model-Name", self.loaded.name), ("X-Model-Version", self.loaded.version))
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        """What the log says of an answer to one row."""
-        return {"model": self.loaded.name, "version": self.loaded.version, "rows": 1}
-
-    @cached_property
-    def _one_row_form(self) -> tuple[LinearForm, Any, bytes] | None:
-        if self.form is None or self.form.plan is None or set(self.form.numbers) != set(self.loaded.inputs):
-            return None
-        if not self.loaded.is_plain:
-            return None
-        model = orjson.dumps({"name": self.loaded.name, "version": self.loaded.version}).replace(b"%", b"%%")
-        threshold = orjson.dumps(DEFAULT_THRESHOLD)
-        answer = b'{"model":' + model + b',"predictions":[%d],"probabilities":[%s],"threshold":' + threshold + b"}"
-        return self.form, self.loaded.inputs.keys(), answer
-
-    def one_row(self, body: bytes) -> bytes | None:
-        """The answer to `{"rows": [{...}]}` with exactly the model's fields, all plain numbers; None for another."""
-        form = self._one_row_form
-        if form is None:
-            return None
-        try:
-            found = orjson.loads(body)
-            (row,) = found["rows"]
-            if len(found) != 1 or row.keys() != form[1]:
-                return None
-            probability = form[0].probability_of_one(row)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return None
-        return None if probability is None else form[2] % (probability > DEFAULT_THRESHOLD, orjson.dumps(probability))
 
     def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
         """The probability of the positive class for each row, shape (n_rows,).

@@ -59,4 +59,5 @@ def _predicted(loaded: LoadedModel, asked: Mapping[str, Any], content: bytes) ->
 
 def main() -> None:
     """Serves the service that started this process."""
+    child_process.stand_back()
     child_process.main(Loaded().answer_to)

@@ -1,18 +1,19 @@
-"""The pages for people, and the small routes beside them. Pure, over what the boards know."""
+"""The pages for people. Pure, over what the boards know."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask import Response, current_app, redirect, render_template, request, send_from_directory
 
 from serving.api import openapi, status
 from serving.pages import charts
 from serving.settings import ServingSettings
 from serving.web.messages import as_json
 
-pages = Blueprint("pages", __name__)
 _PAGE_ROWS = 25
+_STATIC = Path(__file__).with_name("static")
 
 
 def moment(text: str | None) -> str:
@@ -40,28 +41,20 @@ def _json(told: Any, code: int = 200) -> Response:
     return Response(as_json(told), code, mimetype="application/json")
 
 
-@pages.before_app_request
-def _name_route() -> None:
-    request.environ["trackyard.route"] = request.url_rule.rule if request.url_rule else "none"
-
-
-@pages.get("/")
 def index() -> Any:
     """Leads to the page of how the last finished run ended; to the one that claims no success where none has."""
     last = _part("board").state.last_run
     succeeded = last is not None and last["state"] == "success"
-    where = url_for("pages.success" if succeeded else "pages.failure")
+    where = "/success" if succeeded else "/failure"
     best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
     return _json({"location": where}) if best == "application/json" else redirect(where)
 
 
-@pages.get("/success")
 def success() -> Any:
     """The page of a run that succeeded; it says so when the last one did not."""
     return _run_page("success")
 
 
-@pages.get("/failure")
 def failure() -> Any:
     """The page of a run that failed; it says so when the last one did not."""
     return _run_page("failed")
@@ -73,7 +66,6 @@ def _run_page(expected: str) -> Response:
     return _answer("run.html", found, expected=expected, gantt=charts.gantt(last["tasks"] if last else []))
 
 
-@pages.get("/dashboard")
 def dashboard() -> Any:
     """The runs over time, the tasks of the chosen one, and the versions with their metrics."""
     board, shelf = _part("board"), _part("shelf")
@@ -110,39 +102,16 @@ def _page_number(count: int) -> int:
     return min(int(text), (count - 1) // _PAGE_ROWS) if count and text.isdecimal() and len(text) < 6 else 0
 
 
-@pages.get("/ready")
-def ready() -> Any:
-    """200 only when a model is loaded; what the model is, and why there is none, is for those who may read."""
-    shelf = _part("shelf")
-    found = status.model(shelf, shelf.main)
-    is_ready = found["version"] is not None
-    if not request.environ["trackyard.may_read"]:
-        return _json({"ready": is_ready}, 200 if is_ready else 503)
-    if is_ready:
-        return _json({"ready": True, "model": found})
-    reason = found["error"] or shelf.upstream_error or "no version is champion yet: promote one"
-    return _json({"ready": False, "reason": reason, "model": found}, 503)
-
-
-@pages.get("/openapi.json")
-def openapi_json() -> Any:
-    """The API's description."""
-    return _json(openapi.document(_part("shelf").main.live, _part("settings")))
-
-
-@pages.get("/docs")
 def docs() -> Any:
     """The API's description for people."""
     settings: ServingSettings = _part("settings")
-    document = openapi.document(_part("shelf").main.live, settings)
+    document = openapi.document(_part("routes"), _part("shelf").main.live, settings)
     best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
     if best == "application/json":
         return _json(document)
     return render_template("docs.html", api=document, settings=settings)
 
 
-@pages.get("/metrics")
-def metrics() -> Any:
-    """Prometheus metrics."""
-    _part("journal").flush()
-    return Response(_part("telemetry").render(), mimetype="text/plain; version=0.0.4")
+def static(name: str) -> Response:
+    """A file that the pages need."""
+    return send_from_directory(_STATIC, name)

@@ -13,11 +13,11 @@ from ipaddress import ip_address
 from ml.errors import Misconfigured
 from serving.settings import LOCAL_HOSTS, ServingSettings
 from serving.web.messages import Request, RequestRefused
+from serving.web.routing import OPEN, OPERATE, READ, WEBHOOK
 from serving.web.tokens import Token, TokenFile
 
 log = logging.getLogger(__name__)
 
-_OPEN = ("/health", "/ready")
 _RATE_OF_OTHERS = 1000.0
 _WRONG_TOKENS_PER_S = 5.0
 _BURST_S = 2.0
@@ -83,7 +83,7 @@ class Guard:
 
         Args:
             request: The request; its body need not be there yet.
-            scope: What a token must allow, `webhook` for a route that checks a signature of its own.
+            scope: What a token must allow, as a route has it.
 
         Returns:
             The id of the token that was given, None where none was needed or given.
@@ -94,7 +94,7 @@ class Guard:
                 the tokens cannot be read.
         """
         _check_size(request.headers)
-        if request.path in _OPEN:
+        if scope == OPEN:
             self._check_rate(request, None)
             request.may_read = self._may_read(request)
             return None
@@ -102,7 +102,7 @@ class Guard:
         given = request.headers.get("authorization", "")
         token = self._token_of(given) if given else None
         self._check_rate(request, token)
-        if scope == "webhook":
+        if scope == WEBHOOK:
             return None
         return self._check_token(request.client, given, token, scope)
 
@@ -111,7 +111,7 @@ class Guard:
         given = request.headers.get("authorization", "")
         try:
             self._check_host(request.headers)
-            self._check_token(request.client, given, self._token_of(given) if given else None, "read")
+            self._check_token(request.client, given, self._token_of(given) if given else None, READ)
         except RequestRefused:
             return False
         return True
@@ -157,7 +157,7 @@ class Guard:
 
     def _check_token(self, client: str, given: str, token: Token | None, scope: str) -> str | None:
         mode = self._settings.locked_for
-        needed = scope == "operate" or mode == "all" or (mode == "others" and not is_loopback(client))
+        needed = scope == OPERATE or mode == "all" or (mode == "others" and not is_loopback(client))
         if token is None:
             if not needed and given[:7].lower() != "bearer ":
                 return None

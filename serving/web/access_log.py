@@ -52,12 +52,18 @@ class Journal:
         """Writes and counts what waits."""
         with self._lock:
             taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            self._telemetry.count((answer, seconds) for _, _, answer, seconds in taken)
+            for _, request, answer, seconds in taken:
+                self._telemetry.count(request, answer, seconds)
             # Whoever reads the log may be gone, and that is no reason to owe an answer.
             with suppress(OSError, ValueError):
                 stream = self._stream or sys.stderr
                 stream.write(b"".join(map(_line, taken)).decode())
                 stream.flush()
+
+    def metrics(self) -> bytes:
+        """What was counted until now, as Prometheus reads it."""
+        self.flush()
+        return self._telemetry.render()
 
     def _start(self) -> None:
         with self._lock:

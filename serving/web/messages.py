@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 
 from serving.settings import ServingSettings
 
-if TYPE_CHECKING:
-    pass
-
-
-import io
-from functools import cached_property
-from urllib.parse import parse_qsl, unquote_to_bytes
-
 JSON = "application/json"
+_HEADERS_OF = {401: (("WWW-Authenticate", "Bearer"),), **dict.fromkeys((429, 503), (("Retry-After", "1"),))}
+"""What a refusal's status asks for."""
 
 
 @dataclass
@@ -35,8 +31,11 @@ class Request:
         request_id: What the request is called in the log.
         token_id: The token that came with it, None for none.
         is_large: Whether it is known to ask for much, small as its body is.
+        at_once: Whether everybody else waits for the answer: what takes more than a millisecond raises `TakesLonger`.
         may_read: Whether a request that everybody may make may be told more than others are.
-        route: The route's pattern, once it is known.
+        route: Its route's path, once it is known. Metrics go by it: the path itself is the caller's choice, and each
+            would be a series of its own.
+        name: The model's name in its path.
     """
 
     method: str
@@ -48,8 +47,10 @@ class Request:
     request_id: str = ""
     token_id: str | None = None
     is_large: bool = False
+    at_once: bool = False
     may_read: bool = False
     route: str = "none"
+    name: str = ""
 
     @cached_property
     def arguments(self) -> dict[str, str]:
@@ -58,35 +59,6 @@ class Request:
             return dict(parse_qsl(self.query, keep_blank_values=True, max_num_fields=50)) if self.query else {}
         except ValueError:
             return {}
-
-    def environ(self) -> dict[str, Any]:
-        """The request as WSGI has it (PEP 3333)."""
-        host, _, port = self.headers.get("host", "localhost").rpartition(":")
-        found: dict[str, Any] = {
-            "REQUEST_METHOD": self.method,
-            "SCRIPT_NAME": "",
-            "PATH_INFO": self.path.encode("utf-8", "replace").decode("latin-1"),
-            "QUERY_STRING": self.query,
-            "SERVER_NAME": host or "localhost",
-            "SERVER_PORT": port if port.isdecimal() else "80",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "REMOTE_ADDR": self.client,
-            "CONTENT_LENGTH": str(len(self.body)),
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(self.body),
-            "wsgi.errors": io.StringIO(),
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
-            "trackyard.may_read": self.may_read,
-        }
-        for name, value in self.headers.items():
-            if name == "content-type":
-                found["CONTENT_TYPE"] = value
-            elif name != "content-length":
-                found["HTTP_" + name.upper().replace("-", "_")] = value
-        return found
 
 
 @dataclass
@@ -98,7 +70,6 @@ class Answer:
         body: What is sent.
         kind: The content type.
         headers: Other headers.
-        route: The route's pattern, for metrics: a path is the caller's choice, and each would be a series of its own.
         facts: What the log line says besides.
     """
 
@@ -106,7 +77,6 @@ class Answer:
     body: bytes = b""
     kind: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
-    route: str = "none"
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -115,15 +85,10 @@ class Answer:
         return cls(status, as_json(value), **options)
 
     @classmethod
-    def refusal(cls, refused: RequestRefused, **options: Any) -> Answer:
+    def refusal(cls, refused: RequestRefused) -> Answer:
         """An answer that says why there is none."""
         error = {"code": refused.code, "message": refused.message, "problems": refused.problems}
-        return cls.json({"error": error}, refused.status, **{**options, "facts": {"error": refused.code}})
-
-
-def decoded(path: str) -> str:
-    """A path whose percent signs are resolved; what is no UTF-8 is shown as question marks."""
-    return unquote_to_bytes(path).decode("utf-8", "replace") if "%" in path else path
+        return cls.json({"error": error}, refused.status, headers=refused.headers, facts={"error": refused.code})
 
 
 def too_large(settings: ServingSettings) -> RequestRefused:
@@ -159,11 +124,24 @@ class RequestRefused(Exception):
         code: A word for programs.
         message: One line for people.
         problems: `{"row", "field", "rule"}` for each thing that is wrong; a row counts from 0.
+        headers: What the answer has besides; what its status asks for by itself when None.
     """
 
-    def __init__(self, status: int, code: str, message: str, problems: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        problems: list[dict[str, Any]] | None = None,
+        headers: tuple[tuple[str, str], ...] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.problems = problems or []
+        self.headers = _HEADERS_OF.get(status, ()) if headers is None else headers
+
+
+class TakesLonger(Exception):
+    """A request that takes more time than there is while everybody waits."""

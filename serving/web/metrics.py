@@ -6,9 +6,7 @@ files of a shared folder where `PROMETHEUS_MULTIPROC_DIR` names one when it is i
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
@@ -18,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from serving.models.repository import ModelShelf
 from serving.upstream.pipeline import PipelineBoard
-from serving.web.messages import Answer
+from serving.web.messages import Answer, Request
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -90,37 +88,15 @@ class Telemetry:
         unseen = "Values of a category that training did not know"
         self._unseen = Counter("trackyard_unseen_categories", unseen, ["model", "column"], registry=to)
 
-    def count(self, answers: Iterable[tuple[Answer, float]]) -> None:
-        """Counts answers, each with the seconds that it took."""
-        seconds: dict[str, list[float]] = {}
-        statuses: dict[tuple[str, int], int] = {}
-        rows: dict[tuple[str, str], int] = {}
-        unseen: Tally[tuple[str, str]] = Tally()
-        for answer, took in answers:
-            seconds.setdefault(answer.route, []).append(took)
-            which = (answer.route, answer.status)
-            statuses[which] = statuses.get(which, 0) + 1
-            facts = answer.facts
-            if "rows" in facts:
-                version = (facts["model"], facts["version"])
-                rows[version] = rows.get(version, 0) + facts["rows"]
-            if "unseen" in facts:
-                unseen.update({(facts["model"], column): number for column, number in facts["unseen"].items()})
-        for route, all_of_it in seconds.items():
-            self._observe(route, all_of_it)
-        for (route, status), number in statuses.items():
-            self._requests.labels(route, str(status)).inc(number)
-        for version, number in rows.items():
-            self._rows.labels(*version).inc(number)
-        for column_of_model, number in unseen.items():
-            self._unseen.labels(*column_of_model).inc(number)
-
-    def _observe(self, route: str, seconds: list[float]) -> None:
-        """Counts many at a time, for which the histogram has no method: one by one they cost as much as a row does."""
-        histogram = self._seconds.labels(route)
-        for at, number in Tally(bisect_left(_BUCKETS, took) for took in seconds).items():
-            histogram._buckets[at].inc(number)
-        histogram._sum.inc(sum(seconds))
+    def count(self, request: Request, answer: Answer, seconds: float) -> None:
+        """Counts an answer, and the seconds that it took."""
+        self._seconds.labels(request.route).observe(seconds)
+        self._requests.labels(request.route, str(answer.status)).inc()
+        facts = answer.facts
+        if "rows" in facts:
+            self._rows.labels(facts["model"], facts["version"]).inc(facts["rows"])
+        for column, number in facts.get("unseen", {}).items():
+            self._unseen.labels(facts["model"], column).inc(number)
 
     def render(self) -> bytes:
         """Everything in Prometheus's text format."""

@@ -1,18 +1,14 @@
-"""uvicorn's HTTP/1.1 with limits for what comes before a body, and a shorter way for short questions.
+"""uvicorn's HTTP/1.1 with limits for what comes before a body.
 
 uvicorn itself bounds with httptools neither a head's size nor the time that it may take: one without an end would fill
 the memory, and one that comes slowly would keep its connection for ever. Where a client offers another protocol by
 `Upgrade`, as `curl --http2` and Java's HttpClient do of themselves, httptools ends the request with its head, and its
-body is lost; such an offer is left out, as RFC 9110 (7.8) lets a server do. And uvicorn makes a task, a queue of
-messages and two writes of every answer, which for one row cost more than the prediction does: a request that is there
-as a whole, and that the application can answer at once, is answered with one write. Effects: those of uvicorn's
-protocol.
+body is lost; such an offer is left out, as RFC 9110 (7.8) lets a server do. Effects: those of uvicorn's protocol.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -24,13 +20,7 @@ _OFFERS = (b"upgrade", b"http2-settings")
 
 
 class LimitedHttp(HttpToolsProtocol):
-    """A connection on which a request's head has 64 KiB and ten seconds.
-
-    An application that has a method `at_once(scope, body, headers)` is asked by it first; what it returns is written as
-    it is, and None leads to the ordinary way.
-    """
-
-    _held: tuple[Any, Any] | None = None
+    """A connection on which a request's head has 64 KiB and ten seconds."""
 
     _head_bytes = 0
     _is_head_open = True
@@ -44,12 +34,7 @@ class LimitedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parses what came, and refuses a head that goes on for too long."""
         self._unset_keepalive_if_required()
-        if not self._parse(data):
-            return
-        if self._held is not None:
-            # The body is still on its way.
-            self._let_go()
-        if not self._is_head_open:
+        if not self._parse(data) or not self._is_head_open:
             return
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
@@ -95,37 +80,10 @@ class LimitedHttp(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._held = (cycle, app)
-        if not cycle.more_body:
-            # It waited behind another one, and is there as a whole.
-            self._let_go()
-
-    def _let_go(self) -> None:
-        held, self._held = self._held, None
-        if held is not None and not self.transport.is_closing():
-            super()._start_asgi_task(*held)
-
     def on_message_complete(self) -> None:
-        """Answers at once where that can be done."""
-        if self.parser.should_upgrade():
-            # Its head is read again without the offer, and then its body is.
-            return
-        super().on_message_complete()
-        if self._held is None or self._held[0] is not self.cycle:
-            return
-        cycle, app = self._held
-        answer = None
-        if cycle.keep_alive and not cycle.waiting_for_100_continue and not self.flow.write_paused:
-            at_once = getattr(app, "at_once", None)
-            answer = at_once and at_once(cycle.scope, bytes(cycle.body), self.server_state.default_headers)
-        if answer is None:
-            self._let_go()
-            return
-        self._held = None
-        self.transport.write(answer)
-        cycle.response_started = cycle.response_complete = True
-        cycle.on_response()
+        """Ends a body; the head of one that came with an offer is read again without it, and then its body is."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Lets go of the timer."""

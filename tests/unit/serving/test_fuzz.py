@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-from flask import Flask
-from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from schemathesis.checks import not_a_server_error
@@ -21,9 +19,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from serving import ServingSettings, create_app
+from serving import ServingSettings
 from serving.models.repository import ModelShelf
-from tests.fakes import ROW, Registry, Service
+from serving.server import Server
+from tests.fakes import ROW, Client, Registry, Service, service_of
 from tests.unit.serving.api.test_predict import body
 
 REQUESTS = 10_000
@@ -32,7 +31,7 @@ PATHS = (
     "/predict", "/predict", "/predict", "/models/ad-click/predict", "/models/nothing/predict", "/models/ad-click",
     "/status", "/dashboard", "/success", "/failure", "/", "/ready", "/health", "/docs", "/metrics", "/openapi.json",
     "/webhooks/mlflow", "/refresh", "/static/style.css", "/static/../settings.py", "/models/%2e%2e", "/models//predict",
-    "/\x00", "/ä/ü", "/dashboard/", "//", "/models/" + "x" * 500,
+    "/%00", "/ä/ü", "/dashboard/", "//", "/models/" + "x" * 500,
 )  # fmt: skip
 METHODS = ("GET", "GET", "POST", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "BREW")
 KINDS = (
@@ -91,13 +90,13 @@ def _body(random_: random.Random) -> bytes:
     return bytes(found)
 
 
-def _ask(client: FlaskClient, random_: random.Random) -> Any:
+def _ask(client: Client, random_: random.Random) -> Any:
     path = random_.choice(PATHS)
     if random_.random() < 0.1:
         path += random_.choice(["/x", ";", "%00", "\\", "?"])
-    return client.open(
-        path + random_.choice(QUERIES), method=random_.choice(METHODS), data=_body(random_),
-        content_type=random_.choice(KINDS), headers=random_.choice(HEADERS),
+    return client.request(
+        random_.choice(METHODS), path + random_.choice(QUERIES), content=_body(random_),
+        kind=random_.choice(KINDS), headers=random_.choice(HEADERS),
     )  # fmt: skip
 
 
@@ -108,24 +107,25 @@ def test_ten_thousand_spoilt_requests_get_no_5xx(service: Service, capfd: pytest
         answer = _ask(service.client, random_)
         seen[answer.status_code] = seen.get(answer.status_code, 0) + 1
         assert answer.status_code < 500, answer.text[:300]
-        assert "Traceback" not in answer.text if answer.mimetype in ("text/html", "application/json") else True
+        assert "Traceback" not in answer.text
 
     assert {200, 400, 404, 405, 415, 422} <= set(seen)
     assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.fixture
-def described(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Flask:
+def described(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Server:
     registry = Registry(folder, tags)
     registry.aliases_now = {"champion": "7"}
     shelf = ModelShelf(registry, "ad-click", settings.state_dir)
     shelf.refresh()
     # The tool's client has no address.
-    return create_app(replace(settings, locked_for="none"), shelf=shelf, start_background=False)
+    # Nor a host name that is served.
+    return service_of(replace(settings, locked_for="none", allowed_hosts=("*",)), shelf)
 
 
-def test_the_service_does_what_its_description_says(described: Flask) -> None:
-    schema = schemathesis.openapi.from_wsgi("/openapi.json", described)
+def test_the_service_does_what_its_description_says(described: Server) -> None:
+    schema = schemathesis.openapi.from_asgi("/openapi.json", described)
     asked: set[str] = set()
 
     for found in schema.get_all_operations():
@@ -141,4 +141,4 @@ def test_the_service_does_what_its_description_says(described: Flask) -> None:
         asked.add(operation.path)
 
     # The tool leaves out the address that it read the description from.
-    assert asked == set(described.test_client().get("/openapi.json").get_json()["paths"]) - {"/openapi.json"}
+    assert asked == set(Client(described).get("/openapi.json").json()["paths"]) - {"/openapi.json"}

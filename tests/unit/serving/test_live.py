@@ -114,7 +114,7 @@ def test_a_body_that_stops_before_its_end_is_not_scored(service: Service, is_who
     wait_for(lambda: len(service.lines(499)) == before + 1, "the log's line", 20)
     assert service.lines(499)[-1]["error"] == "client_gone"
     assert service.counted("trackyard_rows_predicted_total") == rows
-    assert service.counted('trackyard_requests_total{route="none",status="499"}') == before + 1
+    assert service.counted('trackyard_requests_total{route="/predict",status="499"}') == before + 1
 
 
 def test_an_offer_of_another_protocol_is_answered_as_without_it(service: Service) -> None:

@@ -76,4 +76,4 @@ def test_how_the_columns_are_read_comes_back_with_the_model(folder: Path) -> Non
     assert loaded.commas
     assert [column.type for column in loaded.readings] == ["number", "category"]
     assert loaded.columns["age"].missing == missing_words(("-1",))
-    assert not loaded.is_plain, "a plain -1 is a missing one"
+    assert not all(column.is_plain for column in loaded.readings), "a plain -1 is a missing one"

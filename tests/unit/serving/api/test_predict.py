@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from flask.testing import FlaskClient
 
 from ml.registry.loading import LoadedModel
-from serving import ServingSettings, create_app
+from serving import ServingSettings
 from serving.api.parsing import parse
 from serving.api.scoring import score
 from serving.api.table import MAX_PROBLEMS, Table
@@ -24,7 +22,7 @@ from serving.models.cache import LiveModel
 from serving.models.predictor import Predictor
 from serving.models.repository import ModelShelf
 from serving.web.messages import RequestRefused
-from tests.fakes import ROW, Registry
+from tests.fakes import ROW, Client, Registry, service_of
 
 JSON = "application/json"
 CSV = "text/csv"
@@ -42,12 +40,18 @@ def shelf(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Mode
 
 
 @pytest.fixture
-def client(settings: ServingSettings, shelf: ModelShelf) -> FlaskClient:
-    return create_app(settings, shelf=shelf, start_background=False).test_client()
+def client(settings: ServingSettings, shelf: ModelShelf) -> Client:
+    return Client(service_of(settings, shelf))
 
 
 def body(*rows: Any) -> bytes:
     return json.dumps({"rows": list(rows)}).encode()
+
+
+async def chunks(content: bytes) -> AsyncIterator[bytes]:
+    """A body that is sent without its length."""
+    for at in range(0, len(content), 50_000):
+        yield content[at : at + 50_000]
 
 
 def aged(text: str) -> bytes:
@@ -118,12 +122,12 @@ REFUSED: list[tuple[bytes, str, int, str | None, str]] = [
     ("content", "kind", "status", "field", "rule"), REFUSED, ids=[f"{at}" for at in range(len(REFUSED))]
 )
 def test_what_is_wrong_is_named(
-    client: FlaskClient, content: bytes, kind: str, status: int, field: str | None, rule: str
+    client: Client, content: bytes, kind: str, status: int, field: str | None, rule: str
 ) -> None:
-    answer = client.post("/predict", data=content, content_type=kind)
+    answer = client.post("/predict", content=content, kind=kind)
 
     assert answer.status_code == status, answer.text[:300]
-    error = json.loads(answer.data, parse_constant=pytest.fail)["error"]
+    error = json.loads(answer.content, parse_constant=pytest.fail)["error"]
     assert error["code"]
     assert error["message"]
     assert "\n" not in error["message"]
@@ -134,35 +138,26 @@ def test_what_is_wrong_is_named(
 
 @pytest.mark.parametrize("content", [b" " * 200_001, (HEADER + "\n" + (LINE + "\n") * 9000).encode()])
 @pytest.mark.parametrize("kind", [JSON, CSV])
-def test_a_body_without_a_length_is_not_cut_off_and_answered(client: FlaskClient, content: bytes, kind: str) -> None:
-    answer = client.post(
-        "/predict",
-        input_stream=io.BytesIO(content),
-        content_type=kind,
-        environ_overrides={"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"},
-    )
+def test_a_body_without_a_length_is_not_cut_off_and_answered(client: Client, content: bytes, kind: str) -> None:
+    answer = client.post("/predict", content=chunks(content), kind=kind)
 
     assert answer.status_code == 413
-    assert answer.get_json()["error"]["problems"][0]["field"] == "body"
+    assert answer.json()["error"]["problems"][0]["field"] == "body"
 
 
-def test_a_body_of_just_the_limit_is_answered_with_and_without_a_length(client: FlaskClient) -> None:
+def test_a_body_of_just_the_limit_is_answered_with_and_without_a_length(client: Client) -> None:
     content = body(ROW).ljust(200_000)
-    terminated = {"wsgi.input_terminated": True}
 
-    assert client.post("/predict", data=content, content_type=JSON).status_code == 200
+    assert client.post("/predict", content=content, kind=JSON).status_code == 200
     for whole in (content, body(ROW)):
-        answer = client.post(
-            "/predict", input_stream=io.BytesIO(whole), content_type=JSON, environ_overrides=terminated
-        )
-        assert answer.status_code == 200
+        assert client.post("/predict", content=chunks(whole), kind=JSON).status_code == 200
 
 
-def test_a_compressed_body_is_refused_by_name(client: FlaskClient) -> None:
-    answer = client.post("/predict", data=b"\x1f\x8b", content_type=JSON, headers={"Content-Encoding": "gzip"})
+def test_a_compressed_body_is_refused_by_name(client: Client) -> None:
+    answer = client.post("/predict", content=b"\x1f\x8b", kind=JSON, headers={"Content-Encoding": "gzip"})
 
     assert answer.status_code == 415
-    assert answer.get_json()["error"]["problems"][0]["field"] == "Content-Encoding"
+    assert answer.json()["error"]["problems"][0]["field"] == "Content-Encoding"
 
 
 def _spoilt(random_: random.Random) -> bytes:
@@ -184,26 +179,26 @@ def _spoilt(random_: random.Random) -> bytes:
     return bytes(content)
 
 
-def test_no_spoilt_body_gets_a_500(client: FlaskClient) -> None:
+def test_no_spoilt_body_gets_a_500(client: Client) -> None:
     random_ = random.Random(42)
     seen: dict[int, int] = {}
     for _ in range(1500):
-        answer = client.post("/predict", data=_spoilt(random_), content_type=random_.choice([JSON, JSON, CSV]))
+        answer = client.post("/predict", content=_spoilt(random_), kind=random_.choice([JSON, JSON, CSV]))
         seen[answer.status_code] = seen.get(answer.status_code, 0) + 1
 
         assert answer.status_code in (200, 400, 413, 422), answer.text
-        json.loads(answer.data, parse_constant=pytest.fail)
+        json.loads(answer.content, parse_constant=pytest.fail)
 
     assert {200, 400, 422} <= set(seen)
 
 
-def test_the_largest_numbers_that_are_taken_are_computed_with(client: FlaskClient) -> None:
+def test_the_largest_numbers_that_are_taken_are_computed_with(client: Client) -> None:
     extremes = [dict.fromkeys(ROW, value) for value in (1e100, -1e100, 5e-324, 0, -0.0, 10**100, 2**63)]
 
     answer = client.post("/predict", json={"rows": extremes})
 
     assert answer.status_code == 200, answer.text
-    assert all(0 <= value <= 1 for value in answer.get_json()["probabilities"])
+    assert all(0 <= value <= 1 for value in answer.json()["probabilities"])
 
 
 def test_a_row_for_which_there_is_no_probability_is_named(model: LoadedModel) -> None:
@@ -230,21 +225,21 @@ def test_predictions_are_those_of_sklearn_for_many_rows(model: LoadedModel) -> N
     assert set(found["predictions"]) == {0, 1}
 
 
-def test_every_unknown_field_is_named(client: FlaskClient) -> None:
+def test_every_unknown_field_is_named(client: Client) -> None:
     unknown = {f"field {number:03d}": None for number in range(60)} | {"\ud800<b>": 1}
 
-    answer = client.post("/predict", data=body({**ROW, **unknown}), content_type=JSON)
+    answer = client.post("/predict", content=body({**ROW, **unknown}), kind=JSON)
 
     assert answer.status_code == 200
-    assert answer.get_json()["ignored_fields"] == [name.replace("\ud800", "?") for name in sorted(unknown)]
+    assert answer.json()["ignored_fields"] == [name.replace("\ud800", "?") for name in sorted(unknown)]
 
 
-def test_a_csv_row_is_counted_as_it_is_answered(client: FlaskClient) -> None:
+def test_a_csv_row_is_counted_as_it_is_answered(client: Client) -> None:
     lines = f"{HEADER}\n\n{LINE}\n\n{LINE.replace('35', 'old')}\n"
 
-    answer = client.post("/predict", data=lines, content_type="text/csv; charset=utf-8")
+    answer = client.post("/predict", content=lines, kind="text/csv; charset=utf-8")
 
-    assert answer.get_json()["error"]["problems"][0]["row"] == 1
+    assert answer.json()["error"]["problems"][0]["row"] == 1
 
 
 @pytest.mark.parametrize("cell", ["", "NA", "null", " "])
@@ -292,14 +287,14 @@ def test_no_answer_mixes_two_versions_while_they_are_swapped(
         for number in range(1, 10)
     ]
     shelf.main.live = lives[0]
-    app = create_app(settings, shelf=shelf, start_background=False)
+    app = service_of(settings, shelf)
     wrong: list[Any] = []
 
     def ask() -> None:
-        client = app.test_client()
+        client = Client(app)
         for _ in range(60):
             answer = client.post("/predict", json={"rows": [ROW, ROW]})
-            found = answer.get_json()
+            found = answer.json()
             version = found["model"]["version"]
             expected = [int(version) / 10] * 2
             if found["probabilities"] != expected or answer.headers["X-Model-Version"] != version:

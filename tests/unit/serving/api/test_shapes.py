@@ -9,11 +9,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from flask.testing import FlaskClient
 
-from serving import ServingSettings, create_app
+from serving import ServingSettings
 from serving.models.repository import ModelShelf
-from tests.fakes import ROW, Registry
+from tests.fakes import ROW, Client, Registry, service_of
 
 OTHER = {**ROW, "Age": 60, "Daily Internet Usage": 110.0}
 JSON = "application/json"
@@ -21,12 +20,12 @@ PARQUET = "application/vnd.apache.parquet"
 
 
 @pytest.fixture
-def client(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> FlaskClient:
+def client(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Client:
     registry = Registry(folder, tags)
     registry.aliases_now = {"champion": "7"}
     shelf = ModelShelf(registry, "ad-click", settings.state_dir)
     shelf.refresh()
-    return create_app(settings, shelf=shelf, start_background=False).test_client()
+    return Client(service_of(settings, shelf))
 
 
 def parquet(frame: pd.DataFrame) -> bytes:
@@ -57,14 +56,14 @@ SHAPES: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape_gives_the_same_answer(client: FlaskClient, shape: str) -> None:
+def test_every_shape_gives_the_same_answer(client: Client, shape: str) -> None:
     content, kind = SHAPES[shape]
-    expected = client.post("/predict", json={"rows": [ROW, OTHER]}).get_json()
+    expected = client.post("/predict", json={"rows": [ROW, OTHER]}).json()
 
-    answer = client.post("/models/ad-click/predict", data=content, content_type=kind)
+    answer = client.post("/models/ad-click/predict", content=content, kind=kind)
 
     assert answer.status_code == 200, answer.text
-    assert answer.get_json() == expected
+    assert answer.json() == expected
     assert expected["predictions"] == [0, 1]
 
 
@@ -90,11 +89,11 @@ def test_every_shape_gives_the_same_answer(client: FlaskClient, shape: str) -> N
         ({"rows": [ROW], "explain": [True]}, 422, "explain"),
     ],
 )
-def test_what_is_wrong_with_a_shape_is_named(client: FlaskClient, content: Any, status: int, field: str) -> None:
+def test_what_is_wrong_with_a_shape_is_named(client: Client, content: Any, status: int, field: str) -> None:
     answer = client.post("/predict", json=content)
 
     assert answer.status_code == status, answer.text
-    assert field in [problem["field"] for problem in answer.get_json()["error"]["problems"]]
+    assert field in [problem["field"] for problem in answer.json()["error"]["problems"]]
 
 
 @pytest.mark.parametrize(
@@ -102,27 +101,27 @@ def test_what_is_wrong_with_a_shape_is_named(client: FlaskClient, content: Any, 
     [b"", b"PAR1", b"PAR1" + b"x" * 100 + b"PAR1", b"x", SHAPES["Parquet"][0][:-30]],
     ids=["empty", "mark", "marks", "x", "cut"],
 )
-def test_a_broken_parquet_file_is_refused(client: FlaskClient, content: bytes) -> None:
-    answer = client.post("/predict", data=content, content_type=PARQUET)
+def test_a_broken_parquet_file_is_refused(client: Client, content: bytes) -> None:
+    answer = client.post("/predict", content=content, kind=PARQUET)
 
     assert answer.status_code == 400
-    assert answer.get_json()["error"]["code"] == "bad_parquet"
+    assert answer.json()["error"]["code"] == "bad_parquet"
 
 
-def test_a_parquet_file_that_unpacks_to_too_much_is_refused(client: FlaskClient) -> None:
+def test_a_parquet_file_that_unpacks_to_too_much_is_refused(client: Client) -> None:
     wide = pd.DataFrame(
         {**{name: [value] * 900 for name, value in ROW.items()}, "x": [f"{at:06d}" * 20_000 for at in range(900)]}
     )
 
-    answer = client.post("/predict", data=parquet(wide), content_type=PARQUET)
+    answer = client.post("/predict", content=parquet(wide), kind=PARQUET)
 
     assert answer.status_code in (400, 413)
-    assert client.post("/predict", data=parquet(pd.DataFrame([ROW] * 1001)), content_type=PARQUET).status_code == 413
+    assert client.post("/predict", content=parquet(pd.DataFrame([ROW] * 1001)), kind=PARQUET).status_code == 413
 
 
 @pytest.mark.parametrize("where", ["body", "params", "query"])
-def test_the_threshold_moves_the_prediction(client: FlaskClient, where: str) -> None:
-    probability = client.post("/predict", json={"rows": [OTHER]}).get_json()["probabilities"][0]
+def test_the_threshold_moves_the_prediction(client: Client, where: str) -> None:
+    probability = client.post("/predict", json={"rows": [OTHER]}).json()["probabilities"][0]
     for threshold, prediction in ((probability - 1e-6, 1), (probability + 1e-9, 0)):
         content: dict[str, Any] = {"rows": [OTHER]}
         query = f"?threshold={min(threshold, 1.0)!r}" if where == "query" else ""
@@ -131,57 +130,56 @@ def test_the_threshold_moves_the_prediction(client: FlaskClient, where: str) -> 
         if where == "params":
             content["params"] = {"threshold": min(threshold, 1.0)}
 
-        answer = client.post("/predict" + query, json=content).get_json()
+        answer = client.post("/predict" + query, json=content).json()
 
         assert answer["predictions"] == [prediction]
         assert answer["probabilities"] == [probability]
 
 
-def test_contributions_come_on_demand(client: FlaskClient) -> None:
-    found = client.post("/predict?explain=true", json={"rows": [ROW, OTHER]}).get_json()["explanation"]
+def test_contributions_come_on_demand(client: Client) -> None:
+    found = client.post("/predict?explain=true", json={"rows": [ROW, OTHER]}).json()["explanation"]
 
     assert set(found["contributions"][0]) == set(ROW)
-    assert "explanation" not in client.post("/predict", json={"rows": [ROW]}).get_json()
+    assert "explanation" not in client.post("/predict", json={"rows": [ROW]}).json()
 
 
-def test_a_model_tells_its_signature_example_and_metrics(client: FlaskClient) -> None:
-    found = client.get("/models/ad-click").get_json()
+def test_a_model_tells_its_signature_example_and_metrics(client: Client) -> None:
+    found = client.get("/models/ad-click").json()
 
     assert found["signature"]["Age"] in ("double", "long")
     assert set(found["example"][0]) == set(ROW)
     assert found["metrics"] == {"test_accuracy": 0.9}
     assert found["aliases"] == ["champion"]
-    assert client.get("/models").get_json()["models"][0]["name"] == "ad-click"
+    assert client.get("/models").json()["models"][0]["name"] == "ad-click"
     assert client.post("/predict", json={"rows": found["example"]}).status_code == 200
     assert client.get("/models/nothing").status_code == 404
 
 
-def test_a_missing_number_is_imputed(client: FlaskClient) -> None:
-    by_json = client.post("/predict", json={"rows": [{**ROW, "Age": None}]}).get_json()
+def test_a_missing_number_is_imputed(client: Client) -> None:
+    by_json = client.post("/predict", json={"rows": [{**ROW, "Age": None}]}).json()
     header, line = ",".join(ROW), ",".join("" if name == "Age" else str(value) for name, value in ROW.items())
 
-    by_csv = client.post("/predict", data=f"{header}\n{line}\n", content_type="text/csv").get_json()
+    by_csv = client.post("/predict", content=f"{header}\n{line}\n", kind="text/csv").json()
 
     assert by_json["probabilities"] == by_csv["probabilities"]
-    assert by_json["probabilities"] != client.post("/predict", json={"rows": [ROW]}).get_json()["probabilities"]
+    assert by_json["probabilities"] != client.post("/predict", json={"rows": [ROW]}).json()["probabilities"]
 
 
-def test_each_request_has_an_id_and_one_line_in_the_log(
-    client: FlaskClient, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_request_has_an_id_and_one_line_in_the_log(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     answer = client.post("/predict?note=secret", json={"rows": [ROW]}, headers={"X-Request-Id": "mine-1"})
-    other = client.get("/status", headers={"X-Request-Id": "not mine\u00e4"})
+    other = client.get("/status", headers={"X-Request-Id": b"not mine\xe4"})
 
     assert answer.headers["X-Request-Id"] == "mine-1"
     assert len(other.headers["X-Request-Id"]) == 16
 
 
 def test_the_log_line_is_json_and_tells_no_data(
-    settings: ServingSettings, client: FlaskClient, capsys: pytest.CaptureFixture[str]
+    settings: ServingSettings, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fresh = create_app(settings, start_background=False)
-    answer = fresh.test_client().post("/predict?note=secret", json={"rows": [ROW]})
-    fresh.extensions["trackyard"]["journal"].flush()
+    fresh = Client(service_of(settings))
+    answer = fresh.post("/predict?note=secret", json={"rows": [ROW]})
+    # What was counted is told only after the lines are written.
+    fresh.get("/metrics")
 
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
 

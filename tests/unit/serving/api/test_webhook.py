@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from mlflow.webhooks.delivery import _generate_hmac_signature
 
-from serving import ServingSettings, create_app
+from serving import ServingSettings
 from serving.api import webhook
 from serving.models.repository import ModelShelf
 from serving.web.messages import RequestRefused
-from tests.fakes import Registry
+from tests.fakes import Client, Registry, service_of
 
 SECRET = "a-secret-word"
 NOW = 1_800_000_000
@@ -35,11 +35,9 @@ def shelf(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Mode
 
 
 def post(settings: ServingSettings, shelf: ModelShelf, *all_headers: dict[str, str], body: str = BODY) -> list[int]:
-    client = create_app(
-        replace(settings, webhook_secret=SECRET), shelf=shelf, start_background=False,
-        webhooks=webhook.Webhooks(SECRET, clock=lambda: NOW),
-    ).test_client()  # fmt: skip
-    return [client.post("/webhooks/mlflow", data=body, headers=headers).status_code for headers in all_headers]
+    webhooks = webhook.Webhooks(SECRET, clock=lambda: NOW)
+    client = Client(service_of(replace(settings, webhook_secret=SECRET), shelf, webhooks=webhooks))
+    return [client.post("/webhooks/mlflow", content=body, headers=headers).status_code for headers in all_headers]
 
 
 def test_a_genuine_delivery_makes_the_service_look_at_once(settings: ServingSettings, shelf: ModelShelf) -> None:
@@ -85,6 +83,6 @@ def test_what_is_not_genuine_or_not_of_now_is_refused(
 
 
 def test_without_a_secret_none_is_taken(settings: ServingSettings, shelf: ModelShelf) -> None:
-    client = create_app(settings, shelf=shelf, start_background=False).test_client()
+    client = Client(service_of(settings, shelf))
 
-    assert client.post("/webhooks/mlflow", data=BODY, headers=signed(secret="")).status_code == 404
+    assert client.post("/webhooks/mlflow", content=BODY, headers=signed(secret="")).status_code == 404

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 
 from ml.errors import AirflowDown
-from serving import ServingSettings, create_app
+from serving import ServingSettings
 from serving.models.repository import ModelShelf
 from serving.upstream.pipeline import PipelineBoard
-from tests.fakes import Airflow, Registry
+from tests.fakes import Airflow, Client, Registry, service_of
 
 PAGES = ("/success", "/failure", "/dashboard", "/docs")
 PASSWORD = "a-secret-word"
@@ -42,9 +41,7 @@ class Site:
         self.board = PipelineBoard(self.airflow, "Airflow_Lab2")
         self.shelf = ModelShelf(self.registry, "ad-click", settings.state_dir)
         self.registry.versions_now = versions()
-        self.client: FlaskClient = create_app(
-            settings, board=self.board, shelf=self.shelf, start_background=False
-        ).test_client()
+        self.client = Client(service_of(settings, self.shelf, self.board))
 
     def refresh(self) -> None:
         for part in (self.board, self.shelf):
@@ -174,23 +171,23 @@ def test_no_page_tells_the_password(site: Site, path: str) -> None:
 
 
 def test_ready_says_what_it_waits_for(site: Site) -> None:
-    assert site.client.get("/ready").get_json()["reason"] == "it was not asked yet"
+    assert site.client.get("/ready").json()["reason"] == "it was not asked yet"
     site.refresh()
-    assert "promote one" in site.client.get("/ready").get_json()["reason"]
+    assert "promote one" in site.client.get("/ready").json()["reason"]
     site.registry.aliases_now, site.registry.fetch_error = {"champion": "7"}, AirflowDown("S3 is away")
     site.refresh()
 
     answer = site.client.get("/ready")
 
     assert answer.status_code == 503
-    assert "S3 is away" in answer.get_json()["reason"]
+    assert "S3 is away" in answer.json()["reason"]
 
 
 def test_status_tells_versions_as_text_and_moments_in_utc(site: Site) -> None:
     site.registry.aliases_now = {"champion": "7"}
     site.refresh()
 
-    found = site.client.get("/status").get_json()["model"]
+    found = site.client.get("/status").json()["model"]
 
     assert found["version"] == "7"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found["loaded_at"])

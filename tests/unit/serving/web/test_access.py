@@ -10,6 +10,7 @@ import pytest
 from serving.settings import ServingSettings
 from serving.web.access import Guard, is_loopback
 from serving.web.messages import Request, RequestRefused
+from serving.web.routing import OPEN
 from serving.web.tokens import TokenFile
 
 HERE, THERE = "127.0.0.1", "203.0.113.9"
@@ -35,9 +36,9 @@ def tokens(tmp_path: Path) -> TokenFile:
     return TokenFile(tmp_path / "state" / "tokens.json")
 
 
-def request(client: str = HERE, token: str = "", host: str = "localhost:5555", path: str = "/status") -> Request:
+def request(client: str = HERE, token: str = "", host: str = "localhost:5555") -> Request:
     headers = {"host": host} | ({"authorization": f"Bearer {token}"} if token else {})
-    return Request("GET", path, "", headers, client)
+    return Request("GET", "/status", "", headers, client)
 
 
 def status_of(guard: Guard, asked: Request, scope: str = "read") -> int:
@@ -79,7 +80,7 @@ def test_a_token_allows_its_scopes_until_it_is_revoked(settings: ServingSettings
 def test_the_health_is_open_to_all(settings: ServingSettings, tokens: TokenFile) -> None:
     guard = Guard(replace(settings, locked_for="all"), tokens)
 
-    assert status_of(guard, request(THERE, path="/health", host="any.example")) == 200
+    assert status_of(guard, request(THERE, host="any.example"), OPEN) == 200
 
 
 @pytest.mark.parametrize(
@@ -151,9 +152,9 @@ def test_who_may_be_told_why_it_is_not_ready(
 ) -> None:
     guard = Guard(replace(settings, locked_for=mode, own_token="stack-own"), tokens)
     made = {scope.upper(): tokens.create("ada", [scope]) for scope in ("read", "predict")}
-    asked = request(client, made.get(token, token), host, "/ready")
+    asked = request(client, made.get(token, token), host)
 
-    assert guard.admit(asked, "read") is None
+    assert guard.admit(asked, OPEN) is None
     assert asked.may_read is told
 
 
@@ -167,7 +168,7 @@ def test_a_damaged_file_of_tokens_closes_nothing_that_needs_none(
 
     assert [status_of(guard, request(THERE, "ty_1_x")) for _ in range(3)] == [503] * 3
     assert [status_of(guard, request(THERE, "stack-own")), status_of(guard, request())] == [200, 200]
-    assert status_of(guard, request(THERE, "ty_1_x", path="/ready")) == 200
+    assert status_of(guard, request(THERE, "ty_1_x"), OPEN) == 200
     assert len(caplog.records) == 1
     assert str(tokens._path) in caplog.text
 

@@ -1,0 +1,185 @@
+"""What answers programs: predictions, status, models, webhooks. Pure, over what the boards know.
+
+Each answers a request, or raises `RequestRefused`; where everybody waits for it (`Request.at_once`) it raises
+`TakesLonger` before it imports, waits for a lock, or takes more than about a millisecond.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from serving.api import openapi, status
+from serving.api.bulk import Bulk, FormOnly, Job, TooMany
+from serving.api.webhook import Webhooks
+from serving.models.cache import LiveModel
+from serving.models.repository import ModelShelf
+from serving.models.slot import ModelHolder
+from serving.settings import ServingSettings
+from serving.upstream.pipeline import PipelineBoard
+from serving.web.messages import JSON, Answer, Request, RequestRefused, TakesLonger, as_json
+from serving.web.routing import Route
+
+_STATUS_LASTS_S = 0.1
+QUICK_BYTES = 16 * 2**10
+"""The most JSON that is read where everybody waits."""
+# As many values are looked at in about a millisecond.
+_QUICK_CELLS = 1000
+_QUICK_S = 0.001
+
+
+class Api:
+    """Answers programs.
+
+    Args:
+        settings: The limits.
+        board: The pipeline's state.
+        shelf: The live models.
+        webhooks: Tells genuine webhooks.
+        bulk: Answers large requests; they are answered here when None.
+    """
+
+    def __init__(
+        self,
+        settings: ServingSettings,
+        board: PipelineBoard,
+        shelf: ModelShelf,
+        webhooks: Webhooks,
+        bulk: Bulk | None = None,
+    ) -> None:
+        self._settings = settings
+        self._board = board
+        self._shelf = shelf
+        self._webhooks = webhooks
+        self._bulk = bulk
+        self._status: tuple[float, bytes] = (float("-inf"), b"")
+        self._status_takes_s = float("inf")
+        self._status_lock = threading.Lock()
+
+    def health(self, request: Request) -> Answer:
+        """Says that the process lives."""
+        return Answer(200, b"ok", "text/plain; charset=utf-8")
+
+    def ready(self, request: Request) -> Answer:
+        """200 only when a model is loaded; what the model is, and why there is none, is for those who may read."""
+        found = status.model(self._shelf, self._shelf.main)
+        is_ready = found["version"] is not None
+        told: dict[str, Any] = {"ready": is_ready}
+        if request.may_read:
+            if not is_ready:
+                nobody = "no version is champion yet: promote one"
+                told["reason"] = found["error"] or self._shelf.upstream_error or nobody
+            told["model"] = found
+        return Answer.json(told, 200 if is_ready else 503)
+
+    def predict(self, request: Request) -> Answer:
+        """Predicts rows with the live version of the main model, or of the one that the address names."""
+        live = self._live(request)
+        if request.at_once:
+            return self._predict_at_once(live, request)
+        job = self._job(request)
+        if self._bulk is None or not is_large(request):
+            return _answered(live, job.answer(live.predictor))
+        return _answered(live, self._bulk.answer(live.predictor, job))
+
+    def _predict_at_once(self, live: LiveModel, request: Request) -> Answer:
+        """The answer to a small request that a folded form answers."""
+        predictor = live.predictor
+        form = FormOnly(predictor.loaded, predictor.form, predictor.nullable, categories=predictor.categories)
+        try:
+            return _answered(live, self._job(request, _QUICK_CELLS).answer(form))
+        except TooMany:
+            request.is_large = True
+            raise
+
+    def _holder(self, name: str) -> ModelHolder:
+        holder = self._shelf.holders.get(name) if name else self._shelf.main
+        if holder is None:
+            problems = [{"row": None, "field": "name", "rule": "a registered model that has a champion"}]
+            raise RequestRefused(404, "no_such_model", f"no model {name[:60]!r} is served: GET /models", problems)
+        return holder
+
+    def _live(self, request: Request) -> LiveModel:
+        """The version that a request for a prediction is about.
+
+        Raises:
+            RequestRefused: 503, there is none yet; 404, 413 and 415 for what nobody is asked.
+        """
+        holder = self._holder(request.name)
+        live = holder.live
+        if live is None:
+            raise RequestRefused(503, "no_model", f"no model is live: {_why_none(holder)}")
+        encoding = request.headers.get("content-encoding", "")
+        if encoding not in ("", "identity"):
+            problems = [{"row": None, "field": "Content-Encoding", "rule": "none"}]
+            raise RequestRefused(415, "content_encoding", "the body is compressed: send it as it is", problems)
+        return live
+
+    def _job(self, request: Request, most_cells: int | None = None) -> Job:
+        kind = request.headers.get("content-type", "")
+        arguments = request.arguments if request.query else {}
+        return Job(request.body, kind, arguments, self._settings.max_rows, most_cells)
+
+    def status(self, request: Request) -> Answer:
+        """What is known of the pipeline and the models, at most a tenth of a second old."""
+        if request.at_once:
+            body = self._status_at_hand()
+            if body is None:
+                raise TakesLonger
+            return Answer(200, body)
+        with self._status_lock:
+            return Answer(200, self._status_at_hand() or self._make_status())
+
+    def _status_at_hand(self) -> bytes | None:
+        """The body of `/status` where it is there or made in no time."""
+        made_at, body = self._status
+        if time.monotonic() - made_at <= _STATUS_LASTS_S:
+            return body
+        return self._make_status() if self._status_takes_s <= _QUICK_S else None
+
+    def _make_status(self) -> bytes:
+        started, now = time.thread_time(), time.monotonic()
+        body = as_json(status.status(self._settings, self._board, self._shelf))
+        self._status, self._status_takes_s = (now, body), time.thread_time() - started
+        return body
+
+    def models(self, request: Request) -> Answer:
+        """The models that are served."""
+        return Answer.json({"models": [status.model(self._shelf, one) for one in self._shelf.holders.values()]})
+
+    def model(self, request: Request) -> Answer:
+        """A model's signature, example, metrics and aliases."""
+        return Answer.json(status.describe(self._shelf, self._holder(request.name)))
+
+    def webhook(self, request: Request) -> Answer:
+        """Takes one of MLflow's webhooks: something changed there."""
+        self._webhooks.check(request.headers, request.body)
+        self._shelf.wake.set()
+        return Answer(204)
+
+    def refresh(self, request: Request) -> Answer:
+        """Asks MLflow at once."""
+        self._shelf.wake.set()
+        return Answer.json({"asked": True}, 202)
+
+    def describe(self, routes: Iterable[Route]) -> Answer:
+        """The description of all routes in OpenAPI."""
+        return Answer.json(openapi.document(routes, self._shelf.main.live, self._settings))
+
+
+def is_large(request: Request) -> bool:
+    """Whether a request for a prediction is more than a little JSON."""
+    kind = request.headers.get("content-type", "")
+    return request.is_large or len(request.body) > QUICK_BYTES or not kind.lower().startswith(JSON)
+
+
+def _answered(live: LiveModel, found: tuple[bytes, dict[str, Any]]) -> Answer:
+    return Answer(200, found[0], headers=live.predictor.head, facts=found[1])
+
+
+def _why_none(holder: ModelHolder) -> str:
+    if holder.error is None and holder.champion is not None:
+        return f"version {holder.champion.version} is being fetched: ask again in a few seconds"
+    return holder.error or "no version was promoted yet: promote one"
