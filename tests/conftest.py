@@ -29,7 +29,7 @@ hypothesis.settings.load_profile("default")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts what needs servers first: `make test` spreads the tests over two processes, each with a stack of its own.
 
-    What starts or stops whole stacks comes last of these, for `--minutes` to leave out.
+    What starts or stops whole stacks comes last of these, for `--minutes` to leave out first.
     """
     items.sort(key=lambda item: (_needs_no_server(item), item.get_closest_marker("further") is not None))
 
@@ -40,7 +40,8 @@ def _needs_no_server(item: pytest.Item) -> bool:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds `--minutes`."""
-    parser.addoption("--minutes", type=float, help="Begin no test marked 'further' after so many minutes.")
+    told = "Begin no test marked 'further' after so many minutes, and none with servers after twice as many."
+    parser.addoption("--minutes", type=float, help=told)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -49,8 +50,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     An idle stack takes processors from the tests that are left.
     """
     minutes = item.config.getoption("--minutes")
-    if item.get_closest_marker("further") and minutes is not None and time.monotonic() - _BEGAN > minutes * 60:
-        pytest.skip(f"the tests have run for {minutes:g} minutes already (--minutes)")
+    if minutes is not None and not _needs_no_server(item):
+        minutes *= 1 if item.get_closest_marker("further") else 2
+        if time.monotonic() - _BEGAN > minutes * 60:
+            pytest.skip(f"the tests have run for {minutes:g} minutes already (--minutes)")
     if _UP and _needs_no_server(item):
         control.down(_UP.pop(), Silent())
 
