@@ -119,22 +119,26 @@ class Server:
             answer = self._gateway.failed(request, error)
         finally:
             self._held -= len(request.body)
+            # The log has the request for a moment longer.
+            request.body = b""
         self._gateway.tell(request, answer, time.perf_counter() - started)
         if answer is _GONE:
             return
-        is_bare = request.method == "HEAD" or answer.status in (204, 304)
-        headers = [*_encoded(answer.kind, answer.headers), (b"x-request-id", request.request_id.encode())]
+        is_empty = answer.status in (204, 304)
+        is_bare = is_empty or request.method == "HEAD"
+        headers = list(_encoded("" if is_empty else answer.kind, answer.headers))
+        headers.append((b"x-request-id", request.request_id.encode()))
         if not is_bare:
             headers.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await _send_body(send, b"" if is_bare else answer.body)
 
     async def _answer(self, request: Request, receive: Receive) -> Answer:
-        refusal: RequestRefused | None = None
+        refusal: Exception | None = None
         try:
             route = self._gateway.admit(request)
-        except RequestRefused as refused:
-            refusal = refused
+        except Exception as error:  # noqa: BLE001 - whatever it is, the body is read to its end
+            refusal = error
         if request.method not in ("GET", "HEAD") or "content-length" in request.headers:
             await self._read_body(request, receive, refusal)
         if refusal is not None:
@@ -150,7 +154,7 @@ class Server:
         queue = self._large if route.is_large(request) else self._others
         return await queue.answer(route.answer, request)
 
-    async def _read_body(self, request: Request, receive: Receive, refusal: RequestRefused | None) -> None:
+    async def _read_body(self, request: Request, receive: Receive, refusal: Exception | None) -> None:
         """Reads the body; one that is not taken is read to its end, so that its sender can read the answer.
 
         Raises:
@@ -168,7 +172,7 @@ class Server:
         finally:
             request.body = b"".join(pieces)
 
-    async def _gather(self, pieces: list[bytes], receive: Receive, refusal: RequestRefused | None) -> None:
+    async def _gather(self, pieces: list[bytes], receive: Receive, refusal: Exception | None) -> None:
         size, more = 0, True
         while more and size <= _MOST_DRAINED:
             message = await receive()
@@ -201,12 +205,12 @@ def request_of(scope: Message) -> Request:
     )
 
 
-_LINE_END = re.compile(rb"[\r\n\0]")
-"""What would end a header before its end."""
+_CONTROL = re.compile(rb"[\x00-\x08\n-\x1f\x7f]")
+"""What would end a header before its end, or is none that uvicorn sends."""
 
 
 def _pair(name: str, value: str) -> tuple[bytes, bytes]:
-    return name.lower().encode("latin-1"), _LINE_END.sub(b" ", value.encode("latin-1", "replace"))
+    return name.lower().encode("latin-1"), _CONTROL.sub(b" ", value.encode("latin-1", "replace"))
 
 
 @lru_cache(maxsize=1000)

@@ -17,7 +17,7 @@ from serving.web.messages import Answer, Request, as_json
 from serving.web.routing import Route
 
 _THREADS = 4
-_OWN = (b"content-type", b"content-length")
+_OWN = (b"content-type", b"content-length", b"date")
 
 
 class Pages:

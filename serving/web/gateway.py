@@ -74,6 +74,9 @@ class Gateway:
     def failed(self, request: Request, error: Exception) -> Answer:
         """The answer to a request that was refused, or that something unforeseen happened to."""
         if isinstance(error, RequestRefused):
+            # What it came by holds the request and what was read of its body, and is held by it in turn: without an end
+            # to that it would all stay until the collector comes by.
+            error.__traceback__ = None
             return Answer.refusal(error)
         log.error("id=%s path=%s", request.request_id, request.path, exc_info=error)
         self._telemetry.errors.labels(type(error).__name__).inc()
@@ -86,7 +89,7 @@ class Gateway:
 
 
 def headers_of(kind: str, own: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers of an answer of a kind: its own, and those that all have and it does not set itself."""
+    """The headers of an answer: its kind, if any, its own, and those that all have and it does not set itself."""
     own = list(own)
     names = {name for name, _ in own}
-    return [("Content-Type", kind), *own, *(pair for pair in HEADERS if pair[0] not in names)]
+    return [*([("Content-Type", kind)] if kind else []), *own, *(pair for pair in HEADERS if pair[0] not in names)]

@@ -47,9 +47,10 @@ class Route:
         Raises:
             RequestRefused: 405.
         """
-        if method != self.method and not (self.method == "GET" and method == "HEAD"):
+        allowed = ("GET", "HEAD") if self.method == "GET" else (self.method,)
+        if method not in allowed:
             told = f"{self.path} is asked by {self.method}"
-            raise RequestRefused(405, "method_not_allowed", told, headers=(("Allow", self.method),))
+            raise RequestRefused(405, "method_not_allowed", told, headers=(("Allow", ", ".join(allowed)),))
 
 
 class Router:

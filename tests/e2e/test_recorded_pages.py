@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.serving import make_server
+import uvicorn
 
 from serving import ServingSettings
+from serving.web.protocol import LimitedHttp
 from tests.fakes import Service, stored
 from tests.support import wait_for
 
@@ -35,13 +36,25 @@ class Site:
             self.service.registry.versions_now = [self._version(number) for number in range(min(runs, 20), 0, -1)]
         for _ in range(8):
             self.service.refresh()
-        self._server = make_server("127.0.0.1", 0, self.service.app, threaded=True)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        config = uvicorn.Config(
+            self.service.app,
+            port=0,
+            http=LimitedHttp,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_level="warning",
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+        wait_for(lambda: self._server.started, "the server", 20)
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.should_exit = True
+        self._thread.join(20)
 
     def _version(self, number: int) -> dict[str, Any]:
         gate = '{"passed": true, "reasons": []}' if number % 3 else '{"passed": false, "reasons": ["ROC AUC fell"]}'

@@ -52,7 +52,7 @@ def test_another_method_is_refused_with_the_one_that_is_taken(service: Service, 
     for path in ("/status", "/dashboard", "/static/style.css"):
         answer = service.client.request(method, path)
 
-        assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_who_may_not_read_is_not_told_what_there_is(service: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import threading
@@ -334,6 +335,52 @@ def test_a_header_ends_where_it_ends() -> None:
     answer = Answer(200, headers=(("X-Model-Name", "a\r\nSet-Cookie: b"),))
 
     assert dict(_encoded(answer.kind, answer.headers))[b"x-model-name"] == b"a  Set-Cookie: b"
+
+
+def test_a_name_with_control_characters_makes_no_header_that_nobody_sends() -> None:
+    answer = Answer(200, headers=(("X-Model-Name", "a\x01b\x7f\tc"),))
+
+    assert dict(_encoded(answer.kind, answer.headers))[b"x-model-name"] == b"a b \tc"
+
+
+@pytest.mark.parametrize(
+    ("scope", "status"),
+    [(scope_of("GET", "/nothing"), 404), (scope_of(), 413), (scope_of(client="203.0.113.9"), 401)],
+)
+def test_nothing_of_a_refused_request_stays(server: Server, scope: dict[str, Any], status: int) -> None:
+    def refused() -> int:
+        return ask(server, dict(scope), Exchange([b"x" * 100_000] * 3)).status
+
+    refused()
+    gc.collect()
+    gc.disable()
+    try:
+        assert refused() == status
+        server._gateway._journal.flush()
+        assert not [one for one in gc.get_objects() if type(one) is Request]
+    finally:
+        gc.enable()
+
+
+def test_a_body_is_read_to_its_end_whatever_goes_wrong_before(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: Any) -> None:
+        raise TypeError("unforeseen")
+
+    monkeypatch.setattr(server._gateway._guard, "admit", fail)
+    exchange = Exchange([BODY, BODY])
+
+    assert ask(server, scope_of(), exchange).status == 500
+    assert exchange.pieces == []
+
+
+def test_a_page_that_did_not_change_has_no_kind_and_one_date(server: Server) -> None:
+    first = ask(server, scope_of("GET", "/static/style.css"), Exchange([]))
+    again = ask(server, scope_of("GET", "/static/style.css", if_none_match=first.headers["etag"]), Exchange([]))
+
+    assert (again.status, again.body) == (304, b"")
+    assert "content-type" not in again.headers
+    # uvicorn adds its own.
+    assert "date" not in first.headers
 
 
 def test_an_address_is_read_as_it_was_meant() -> None:
