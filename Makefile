@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 ENV_FILE := .env
 UV := $(BIN)/uv
 RELEASE_CHECKS := lint test
+# Where some tests are named, what they cover says nothing.
+COVERAGE := $(if $(findstring tests/,$(PYTEST_FLAGS)),,--cov)
 
 .DEFAULT_GOAL := help
 .PHONY: help run up down setup setup-dev test unit lint format hooks bench bench-serving lock update release wheel env image image-lock test-compose clean
@@ -29,7 +31,7 @@ setup: $(VENV)/.runtime ## Make .venv from requirements.lock
 setup-dev: $(VENV)/.dev
 
 test: setup-dev ## Run every test (unit, contracts, integration, faults, e2e)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist load --maxschedchunk 1 $(PYTEST_FLAGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist load --maxschedchunk 1 $(COVERAGE) $(PYTEST_FLAGS)
 
 unit: setup-dev ## Run the tests that need no servers
 	@$(BIN)/python -m pytest tests/unit tests/contracts
