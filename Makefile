@@ -101,7 +101,7 @@ test-compose: setup-dev ## Bring docker-compose.yaml up on a Docker engine and u
 
 clean: ## Stop the stack and delete the environment; the state in .trackyard stays
 	@if [ -x $(BIN)/trackyard ]; then $(BIN)/trackyard down; fi
-	rm -rf $(VENV) build dist .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist .cache .coverage* *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

@@ -105,7 +105,7 @@ class Api:
         """The version that a request for a prediction is about.
 
         Raises:
-            RequestRefused: 503, there is none yet; 404, 413 and 415 for what nobody is asked.
+            RequestRefused: 503, there is none yet; 404, no such model is served; 415, its body is compressed.
         """
         holder = self._holder(request.name)
         live = holder.live
