@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from serving import ServingSettings
+from serving.settings import ServingSettings
 from serving.web.protocol import LimitedHttp
 from tests.fakes import Service, stored
 from tests.support import wait_for

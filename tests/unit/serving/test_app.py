@@ -13,7 +13,7 @@ import pytest
 
 from ml.errors import BadInput, HashMismatch, Unavailable
 from ml.registry.loading import LoadedModel, load_folder
-from serving import ServingSettings
+from serving.settings import ServingSettings
 from serving.upstream.registry import Champion
 from tests.fakes import ROW, Service
 

@@ -19,9 +19,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from serving import ServingSettings
 from serving.models.repository import ModelShelf
 from serving.server import Server
+from serving.settings import ServingSettings
 from tests.fakes import ROW, Client, Registry, Service, service_of
 from tests.unit.serving.api.test_predict import body
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving import ServingSettings
+from serving.settings import ServingSettings
 from serving.web.messages import RequestRefused
 from serving.web.routing import READ, Route, Router
 from tests.fakes import Client, Service

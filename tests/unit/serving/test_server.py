@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from serving import ServingSettings
 from serving.models.repository import ModelShelf
 from serving.server import Server, _encoded, request_of
+from serving.settings import ServingSettings
 from serving.web.messages import Answer, Request, TakesLonger
 from serving.web.routing import Route, Router
 from tests.fakes import ROW, Registry, service_of, wait_for_answer

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ml.errors import Misconfigured
-from serving import ServingSettings
+from serving.settings import ServingSettings
 
 GIVEN = {
     "TRACKYARD_AIRFLOW_URL": "http://127.0.0.1:8080/",

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from ml.registry.loading import LoadedModel
-from serving import ServingSettings
 from serving.api.parsing import parse
 from serving.api.scoring import score
 from serving.api.table import MAX_PROBLEMS, Table
 from serving.models.cache import LiveModel
 from serving.models.predictor import Predictor
 from serving.models.repository import ModelShelf
+from serving.settings import ServingSettings
 from serving.web.messages import RequestRefused
 from tests.fakes import ROW, Client, Registry, service_of
 

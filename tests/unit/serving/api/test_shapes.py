@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from serving import ServingSettings
 from serving.models.repository import ModelShelf
+from serving.settings import ServingSettings
 from tests.fakes import ROW, Client, Registry, service_of
 
 OTHER = {**ROW, "Age": 60, "Daily Internet Usage": 110.0}

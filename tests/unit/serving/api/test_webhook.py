@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from mlflow.webhooks.delivery import _generate_hmac_signature
 
-from serving import ServingSettings
 from serving.api import webhook
 from serving.models.repository import ModelShelf
+from serving.settings import ServingSettings
 from serving.web.messages import RequestRefused
 from tests.fakes import Client, Registry, service_of
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ml.errors import AirflowDown
-from serving import ServingSettings
 from serving.models.repository import ModelShelf
+from serving.settings import ServingSettings
 from serving.upstream.pipeline import PipelineBoard
 from tests.fakes import Airflow, Client, Registry, service_of
 
