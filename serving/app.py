@@ -38,8 +38,8 @@ _ASIDE = 2
 _PARENT_S = 0.5
 # A thread that computes lets the event loop in after so many seconds; Python's own 5 ms would be what everybody waits.
 _SWITCH_S = 0.0005
-WORKER_OF = "TRACKYARD_SERVING_PARENT"
-"""The variable with the process that started this one as one of several."""
+WORKER_OF = "_TRACKYARD_SERVING_PARENT"
+"""The variable with the process that started this one as one of several; nobody else sets it."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,18 @@ def test_every_setting_is_described() -> None:
     assert described == set(KNOWN)
 
 
+def test_every_setting_is_known_and_no_other_is_read() -> None:
+    own = ROOT / "infra" / "settings.py"
+    files = [path for folder in ("ml", "serving", "infra", "dags") for path in (ROOT / folder).rglob("*.py")]
+    texts = [path.read_text() for path in [*files, ROOT / "docker-compose.yaml"] if path != own]
+    read = {name for text in texts for name in re.findall(r"(?<![A-Z_])TRACKYARD_[A-Z0-9_]*[A-Z0-9]\b", text)}
+
+    assert read <= KNOWN
+    # What the embedded stack reads by a name that is put together.
+    ports = {f"TRACKYARD_{name.upper()}_PORT" for name in DEFAULT_PORTS}
+    assert KNOWN - read - ports <= set(re.findall(r'environ, "(TRACKYARD_\w+)"', own.read_text()))
+
+
 def test_the_defaults_that_are_described_are_the_defaults() -> None:
     table = dict(re.findall(r"^\| `(TRACKYARD_\w+)` \| (\d+) \|", _read("docs/settings.md"), re.MULTILINE))
     settings = Settings.from_env({})
