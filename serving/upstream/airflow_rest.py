@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import httpx
@@ -61,20 +61,15 @@ class AirflowHttp:
 
     def call(self, method: str, path: str, accept: tuple[int, ...] = (), **options: Any) -> httpx.Response:
         """Asks under the account; an answer that is neither a success nor in `accept` is raised."""
-        token = self._current_token()
-        answer = self.send(method, path, {"Authorization": f"Bearer {token}"}, **options)
-        if answer.status_code == 401:
-            # The token was revoked, or signed before Airflow's key changed: one fresh login, and no more than that.
-            self._forget(token)
-            answer = self.send(method, path, {"Authorization": f"Bearer {self._current_token()}"}, **options)
+        answer = self.send(method, path, auth=_Login(self._current_token, self._forget), **options)
         if answer.status_code not in accept:
             self.refuse(answer)
         return answer
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], **options: Any) -> httpx.Response:
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Asks as anybody, and gives back whatever the answer is."""
         try:
-            return self._http.request(method, _API + path, headers=dict(headers), **options)
+            return self._http.request(method, _API + path, **options)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._down(error) from error
 
@@ -157,6 +152,30 @@ class AirflowHttp:
         else:
             self._login_error = None
             self._token, self._renew_at = token, now + _life_s(token) * 0.8
+
+
+class _Login(httpx.Auth):
+    """Sends a token with a request, and after a 401 a fresh one.
+
+    Args:
+        current: The token that is good now; logs in where there is none.
+        forget: Drops one that was not.
+    """
+
+    def __init__(self, current: Callable[[], str], forget: Callable[[str], None]) -> None:
+        self._current = current
+        self._forget = forget
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """As httpx asks for it."""
+        token = self._current()
+        request.headers["Authorization"] = f"Bearer {token}"
+        answer = yield request
+        if answer.status_code == 401:
+            # It was revoked, or signed before Airflow's key changed: one fresh login, and no more than that.
+            self._forget(token)
+            request.headers["Authorization"] = f"Bearer {self._current()}"
+            yield request
 
 
 def _life_s(token: str) -> float:
