@@ -118,7 +118,7 @@ class RunningStack:
     @cached_property
     def airflow(self) -> AirflowOfTests:
         login = self.info.logins()["airflow"]
-        return AirflowOfTests(login["url"], login["username"], login["password"], timeout_s=20)
+        return AirflowOfTests(login["url"], login["username"], login["password"], timeout_s=60)
 
     @cached_property
     def mlflow(self) -> Any:
@@ -131,13 +131,13 @@ class RunningStack:
         return self.info.urls["serving"] + path
 
     def get(self, path: str, **options: Any) -> httpx.Response:
-        return httpx.get(self.url(path), timeout=10, **options)
+        return httpx.get(self.url(path), timeout=60, **options)
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.get("/status").json()
         return found
 
-    def cli(self, *arguments: str, timeout_s: float = 300, **settings: str) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, timeout_s: float = 500, **settings: str) -> subprocess.CompletedProcess[str]:
         """Runs the command line as a user would."""
         return subprocess.run(
             [str(Path(sys.executable).parent / "trackyard"), *arguments],
@@ -154,7 +154,7 @@ class RunningStack:
         self.airflow.trigger(PIPELINE, params, run_id)
         return run_id
 
-    def finished(self, run_id: str, dag_id: str = PIPELINE, timeout_s: float = 180) -> str:
+    def finished(self, run_id: str, dag_id: str = PIPELINE, timeout_s: float = 400) -> str:
         """Waits for the end of a run, teardown included, and returns its state."""
 
         def look() -> str | None:
@@ -211,11 +211,11 @@ class RunningStack:
                     return str(mail["Subject"]), body
             return None
 
-        found = wait_for(look, f"the mail about {run_id}", 30)
+        found = wait_for(look, f"the mail about {run_id}")
         assert found
         return found
 
-    def healthy(self, timeout_s: float = 120) -> None:
+    def healthy(self, timeout_s: float = 240) -> None:
         """Waits until every part does its job."""
 
         def look() -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import PIPELINE, RunningStack, wait_for
 
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 
 
 def _open(browser: Any, url: str, login: dict[str, str] | None = None, width: int = 1280) -> Any:
@@ -95,9 +95,9 @@ def test_a_version_promoted_in_mlflow_by_hand_is_served(browser: Any, running: R
     page.keyboard.press("Enter")
     page.get_by_role("dialog").get_by_role("button", name="Save aliases").click()
 
-    wait_for(lambda: running.champion() == number, "the alias to be moved", 30)
+    wait_for(lambda: running.champion() == number, "the alias to be moved")
 
-    wait_for(lambda: running.status()["model"]["version"] == number, "the version to be served", 15)
+    wait_for(lambda: running.status()["model"]["version"] == number, "the version to be served")
     page.context.close()
 
 

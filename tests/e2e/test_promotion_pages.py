@@ -22,7 +22,7 @@ def test_a_version_is_approved_in_airflow(browser: Any, running: RunningStack, s
     shot(page, "airflow-approval")
     page.get_by_role("button", name="Approve").click()
 
-    assert running.finished(run_id, timeout_s=300) == "success"
+    assert running.finished(run_id) == "success"
     (version,) = running.versions(run_id, "seen")
     assert running.champion("seen") == str(version.version)
     assert version.tags["promotion.approval"] == "approved by admin"

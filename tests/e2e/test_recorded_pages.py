@@ -48,7 +48,7 @@ class Site:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
-        wait_for(lambda: self._server.started, "the server", 20)
+        wait_for(lambda: self._server.started, "the server")
         port = self._server.servers[0].sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
 
@@ -127,7 +127,7 @@ def test_a_run_is_chosen_and_the_readers_place_is_kept(browser: Any, site: Site)
     site.service.airflow.add("manual__9999", "success")
     site.service.airflow.runs[0]["run_after"] = "2026-12-31T00:00:00Z"
     site.service.refresh()
-    wait_for(lambda: "501 runs" in page.content() or "500 runs" in page.content(), "the new run to be shown", 60)
+    wait_for(lambda: "501 runs" in page.content() or "500 runs" in page.content(), "the new run to be shown")
     assert page.evaluate("window.scrollY") == 300
     page.close()
 

@@ -33,7 +33,7 @@ def _state(running: RunningStack, run_id: str, task: str) -> Any:
 
 
 def _wait_until_running(running: RunningStack, run_id: str, task: str) -> None:
-    wait_for(lambda: _state(running, run_id, task) in ("running", "success"), f"{task} to run", 60)
+    wait_for(lambda: _state(running, run_id, task) in ("running", "success"), f"{task} to run")
 
 
 def _kill(pid: int) -> None:
@@ -69,7 +69,7 @@ def test_a_killed_worker_comes_back_and_the_run_ends_well(running: RunningStack)
         if process.is_running():
             _kill(process.pid)
 
-    assert running.finished(run_id, timeout_s=300) == "success"
+    assert running.finished(run_id) == "success"
 
     _one_version(running, run_id)
 
@@ -79,7 +79,7 @@ def test_a_killed_scheduler_comes_back_and_the_run_ends_well(running: RunningSta
     _wait_until_running(running, run_id, "load_data_task")
     _kill(running.pid("airflow-scheduler"))
 
-    assert running.finished(run_id, timeout_s=300) == "success"
+    assert running.finished(run_id) == "success"
 
     _one_version(running, run_id)
 
@@ -92,11 +92,11 @@ def test_mlflow_and_s3_away_cost_only_time(running: RunningStack, manager: Super
     # The service answers from memory meanwhile.
     answer = running.status()
     assert answer["model"]["version"]
-    wait_for(lambda: not running.status()["upstream"]["mlflow"]["ok"], "the service to notice", 30)
+    wait_for(lambda: not running.status()["upstream"]["mlflow"]["ok"], "the service to notice")
     assert running.get("/ready").status_code == 200
     manager.start_part("mlflow")
 
-    assert running.finished(run_id, timeout_s=300) == "success"
+    assert running.finished(run_id) == "success"
 
     _one_version(running, run_id)
 
@@ -108,17 +108,17 @@ def test_redis_and_postgres_restarted_lose_no_run(running: RunningStack) -> None
     _kill(running.pid("postgres"))
 
     running.healthy()
-    assert running.finished(run_id, timeout_s=400) == "success"
+    assert running.finished(run_id) == "success"
 
     _one_version(running, run_id)
 
 
 def test_a_run_that_is_stopped_ends_its_mlflow_run(running: RunningStack) -> None:
     run_id = running.trigger("stopped", rows=300_000)
-    wait_for(lambda: running.mlflow_run(run_id).info.status == "RUNNING", "the MLflow run to be opened", 60)
+    wait_for(lambda: running.mlflow_run(run_id).info.status == "RUNNING", "the MLflow run to be opened")
     running.airflow.patch_run_state(PIPELINE, run_id, "failed")
 
-    wait_for(lambda: running.mlflow_run(run_id).info.status in ("KILLED", "FAILED"), "the MLflow run to end", 90)
+    wait_for(lambda: running.mlflow_run(run_id).info.status in ("KILLED", "FAILED"), "the MLflow run to end")
 
     assert running.finished(run_id) == "failed"
     assert running.versions(run_id) == []
@@ -128,7 +128,7 @@ def test_mail_that_cannot_be_sent_changes_nothing(running: RunningStack, manager
     manager.stop_parts(["smtp"])
     try:
         run_id = running.trigger("no_mail")
-        wait_for(lambda: running.airflow.dag_run(PIPELINE, run_id)["state"] in ("success", "failed"), "the run", 180)
+        wait_for(lambda: running.airflow.dag_run(PIPELINE, run_id)["state"] in ("success", "failed"), "the run")
     finally:
         manager.start_part("smtp")
 
@@ -146,7 +146,7 @@ def test_the_service_restarts_from_its_own_copy_when_all_else_is_down(
         service = psutil.Process(running.pid("serving"))
         for process in [service, *service.children(recursive=True)]:
             _kill(process.pid)
-        wait_for(lambda: running.status()["model"]["version"] == version, "the copy to be served", 60)
+        wait_for(lambda: running.status()["model"]["version"] == version, "the copy to be served")
         assert running.get("/ready").status_code == 200
     finally:
         manager.start_part("mlflow")
@@ -157,15 +157,15 @@ def test_a_silent_service_fails_its_rollout_by_mail_and_the_next_one_starts_it(
 ) -> None:
     running.run("before_silence")
     rollout = "rollout__before_silence"
-    wait_for(lambda: running.tasks(rollout, ROLLOUT)["start_Flask_API"]["state"] == "deferred", "the rollout", 90)
+    wait_for(lambda: running.tasks(rollout, ROLLOUT)["start_Flask_API"]["state"] == "deferred", "the rollout")
     manager.stop_parts(["serving"])
 
-    assert running.finished(rollout, ROLLOUT, timeout_s=180) == "failed"
+    assert running.finished(rollout, ROLLOUT) == "failed"
 
     wait_for(
         lambda: any("does not answer" in str(mail["Subject"]) for mail in running.mails()), "the mail about it", 60
     )
     running.run("starts_the_service")
     started = "rollout__starts_the_service"
-    wait_for(lambda: running.tasks(started, ROLLOUT)["start_Flask_API"]["state"] == "deferred", "the rollout", 150)
+    wait_for(lambda: running.tasks(started, ROLLOUT)["start_Flask_API"]["state"] == "deferred", "the rollout")
     assert running.get("/ready").status_code == 200

@@ -201,7 +201,7 @@ def test_an_up_that_was_killed_half_way_is_taken_up_by_the_next(home: Path) -> N
         known = ports.remembered(settings)
         return bool(known) and not ports.is_free(known["postgres"])
 
-    wait_for(half_way, "PostgreSQL to listen", 60)
+    wait_for(half_way, "PostgreSQL to listen")
     first.send_signal(signal.SIGKILL)
     first.wait()
 
@@ -211,7 +211,7 @@ def test_an_up_that_was_killed_half_way_is_taken_up_by_the_next(home: Path) -> N
     # The manager itself may be killed as well: the next start ends what it left and starts afresh.
     manager = int(Supervisor(info.plan).pid_file.read_text())
     os.kill(manager, signal.SIGKILL)
-    wait_for(lambda: not Supervisor(info.plan).is_running(), "the manager to be gone", 20)
+    wait_for(lambda: not Supervisor(info.plan).is_running(), "the manager to be gone")
     control.down(settings, Silent())
     assert processes_of(home) == []
 

@@ -108,7 +108,7 @@ def test_a_backup_restored_elsewhere_predicts_the_same_and_can_be_gone_back_to(
     # The servers of this process's variables are the first stack's, so the second is asked by its own command line.
     versions = second.cli_json("models")
     assert versions == running.cli_json("models")
-    wait_for(lambda: second.status()["model"]["version"] == backup.champion, "the champion to be served", 120)
+    wait_for(lambda: second.status()["model"]["version"] == backup.champion, "the champion to be served")
     assert _predictions(second) == backup.predictions
     first_logins, logins = running.info.logins(), second.info.logins()
     assert logins["mlflow"]["password"] != first_logins["mlflow"]["password"]
@@ -138,7 +138,7 @@ def test_a_backup_restored_elsewhere_predicts_the_same_and_can_be_gone_back_to(
     kept = objects.sizes(Target.of_plan(second.info.plan).s3, "trackyard")
     assert [key for key in kept if key.endswith("LICENSE")] == []
     assert {backup.token, own_token} <= {token["id"] for token in second.cli_json("token", "list")}
-    wait_for(lambda: second.status()["model"]["version"] == backup.champion, "the champion to be served", 120)
+    wait_for(lambda: second.status()["model"]["version"] == backup.champion, "the champion to be served")
     assert _predictions(second) == backup.predictions
 
 
@@ -183,7 +183,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     server = _postgres_16(folder, port, password)
     try:
         url = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
-        wait_for(lambda: databases.major_version(url) == 16, "PostgreSQL 16 to answer", 60)
+        wait_for(lambda: databases.major_version(url) == 16, "PostgreSQL 16 to answer")
         _create_roles(url)
         yield Elsewhere(
             clean_environ(

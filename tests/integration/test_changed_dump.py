@@ -33,7 +33,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     address = f"postgresql://{postgres.SUPERUSER}:{credentials.postgres_password}@127.0.0.1:{port}/postgres"
     try:
-        wait_for(lambda: databases.major_version(address), "PostgreSQL to answer", 30)
+        wait_for(lambda: databases.major_version(address), "PostgreSQL to answer")
         postgres.create_databases(port, credentials)
         yield address
     finally:

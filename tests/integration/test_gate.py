@@ -99,7 +99,7 @@ def test_an_approval_is_answered_over_rest_and_refused_is_not_timed_out(running:
     for run_id in ("approved_run", "declined_run"):
         running.trigger(run_id, model_name="asked", rows=400, config=ask)
         answer(running, run_id, "Approve" if run_id == "approved_run" else "Reject", f"said of {run_id}")
-        assert running.finished(run_id, timeout_s=300) == "success"
+        assert running.finished(run_id) == "success"
     running.trigger(
         "forgotten_run",
         model_name="asked",
@@ -107,7 +107,7 @@ def test_an_approval_is_answered_over_rest_and_refused_is_not_timed_out(running:
         rows=400.0,
         config={"promotion": {**ask["promotion"], "approval_hours": 0.001}},
     )
-    assert running.finished("forgotten_run", timeout_s=300) == "failed"
+    assert running.finished("forgotten_run") == "failed"
 
     versions = {run: running.versions(run, "asked")[0] for run in ("approved_run", "declined_run", "forgotten_run")}
     assert running.champion("asked") == str(versions["approved_run"].version)
@@ -142,7 +142,7 @@ def test_a_champion_moved_in_mlflow_is_noticed_by_the_rollout(running: RunningSt
         return (last["after"], last["way"]) == (target, "outside Trackyard")
 
     # Nobody calls the command line meanwhile.
-    wait_for(noticed, "the move to be written into the history", 120)
+    wait_for(noticed, "the move to be written into the history")
     assert running.cli("rollback", "--reason", "as it was").returncode == 0
     assert running.champion() == was
 
@@ -156,7 +156,7 @@ def test_the_service_tells_who_promoted_the_live_version_whichever_way_it_was(ru
             told: dict[str, str] = found["promoted"] or {}
             return told if found["version"] == version and words in told.get("reason", "") else None
 
-        return wait_for(look, f"the service to tell who promoted version {version}", 180) or {}
+        return wait_for(look, f"the service to tell who promoted version {version}") or {}
 
     assert running.run("told_by_the_service", model_name="told", rows=400) == "success"
     by_run = promoted("1", "there was no champion before it")

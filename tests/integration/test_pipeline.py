@@ -65,7 +65,7 @@ def test_the_version_is_served_and_predicts_what_sklearn_does(
     rows = pd.read_csv(advertising).head(50)
     loaded = load_verified(running.mlflow, "ad-click", str(running.champion()), tmp_path)
 
-    answer = httpx.post(running.url("/predict"), json={"rows": rows.to_dict("records")}, timeout=20)
+    answer = httpx.post(running.url("/predict"), json={"rows": rows.to_dict("records")}, timeout=60)
 
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -81,8 +81,8 @@ def test_csv_gives_the_same_predictions_as_json(running: RunningStack, real_run:
     rows = pd.read_csv(advertising).head(20).drop(columns=["Clicked on Ad"])
     url = running.url("/predict")
 
-    as_json = httpx.post(url, json={"rows": rows.to_dict("records")}, timeout=20).json()
-    as_csv = httpx.post(url, content=rows.to_csv(index=False), headers={"Content-Type": "text/csv"}, timeout=20).json()
+    as_json = httpx.post(url, json={"rows": rows.to_dict("records")}, timeout=60).json()
+    as_csv = httpx.post(url, content=rows.to_csv(index=False), headers={"Content-Type": "text/csv"}, timeout=60).json()
 
     assert as_csv["probabilities"] == as_json["probabilities"]
 
@@ -205,7 +205,7 @@ def test_rollouts_leave_one_active_and_no_queue(running: RunningStack, real_run:
         found = list(states().values())
         return found.count("running") == 1 and not {"queued", "failed"} & set(found)
 
-    wait_for(settled, "one live rollout", 60)
+    wait_for(settled, "one live rollout")
     (live,) = [run_id for run_id, state in states().items() if state == "running"]
     task = running.tasks(live, ROLLOUT)["start_Flask_API"]
     assert task["state"] == "deferred"
@@ -220,17 +220,17 @@ def test_promote_and_rollback_change_what_is_served(running: RunningStack, real_
     done = running.cli("promote", target, "--reason", "because a test says so")
 
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: running.status()["model"]["version"] == target, "the promoted version to be served", 15)
+    wait_for(lambda: running.status()["model"]["version"] == target, "the promoted version to be served")
     back = running.cli("rollback")
     assert back.returncode == 0, back.stderr
-    wait_for(lambda: running.status()["model"]["version"] == was, "the earlier version to be served again", 15)
+    wait_for(lambda: running.status()["model"]["version"] == was, "the earlier version to be served again")
 
 
 def test_promotion_in_mlflow_alone_is_served_too(running: RunningStack, real_run: Trained) -> None:
     was = running.champion()
     running.mlflow.set_registered_model_alias("ad-click", "champion", real_run.version)
 
-    wait_for(lambda: running.status()["model"]["version"] == real_run.version, "the version to be served", 15)
+    wait_for(lambda: running.status()["model"]["version"] == real_run.version, "the version to be served")
 
     running.mlflow.set_registered_model_alias("ad-click", "champion", was)
 
@@ -256,7 +256,7 @@ def test_predict_scores_a_file_in_its_order(
     before, after = pd.read_csv(advertising), pd.read_csv(out)
     assert list(after.columns[: len(before.columns)]) == list(before.columns)
     pd.testing.assert_frame_equal(after[before.columns], before)
-    answer = httpx.post(running.url("/predict"), json={"rows": before.head(3).to_dict("records")}, timeout=20).json()
+    answer = httpx.post(running.url("/predict"), json={"rows": before.head(3).to_dict("records")}, timeout=60).json()
     assert after["probability"].head(3).tolist() == pytest.approx(answer["probabilities"], abs=1e-9)
 
 

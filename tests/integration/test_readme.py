@@ -54,7 +54,7 @@ def test_the_commands_of_the_readme_work(
             continue
         done = subprocess.run(
             ["bash", "-ec", _here(command, running)], env=env, cwd=tmp_path,
-            capture_output=True, text=True, timeout=300, check=False,
+            capture_output=True, text=True, timeout=500, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{command}: {done.stdout[-500:]} {done.stderr[-500:]}"
         if command.startswith("curl"):

@@ -166,7 +166,7 @@ def test_a_hostile_model_is_refused_and_counted_while_the_old_one_serves(
     version = register(running, good, **tags)
     running.mlflow.set_registered_model_alias(NAME, "champion", version)
 
-    error = wait_for(lambda: running.status()["model"]["error"], "the refusal to be told", 60)
+    error = wait_for(lambda: running.status()["model"]["error"], "the refusal to be told")
 
     found = running.status()["model"]
     assert reason in error
@@ -234,7 +234,7 @@ def test_a_version_is_live_within_two_seconds_and_its_promoter_is_told(running: 
     )
     assert running.cli("promote", other, "--reason", "because of <b>").returncode == 0
 
-    wait_for(lambda: running.status()["model"]["version"] == other, "the version to be live", 15)
+    wait_for(lambda: running.status()["model"]["version"] == other, "the version to be live")
     # It may have been promoted before, for another reason.
     wait_for(
         lambda: (running.status()["model"]["promoted"] or {}).get("reason") == "because of <b>",
@@ -291,7 +291,7 @@ def test_mlflow_tells_the_service_by_its_webhook(running: RunningStack, champion
     before = taken()
     running.mlflow.set_registered_model_alias(NAME, "challenger", champion)
 
-    wait_for(lambda: taken() > before, "the webhook to arrive", 30)
+    wait_for(lambda: taken() > before, "the webhook to arrive")
 
 
 def test_a_token_is_made_listed_used_and_revoked(running: RunningStack, champion: str) -> None:
@@ -300,10 +300,10 @@ def test_a_token_is_made_listed_used_and_revoked(running: RunningStack, champion
     (token_id,) = [one["id"] for one in listed if one["note"] == "ada" and not one["revoked_at"]]
     headers = {"Authorization": f"Bearer {token}"}
 
-    assert httpx.post(running.url("/refresh"), timeout=10).status_code == 401
-    assert httpx.post(running.url("/refresh"), headers=headers, timeout=10).status_code == 202
+    assert httpx.post(running.url("/refresh"), timeout=60).status_code == 401
+    assert httpx.post(running.url("/refresh"), headers=headers, timeout=60).status_code == 202
     assert running.cli("token", "revoke", token_id).returncode == 0
-    assert httpx.post(running.url("/refresh"), headers=headers, timeout=10).status_code == 401
+    assert httpx.post(running.url("/refresh"), headers=headers, timeout=60).status_code == 401
     assert token.split("_", 2)[2] not in running.cli("token", "list").stdout
 
 
@@ -322,12 +322,12 @@ def test_what_was_begun_is_finished_when_the_service_is_stopped(running: Running
     asking = [threading.Thread(target=ask) for _ in range(4)]
     for one in asking:
         one.start()
-    wait_for(lambda: answers, "the first answer", 60)
+    wait_for(lambda: answers, "the first answer")
     supervisor = shutil.which("kill") or "kill"
     subprocess.run([supervisor, "-TERM", str(running.pid("serving"))], check=True)
     for one in asking:
         one.join()
-    wait_for(lambda: running.get("/ready").status_code == 200, "the service to be back", 90)
+    wait_for(lambda: running.get("/ready").status_code == 200, "the service to be back")
 
     assert set(answers) == {200}
 
@@ -343,7 +343,7 @@ def two_workers(running: RunningStack, tmp_path: Path) -> Iterator[tuple[str, ps
     with (tmp_path / "log").open("wb") as log:
         started = subprocess.Popen(command, env=env, stdout=log, stderr=log)
     try:
-        wait_for(lambda: started.poll() is None and httpx.get(f"http://127.0.0.1:{port}/ready").is_success, "it", 60)
+        wait_for(lambda: started.poll() is None and httpx.get(f"http://127.0.0.1:{port}/ready").is_success, "it")
         yield f"http://127.0.0.1:{port}", psutil.Process(started.pid)
     finally:
         started.kill()
@@ -360,15 +360,15 @@ def test_every_worker_follows_the_champion_and_ends_with_its_main_process(
         answers = [httpx.post(f"{url}/predict", json={"rows": [ROW]}, timeout=30) for _ in range(30)]
         return {answer.headers.get("X-Model-Version", "none") for answer in answers}
 
-    wait_for(lambda: versions_told() == {champion}, "both workers to serve", 60)
+    wait_for(lambda: versions_told() == {champion}, "both workers to serve")
     other = register(running, good, **{SHA256_TAG: sha256_of(good)})
     running.mlflow.set_registered_model_alias(NAME, "champion", other)
-    wait_for(lambda: versions_told() == {other}, "both workers to change over", 30)
+    wait_for(lambda: versions_told() == {other}, "both workers to change over")
 
     workers = [each for each in main.children() if "spawn_main" in " ".join(each.cmdline())]
     assert len(workers) == 2
     main.kill()
     for worker in workers:
-        wait_for(lambda worker=worker: not worker.is_running(), "the worker to end", 30)
+        wait_for(lambda worker=worker: not worker.is_running(), "the worker to end")
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{url}/health", timeout=5)
+        httpx.get(f"{url}/health", timeout=60)
