@@ -14,20 +14,20 @@ from dataclasses import dataclass
 from serving.api.bulk import Bulk
 from serving.api.handlers import Api
 from serving.api.webhook import Webhooks
-from serving.models.loader import Opener
-from serving.models.prefetch import Ahead
-from serving.models.repository import ModelShelf
+from serving.models.loader import Loader
+from serving.models.prefetch import Prefetcher
+from serving.models.repository import ModelRepository
 from serving.pages.site import Pages
 from serving.routes import table
 from serving.server import Server
 from serving.settings import ServingSettings
 from serving.upstream.airflow import AirflowClient
 from serving.upstream.pipeline import POLL_S as PIPELINE_POLL_S
-from serving.upstream.pipeline import PipelineBoard
+from serving.upstream.pipeline import PipelineMonitor
 from serving.upstream.polling import Aside, Pace, keep_refreshing
 from serving.upstream.registry import MlflowRegistry
 from serving.web.access import Guard
-from serving.web.access_log import Journal
+from serving.web.access_log import AccessLog
 from serving.web.gateway import Gateway
 from serving.web.metrics import Telemetry
 from serving.web.routing import Router
@@ -43,60 +43,60 @@ WORKER_OF = "_TRACKYARD_SERVING_PARENT"
 
 
 @dataclass(frozen=True)
-class Boards:
+class Monitors:
     """What the service knows, kept up to date in the background.
 
     Attributes:
         pipeline: The pipeline's state, from Airflow.
         models: The live models, from MLflow.
-        ahead: Fetches versions before anybody promotes them; None: nothing does.
+        prefetcher: Fetches versions before anybody promotes them; None: nothing does.
     """
 
-    pipeline: PipelineBoard
-    models: ModelShelf
-    ahead: Ahead | None = None
+    pipeline: PipelineMonitor
+    models: ModelRepository
+    prefetcher: Prefetcher | None = None
 
     @classmethod
-    def of(cls, settings: ServingSettings) -> Boards:
+    def of(cls, settings: ServingSettings) -> Monitors:
         """Those that ask the servers that the settings name."""
         airflow = AirflowClient(
             settings.airflow_api_url or settings.airflow_url, settings.airflow_username, settings.airflow_password
         )
-        registry = MlflowRegistry(settings.mlflow_uri, (Opener(), Opener()), main=settings.model_name)
-        models = ModelShelf(registry, settings.model_name, settings.state_dir, aside=Aside(_ASIDE, "models"))
-        pipeline = PipelineBoard(airflow, settings.dag_id, pace=Pace(PIPELINE_POLL_S))
-        return cls(pipeline, models, Ahead(registry, settings.state_dir))
+        registry = MlflowRegistry(settings.mlflow_uri, (Loader(), Loader()), main=settings.model_name)
+        models = ModelRepository(registry, settings.model_name, settings.state_dir, aside=Aside(_ASIDE, "models"))
+        pipeline = PipelineMonitor(airflow, settings.dag_id, pace=Pace(PIPELINE_POLL_S))
+        return cls(pipeline, models, Prefetcher(registry, settings.state_dir))
 
     def start(self) -> None:
         """Starts the threads that ask, for which requests never wait."""
         keep_refreshing(self.models.refresh, self.models.wait, "mlflow")
-        # The board keeps its own pace, question by question.
+        # The monitor keeps its own pace, question by question.
         keep_refreshing(self.pipeline.refresh, lambda stop: stop.wait(0.05), "airflow")
-        if self.ahead is not None:
-            keep_refreshing(self.ahead.fetch_one, lambda stop: stop.wait(0.5), "ahead")
+        if self.prefetcher is not None:
+            keep_refreshing(self.prefetcher.fetch_one, lambda stop: stop.wait(0.5), "prefetcher")
 
 
 def create_app(
-    settings: ServingSettings, boards: Boards, webhooks: Webhooks | None = None, bulk: Bulk | None = None
+    settings: ServingSettings, monitors: Monitors, webhooks: Webhooks | None = None, bulk: Bulk | None = None
 ) -> Server:
-    """The service, over boards that somebody keeps up to date.
+    """The service, over monitors that somebody keeps up to date.
 
     Args:
         settings: Where everything is.
-        boards: What it knows.
+        monitors: What it knows.
         webhooks: Tells genuine webhooks; by the settings' secret when None.
         bulk: Answers large requests in a process of its own; they are answered in a thread when None.
     """
-    telemetry = Telemetry(boards.pipeline, boards.models, settings.metrics_dir)
-    journal = Journal(telemetry)
+    telemetry = Telemetry(monitors.pipeline, monitors.models, settings.metrics_dir)
+    access_log = AccessLog(telemetry)
     webhooks = webhooks or Webhooks(settings.webhook_secret)
-    router = Router(table(Api(settings, boards.pipeline, boards.models, webhooks, bulk), journal))
-    gateway = Gateway(Guard(settings, TokenFile(settings.token_file)), telemetry, router, journal)
-    return Server(gateway, Pages(router.routes, settings, boards.pipeline, boards.models), settings)
+    router = Router(table(Api(settings, monitors.pipeline, monitors.models, webhooks, bulk), access_log))
+    gateway = Gateway(Guard(settings, TokenFile(settings.token_file)), telemetry, router, access_log)
+    return Server(gateway, Pages(router.routes, settings, monitors.pipeline, monitors.models), settings)
 
 
 def app_from_env(environ: Mapping[str, str]) -> Server:
-    """The service and the log of a process of its own, from its variables; its boards are kept up to date.
+    """The service and the log of a process of its own, from its variables; its monitors are kept up to date.
 
     Raises:
         Misconfigured: A variable is missing or cannot be used.
@@ -105,10 +105,10 @@ def app_from_env(environ: Mapping[str, str]) -> Server:
     for chatty in ("httpx", "urllib3", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     settings = ServingSettings.from_env(environ)
-    boards, bulk = Boards.of(settings), Bulk()
-    boards.start()
+    monitors, bulk = Monitors.of(settings), Bulk()
+    monitors.start()
     threading.Thread(target=bulk.start, name="bulk", daemon=True).start()
-    return create_app(settings, boards, bulk=bulk)
+    return create_app(settings, monitors, bulk=bulk)
 
 
 def build() -> Server:

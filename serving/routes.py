@@ -6,19 +6,19 @@ from serving.api import openapi
 from serving.api.handlers import Api, is_large
 from serving.api.openapi import ANY, PAGE, TEXT, get, post
 from serving.pages import views
-from serving.web.access_log import Journal
+from serving.web.access_log import AccessLog
 from serving.web.messages import Answer
 from serving.web.routing import OPEN, OPERATE, PREDICT, READ, WEBHOOK, Route
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def table(api: Api, journal: Journal) -> tuple[Route, ...]:
+def table(api: Api, access_log: AccessLog) -> tuple[Route, ...]:
     """The routes.
 
     Args:
         api: Answers programs.
-        journal: Counts what Prometheus is told.
+        access_log: Counts what Prometheus is told.
     """
     routes = (
         Route("/", READ, get("Leads to the page of how the last run ended.", PAGE, {"302": "To that page."}),
@@ -42,7 +42,7 @@ def table(api: Api, journal: Journal) -> tuple[Route, ...]:
         Route("/openapi.json", READ, get("This description.", ANY), lambda request: api.describe(routes)),
         Route("/docs", READ, get("This description for people.", PAGE), view=views.docs),
         Route("/metrics", READ, get("Prometheus metrics.", TEXT),
-              lambda request: Answer(200, journal.metrics(), _METRICS)),
+              lambda request: Answer(200, access_log.metrics(), _METRICS)),
         Route("/static/<name>", READ, None, view=views.static),
     )  # fmt: skip
     return routes

@@ -30,8 +30,8 @@ class ServingSettings:
         airflow_api_url: Airflow's address for the service itself; `airflow_url` when empty.
         flower_url: Flower's address in a browser, for links; empty for no link.
         webhook_secret: The secret with which MLflow signs its webhooks; empty: none is taken.
-        own_token: The token with which the stack's own parts may read; empty: there is none.
-        locked_for: Who needs a token to read: `others` (whoever is not on this machine), `all`, or `none`.
+        internal_token: The token with which the stack's own parts may read; empty: there is none.
+        token_required_for: Who needs a token to read: `others` (whoever is not on this machine), `all`, or `none`.
         allowed_hosts: The names by which the service may be asked, besides those of this machine itself; `*` for any.
         rate_per_s: The requests a second of one token, or one address without; 0: 1000 for others, no limit here.
         dag_id: The DAG whose runs are reported.
@@ -51,8 +51,8 @@ class ServingSettings:
     airflow_api_url: str = ""
     flower_url: str = ""
     webhook_secret: str = field(default="", repr=False)
-    own_token: str = field(default="", repr=False)
-    locked_for: str = "others"
+    internal_token: str = field(default="", repr=False)
+    token_required_for: str = "others"  # noqa: S105 - who needs one
     allowed_hosts: tuple[str, ...] = ()
     rate_per_s: int = 0
     dag_id: str = "Airflow_Lab2"
@@ -92,8 +92,8 @@ class ServingSettings:
             model_name=environ.get("TRACKYARD_MODEL_NAME") or _model_of(environ.get("TRACKYARD_PIPELINE_FILE")),
             state_dir=Path(environ["TRACKYARD_SERVING_STATE"]),
             webhook_secret=environ.get("TRACKYARD_WEBHOOK_SECRET", ""),
-            own_token=environ.get("TRACKYARD_SERVING_TOKEN", ""),
-            locked_for=_mode(environ.get("TRACKYARD_SERVING_TOKENS") or "others"),
+            internal_token=environ.get("TRACKYARD_SERVING_TOKEN", ""),
+            token_required_for=_mode(environ.get("TRACKYARD_SERVING_TOKENS") or "others"),
             allowed_hosts=tuple(name.strip().lower() for name in hosts if name.strip()),
             rate_per_s=_whole(environ, "TRACKYARD_SERVING_RATE"),
             metrics_dir=Path(environ[METRICS_DIR]) if environ.get(METRICS_DIR) else None,

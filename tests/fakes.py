@@ -27,12 +27,12 @@ from ml.registry.loading import SHA256_TAG, load_folder, sha256_of
 from ml.training import features as preprocess
 from ml.training.pipeline import build_pipeline
 from serving.api.webhook import Webhooks
-from serving.app import Boards, create_app
+from serving.app import Monitors, create_app
 from serving.models import prepared
-from serving.models.repository import ModelShelf
+from serving.models.repository import ModelRepository
 from serving.server import Server
 from serving.settings import ServingSettings
-from serving.upstream.pipeline import PipelineBoard
+from serving.upstream.pipeline import PipelineMonitor
 from serving.upstream.registry import Candidate, Champion
 
 
@@ -123,7 +123,7 @@ def stored(folder: Path, seed: int = 1) -> dict[str, str]:
 
 
 class Airflow:
-    """Airflow as the board sees it: what a test puts in, or an error."""
+    """Airflow as the monitor sees it: what a test puts in, or an error."""
 
     def __init__(self) -> None:
         self.runs: list[dict[str, Any]] = []
@@ -197,29 +197,29 @@ class Client:
 
 def service_of(
     settings: ServingSettings,
-    shelf: ModelShelf | None = None,
-    board: PipelineBoard | None = None,
+    repository: ModelRepository | None = None,
+    monitor: PipelineMonitor | None = None,
     webhooks: Webhooks | None = None,
 ) -> Server:
-    """The service over boards that ask nobody by themselves."""
-    ordinary = Boards.of(settings)
-    return create_app(settings, Boards(board or ordinary.pipeline, shelf or ordinary.models), webhooks)
+    """The service over monitors that ask nobody by themselves."""
+    ordinary = Monitors.of(settings)
+    return create_app(settings, Monitors(monitor or ordinary.pipeline, repository or ordinary.models), webhooks)
 
 
 class Service:
-    """The service with boards of the test's own."""
+    """The service with monitors of the test's own."""
 
     def __init__(self, settings: ServingSettings, folder: Path, tags: dict[str, str]) -> None:
         self.airflow = Airflow()
         self.registry = Registry(folder, tags)
-        self.board = PipelineBoard(self.airflow, "Airflow_Lab2")
-        self.shelf = ModelShelf(self.registry, "ad-click", settings.state_dir)
-        self.app = service_of(settings, self.shelf, self.board)
+        self.monitor = PipelineMonitor(self.airflow, "Airflow_Lab2")
+        self.repository = ModelRepository(self.registry, "ad-click", settings.state_dir)
+        self.app = service_of(settings, self.repository, self.monitor)
         self.client = Client(self.app)
 
     def refresh(self) -> None:
-        self.board.refresh()
-        self.shelf.refresh()
+        self.monitor.refresh()
+        self.repository.refresh()
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.client.get("/status").json()

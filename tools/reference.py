@@ -211,10 +211,10 @@ def _prometheus() -> Iterable[tuple[str, str, str, str]]:
     from serving.web.metrics import Telemetry
 
     live = SimpleNamespace(loaded=SimpleNamespace(version="1"), loaded_unix=0.0)
-    holder = SimpleNamespace(live=live, reloads=0, refusals=0)
-    board: Any = SimpleNamespace(error=None, age_s=0.0)
-    shelf: Any = SimpleNamespace(holders={"m": holder}, upstream_error=None, age_s=0.0)
-    telemetry = Telemetry(board, shelf)
+    slot = SimpleNamespace(live=live, reloads=0, refusals=0)
+    monitor: Any = SimpleNamespace(error=None, age_s=0.0)
+    repository: Any = SimpleNamespace(slots={"m": slot}, upstream_error=None, age_s=0.0)
+    telemetry = Telemetry(monitor, repository)
     facts = {"rows": 1, "model": "m", "version": "1", "unseen": {"c": 1}}
     telemetry.count(Request("POST", "/predict", "", {}, "", route="/predict"), Answer(200, facts=facts), 0.001)
     telemetry.errors.labels("E").inc()

@@ -1,4 +1,4 @@
-"""What answers programs: predictions, status, models, webhooks. Pure, over what the boards know.
+"""What answers programs: predictions, status, models, webhooks. Pure, over what the monitors know.
 
 Each answers a request, or raises `RequestRefused`; where everybody waits for it (`Request.at_once`) it raises
 `TakesLonger` before it imports, waits for a lock, or takes more than about a millisecond.
@@ -15,10 +15,10 @@ from serving.api import openapi, status
 from serving.api.bulk import Bulk, FormOnly, Job, TooMany
 from serving.api.webhook import Webhooks
 from serving.models.cache import LiveModel
-from serving.models.repository import ModelShelf
-from serving.models.slot import ModelHolder
+from serving.models.repository import ModelRepository
+from serving.models.slot import ModelSlot
 from serving.settings import ServingSettings
-from serving.upstream.pipeline import PipelineBoard
+from serving.upstream.pipeline import PipelineMonitor
 from serving.web.messages import JSON, Answer, Request, RequestRefused, TakesLonger, as_json
 from serving.web.routing import Route
 
@@ -35,8 +35,8 @@ class Api:
 
     Args:
         settings: The limits.
-        board: The pipeline's state.
-        shelf: The live models.
+        monitor: The pipeline's state.
+        repository: The live models.
         webhooks: Tells genuine webhooks.
         bulk: Answers large requests; they are answered here when None.
     """
@@ -44,14 +44,14 @@ class Api:
     def __init__(
         self,
         settings: ServingSettings,
-        board: PipelineBoard,
-        shelf: ModelShelf,
+        monitor: PipelineMonitor,
+        repository: ModelRepository,
         webhooks: Webhooks,
         bulk: Bulk | None = None,
     ) -> None:
         self._settings = settings
-        self._board = board
-        self._shelf = shelf
+        self._monitor = monitor
+        self._repository = repository
         self._webhooks = webhooks
         self._bulk = bulk
         self._status: tuple[float, bytes] = (float("-inf"), b"")
@@ -64,13 +64,13 @@ class Api:
 
     def ready(self, request: Request) -> Answer:
         """200 only when a model is loaded; what the model is, and why there is none, is for those who may read."""
-        found = status.model(self._shelf, self._shelf.main)
+        found = status.model(self._repository, self._repository.main)
         is_ready = found["version"] is not None
         told: dict[str, Any] = {"ready": is_ready}
         if request.may_read:
             if not is_ready:
                 nobody = "no version is champion yet: promote one"
-                told["reason"] = found["error"] or self._shelf.upstream_error or nobody
+                told["reason"] = found["error"] or self._repository.upstream_error or nobody
             told["model"] = found
         return Answer.json(told, 200 if is_ready else 503)
 
@@ -94,12 +94,12 @@ class Api:
             request.is_large = True
             raise
 
-    def _holder(self, name: str) -> ModelHolder:
-        holder = self._shelf.holders.get(name) if name else self._shelf.main
-        if holder is None:
+    def _slot(self, name: str) -> ModelSlot:
+        slot = self._repository.slots.get(name) if name else self._repository.main
+        if slot is None:
             problems = [{"row": None, "field": "name", "rule": "a registered model that has a champion"}]
             raise RequestRefused(404, "no_such_model", f"no model {name[:60]!r} is served: GET /models", problems)
-        return holder
+        return slot
 
     def _live(self, request: Request) -> LiveModel:
         """The version that a request for a prediction is about.
@@ -107,10 +107,10 @@ class Api:
         Raises:
             RequestRefused: 503, there is none yet; 404, no such model is served; 415, its body is compressed.
         """
-        holder = self._holder(request.name)
-        live = holder.live
+        slot = self._slot(request.name)
+        live = slot.live
         if live is None:
-            raise RequestRefused(503, "no_model", f"no model is live: {_why_none(holder)}")
+            raise RequestRefused(503, "no_model", f"no model is live: {_why_none(slot)}")
         encoding = request.headers.get("content-encoding", "")
         if encoding not in ("", "identity"):
             problems = [{"row": None, "field": "Content-Encoding", "rule": "none"}]
@@ -141,32 +141,32 @@ class Api:
 
     def _make_status(self) -> bytes:
         started, now = time.thread_time(), time.monotonic()
-        body = as_json(status.status(self._settings, self._board, self._shelf))
+        body = as_json(status.status(self._settings, self._monitor, self._repository))
         self._status, self._status_takes_s = (now, body), time.thread_time() - started
         return body
 
     def models(self, request: Request) -> Answer:
         """The models that are served."""
-        return Answer.json({"models": [status.model(self._shelf, one) for one in self._shelf.holders.values()]})
+        return Answer.json({"models": [status.model(self._repository, one) for one in self._repository.slots.values()]})
 
     def model(self, request: Request) -> Answer:
         """A model's signature, example, metrics and aliases."""
-        return Answer.json(status.describe(self._shelf, self._holder(request.name)))
+        return Answer.json(status.describe(self._repository, self._slot(request.name)))
 
     def webhook(self, request: Request) -> Answer:
         """Takes one of MLflow's webhooks: something changed there."""
         self._webhooks.check(request.headers, request.body)
-        self._shelf.wake.set()
+        self._repository.wake.set()
         return Answer(204)
 
     def refresh(self, request: Request) -> Answer:
         """Asks MLflow at once."""
-        self._shelf.wake.set()
+        self._repository.wake.set()
         return Answer.json({"asked": True}, 202)
 
     def describe(self, routes: Iterable[Route]) -> Answer:
         """The description of all routes in OpenAPI."""
-        return Answer.json(openapi.document(routes, self._shelf.main.live, self._settings))
+        return Answer.json(openapi.document(routes, self._repository.main.live, self._settings))
 
 
 def is_large(request: Request) -> bool:
@@ -179,7 +179,7 @@ def _answered(live: LiveModel, found: tuple[bytes, dict[str, Any]]) -> Answer:
     return Answer(200, found[0], headers=live.predictor.head, facts=found[1])
 
 
-def _why_none(holder: ModelHolder) -> str:
-    if holder.error is None and holder.champion is not None:
-        return f"version {holder.champion.version} is being fetched: ask again in a few seconds"
-    return holder.error or "no version was promoted yet: promote one"
+def _why_none(slot: ModelSlot) -> str:
+    if slot.error is None and slot.champion is not None:
+        return f"version {slot.champion.version} is being fetched: ask again in a few seconds"
+    return slot.error or "no version was promoted yet: promote one"

@@ -1,4 +1,4 @@
-"""What the service tells of itself, the pipeline and the models, as plain values. Pure, over what the boards know."""
+"""What the service tells of itself, the pipeline and the models, as plain values. Pure, over what the monitors know."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from serving.models.repository import ModelShelf
-from serving.models.slot import ModelHolder
+from serving.models.repository import ModelRepository
+from serving.models.slot import ModelSlot
 from serving.settings import ServingSettings
-from serving.upstream.pipeline import PipelineBoard
+from serving.upstream.pipeline import PipelineMonitor
 
 
-def status(settings: ServingSettings, board: PipelineBoard, shelf: ModelShelf) -> dict[str, Any]:
+def status(settings: ServingSettings, monitor: PipelineMonitor, repository: ModelRepository) -> dict[str, Any]:
     """The body of `/status`: what is known, and how old it is; the same whether or not an upstream is down."""
     return {
-        "pipeline": {"last_run": board.state.last_run, "running": board.state.running},
-        "model": model(shelf, shelf.main),
-        "models": [model(shelf, holder) for holder in shelf.holders.values() if holder is not shelf.main],
+        "pipeline": {"last_run": monitor.state.last_run, "running": monitor.state.running},
+        "model": model(repository, repository.main),
+        "models": [model(repository, slot) for slot in repository.slots.values() if slot is not repository.main],
         "upstream": {
-            "airflow": _upstream(settings.airflow_url, board.error, board.age_s),
-            "mlflow": _upstream(settings.mlflow_url, shelf.upstream_error, shelf.age_s),
+            "airflow": _upstream(settings.airflow_url, monitor.error, monitor.age_s),
+            "mlflow": _upstream(settings.mlflow_url, repository.upstream_error, repository.age_s),
         },
     }
 
 
-def model(shelf: ModelShelf, holder: ModelHolder) -> dict[str, Any]:
+def model(repository: ModelRepository, slot: ModelSlot) -> dict[str, Any]:
     """The live version of a model, and the one that is champion: another one where that could not be loaded.
 
     Its fields are null while none is loaded; `error` then tells why.
     """
-    live = holder.live
+    live = slot.live
     counts = {
-        "champion": holder.champion.version if holder.champion else None,
-        "error": holder.error, "reloads": holder.reloads, "refusals": holder.refusals,
+        "champion": slot.champion.version if slot.champion else None,
+        "error": slot.error, "reloads": slot.reloads, "refusals": slot.refusals,
     }  # fmt: skip
     if live is None:
         nothing: dict[str, Any] = {"version": None, "aliases": [], "run_id": None, "metrics": {}, "loaded_at": None}
-        return {"name": holder.name, **nothing, **counts}
-    loaded, champion = live.loaded, holder.champion
+        return {"name": slot.name, **nothing, **counts}
+    loaded, champion = live.loaded, slot.champion
     return {
         "name": loaded.name,
         "version": loaded.version,
@@ -48,7 +48,7 @@ def model(shelf: ModelShelf, holder: ModelHolder) -> dict[str, Any]:
         "loaded_at": live.loaded_at,
         "from_disk": live.from_disk,
         "fast_path": live.predictor.form is not None,
-        **promotion({**loaded.tags, **_tags(shelf, loaded.name, loaded.version)}),
+        **promotion({**loaded.tags, **_tags(repository, loaded.name, loaded.version)}),
         **counts,
     }
 
@@ -76,29 +76,29 @@ def verdict(text: str | None) -> dict[str, Any] | None:
     return {"passed": found["passed"], "reasons": list(map(str, reasons)) if isinstance(reasons, list) else []}
 
 
-def describe(shelf: ModelShelf, holder: ModelHolder) -> dict[str, Any]:
+def describe(repository: ModelRepository, slot: ModelSlot) -> dict[str, Any]:
     """Everything about a model: the live version with signature and example, and the newest versions."""
-    live = holder.live
+    live = slot.live
     return {
-        **model(shelf, holder),
+        **model(repository, slot),
         "signature": dict(live.loaded.inputs) if live else {},
         "nullable": sorted(live.predictor.nullable) if live else [],
         "example": live.loaded.input_example[:1] if live else [],
         "sha256": live.loaded.sha256 if live else None,
-        "versions": versions(shelf, holder.name),
+        "versions": versions(repository, slot.name),
     }
 
 
-def versions(shelf: ModelShelf, name: str) -> list[dict[str, Any]]:
+def versions(repository: ModelRepository, name: str) -> list[dict[str, Any]]:
     """The newest versions of a model with what their tags tell, the newest first."""
     return [
         {**{key: value for key, value in one.items() if key != "tags"}, **promotion(one.get("tags", {}))}
-        for one in shelf.versions.get(name, [])
+        for one in repository.versions.get(name, [])
     ]
 
 
-def _tags(shelf: ModelShelf, name: str, version: str) -> dict[str, str]:
-    for one in shelf.versions.get(name, []):
+def _tags(repository: ModelRepository, name: str, version: str) -> dict[str, str]:
+    for one in repository.versions.get(name, []):
         if one["version"] == version:
             return dict(one.get("tags", {}))
     return {}

@@ -20,7 +20,7 @@ _PATIENCE_S = 300.0
 """On a machine that others use as well, importing MLflow takes a minute; ended too soon, it would never end."""
 
 
-class Opener:
+class Loader:
     """Starts the process when it is needed, and asks it; one object may be shared by threads.
 
     Args:
@@ -33,7 +33,7 @@ class Opener:
         self._child = Child("serving.models.loader", idle_s)
 
     def open(self, uri: str, name: str, version: str, folder: Path, max_bytes: int) -> None:
-        """Fetches a version into an empty folder, checks it, and writes beside it how it predicts (`opened`).
+        """Fetches a version into an empty folder, checks it, and writes beside it how it predicts (`prepared`).
 
         Args:
             uri: MLflow's address.

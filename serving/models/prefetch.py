@@ -29,7 +29,7 @@ class Registry(Protocol):
         """Downloads a version to an empty folder, checks it, and writes beside it how it predicts."""
 
 
-class Ahead:
+class Prefetcher:
     """Makes copies of the newest versions of every model, one after the other.
 
     Args:

@@ -1,6 +1,6 @@
 """A checked version as a folder: MLflow's files, and beside them what a service needs to predict. Effects: files.
 
-What is written here was found out by opening the model (`opener`), which takes scikit-learn. Whoever reads it needs
+What is written here was found out by opening the model (`loader`), which takes scikit-learn. Whoever reads it needs
 none of that: what the folded form of a linear model leaves open, and every other model, `scorer` predicts.
 """
 

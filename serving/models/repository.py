@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from ml.errors import one_line
 from serving.models.cache import models_kept
 from serving.models.scorer import Scorer
-from serving.models.slot import ModelHolder
-from serving.models.slot import Registry as HolderRegistry
+from serving.models.slot import ModelSlot
+from serving.models.slot import Registry as SlotRegistry
 from serving.upstream.registry import Champion
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ _VERSIONS_EACH_S = 3.0
 _SETTLED_AFTER_S = 3.0
 
 
-class Registry(HolderRegistry, Protocol):
-    """What the shelf asks of the registry."""
+class Registry(SlotRegistry, Protocol):
+    """What the repository asks of the registry."""
 
     def champions(self) -> dict[str, Champion | None]:
         """Every registered model and where its champion alias points; None where it points nowhere."""
@@ -44,7 +44,7 @@ class Registry(HolderRegistry, Protocol):
         """The newest versions of a model."""
 
 
-class ModelShelf:
+class ModelRepository:
     """Holds the live versions, and replaces each when its champion alias moves.
 
     Args:
@@ -76,8 +76,8 @@ class ModelShelf:
         self._due: dict[str, float] = {}
         self._aliases: dict[str, Champion | None] = {}
         self.wake = threading.Event()
-        self.main = ModelHolder(registry, main, state_dir, self._scorers[0], clock)
-        self.holders: dict[str, ModelHolder] = {main: self.main}
+        self.main = ModelSlot(registry, main, state_dir, self._scorers[0], clock)
+        self.slots: dict[str, ModelSlot] = {main: self.main}
         self.versions: dict[str, list[dict[str, Any]]] = {}
         self.upstream_error: str | None = "it was not asked yet"
 
@@ -106,11 +106,11 @@ class ModelShelf:
         self.main.restore()
         for name in models_kept(self._state_dir):
             if name != self.main.name:
-                self._run_aside(name, self._holder(name).restore)
+                self._run_aside(name, self._slot(name).restore)
 
     def _ask(self) -> None:
         found = self._registry.champions()
-        self._let_go(self.holders.keys() - found.keys())
+        self._let_go(self.slots.keys() - found.keys())
         main = self.main.name
         try:
             # The main model at once and first; whatever the others take, they keep it waiting neither now nor later.
@@ -120,7 +120,7 @@ class ModelShelf:
 
     def _look_at_others(self, found: Mapping[str, Champion | None]) -> None:
         for name in sorted(found):
-            if found[name] is not None or name in self.holders:
+            if found[name] is not None or name in self.slots:
                 self._look_aside(name, found[name])
             elif name not in self._aliases:
                 self._note(name, None)
@@ -131,10 +131,10 @@ class ModelShelf:
     def _let_go(self, names: Iterable[str]) -> None:
         """Serves models no more that are not in the registry, if it says so once more when asked by their names."""
         for name in names:
-            holder = self.holders[name]
-            if (holder.live or holder is not self.main) and self._registry.is_gone(name):
-                holder.forget()
-                self.holders = {key: one for key, one in self.holders.items() if one is self.main or key != name}
+            slot = self.slots[name]
+            if (slot.live or slot is not self.main) and self._registry.is_gone(name):
+                slot.forget()
+                self.slots = {key: one for key, one in self.slots.items() if one is self.main or key != name}
                 self.versions.pop(name, None)
                 self._aliases.pop(name, None)
                 self._due.pop(name, None)
@@ -142,7 +142,7 @@ class ModelShelf:
     def _look(self, name: str, champion: Champion | None) -> None:
         if champion is not None and champion.sha256 is None:
             champion = self._registry.complete(name, champion)
-        self._holder(name).follow(champion)
+        self._slot(name).follow(champion)
         if name not in self._aliases or self._aliases[name] != champion:
             if name == self.main.name:
                 self._ask_versions(name)
@@ -151,9 +151,9 @@ class ModelShelf:
     def _look_aside(self, name: str, champion: Champion | None) -> None:
         if name in self._busy:
             return
-        holder = self._holder(name)
+        slot = self._slot(name)
         is_unknown = champion is None or champion.sha256 is None
-        if is_unknown or holder.is_behind(champion) or self._aliases.get(name) != champion:
+        if is_unknown or slot.is_behind(champion) or self._aliases.get(name) != champion:
             self._run_aside(name, lambda: self._look(name, champion))
 
     def _note(self, name: str, champion: Champion | None) -> None:
@@ -189,12 +189,12 @@ class ModelShelf:
             self._due[name] = now + max(_VERSIONS_EVERY_S, others)
         return name
 
-    def _holder(self, name: str) -> ModelHolder:
-        if name not in self.holders:
+    def _slot(self, name: str) -> ModelSlot:
+        if name not in self.slots:
             # A new dictionary, since requests read the old one meanwhile.
-            holder = ModelHolder(self._registry, name, self._state_dir, self._scorers[1], self._clock)
-            self.holders = {**self.holders, name: holder}
-        return self.holders[name]
+            slot = ModelSlot(self._registry, name, self._state_dir, self._scorers[1], self._clock)
+            self.slots = {**self.slots, name: slot}
+        return self.slots[name]
 
     def wait(self, stop: threading.Event) -> None:
         """Waits for the next tick, or for a webhook that says that something moved."""

@@ -26,7 +26,7 @@ _UNTRUSTED_PAUSE_S = 30.0
 
 
 class Registry(Protocol):
-    """What the holder asks of the registry."""
+    """What the slot asks of the registry."""
 
     def fetch(self, name: str, version: str, folder: Path) -> None:
         """Downloads a version to an empty folder, checks it, and writes beside it how it predicts (`opened`)."""
@@ -35,7 +35,7 @@ class Registry(Protocol):
         """The metrics of the run that made a version."""
 
 
-class ModelHolder:
+class ModelSlot:
     """Holds the live version of one model, and replaces it when the champion alias moved.
 
     Args:

@@ -1,4 +1,4 @@
-"""Flask's part of the service: the pages for people, asked as an ASGI application. Pure, over what the boards know."""
+"""Flask's part of the service: the pages for people, asked as an ASGI application. Pure, over the monitors."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from serving.models.repository import ModelShelf
+from serving.models.repository import ModelRepository
 from serving.pages.views import moment
 from serving.settings import ServingSettings
-from serving.upstream.pipeline import PipelineBoard
+from serving.upstream.pipeline import PipelineMonitor
 from serving.web.messages import Answer, Request, as_json
 from serving.web.routing import Route
 
@@ -26,17 +26,22 @@ class Pages:
     Args:
         routes: All routes; those without a view are described on a page.
         settings: What the pages link to.
-        board: The pipeline's state.
-        shelf: The live models.
+        monitor: The pipeline's state.
+        repository: The live models.
     """
 
     def __init__(
-        self, routes: Iterable[Route], settings: ServingSettings, board: PipelineBoard, shelf: ModelShelf
+        self, routes: Iterable[Route], settings: ServingSettings, monitor: PipelineMonitor, repository: ModelRepository
     ) -> None:
         # Its own route to static files would be a second one beside the table's.
         app = Flask("serving.pages", static_folder=None)
         routes = tuple(routes)
-        app.extensions["trackyard"] = {"settings": settings, "board": board, "shelf": shelf, "routes": routes}
+        app.extensions["trackyard"] = {
+            "settings": settings,
+            "monitor": monitor,
+            "repository": repository,
+            "routes": routes,
+        }
         app.json.sort_keys = False  # type: ignore[attr-defined]
         app.jinja_env.filters["moment"] = moment
         app.config["PROPAGATE_EXCEPTIONS"] = True

@@ -1,4 +1,4 @@
-"""The pages for people. Pure, over what the boards know."""
+"""The pages for people. Pure, over what the monitors know."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _part(name: str) -> Any:
 
 
 def _status() -> dict[str, Any]:
-    return status.status(_part("settings"), _part("board"), _part("shelf"))
+    return status.status(_part("settings"), _part("monitor"), _part("repository"))
 
 
 def _answer(template: str, told: dict[str, Any], **shown: Any) -> Response:
@@ -43,7 +43,7 @@ def _json(told: Any, code: int = 200) -> Response:
 
 def index() -> Any:
     """Leads to the page of how the last finished run ended; to the one that claims no success where none has."""
-    last = _part("board").state.last_run
+    last = _part("monitor").state.last_run
     succeeded = last is not None and last["state"] == "success"
     where = "/success" if succeeded else "/failure"
     best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
@@ -68,13 +68,13 @@ def _run_page(expected: str) -> Response:
 
 def dashboard() -> Any:
     """The runs over time, the tasks of the chosen one, and the versions with their metrics."""
-    board, shelf = _part("board"), _part("shelf")
+    monitor, repository = _part("monitor"), _part("repository")
     found = _status()
-    runs = board.state.runs
+    runs = monitor.state.runs
     last = found["pipeline"]["last_run"]
     chosen_id = request.args.get("run") or (runs[0]["dag_run_id"] if runs else "")
     chosen = next((run for run in runs if run["dag_run_id"] == chosen_id), None)
-    tasks = board.tasks_of(chosen_id) if chosen else None
+    tasks = monitor.tasks_of(chosen_id) if chosen else None
     if tasks is None and chosen and last and last["dag_run_id"] == chosen_id:
         tasks = last["tasks"]
     page = _page_number(len(runs))
@@ -82,7 +82,7 @@ def dashboard() -> Any:
         **found,
         "runs": runs,
         "chosen": {**chosen, "tasks": tasks} if chosen else None,
-        "versions": status.versions(shelf, shelf.main.name),
+        "versions": status.versions(repository, repository.main.name),
     }
     return _answer(
         "dashboard.html",
@@ -105,7 +105,7 @@ def _page_number(count: int) -> int:
 def docs() -> Any:
     """The API's description for people."""
     settings: ServingSettings = _part("settings")
-    document = openapi.document(_part("routes"), _part("shelf").main.live, settings)
+    document = openapi.document(_part("routes"), _part("repository").main.live, settings)
     best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
     if best == "application/json":
         return _json(document)

@@ -26,7 +26,7 @@ _HISTORY_EVERY_S = 600.0
 
 
 class Airflow(Protocol):
-    """What the board asks of Airflow."""
+    """What the monitor asks of Airflow."""
 
     def dag_runs(
         self, dag_id: str, limit: int = ..., order_by: str = ..., state: str | None = ..., offset: int = ...
@@ -52,7 +52,7 @@ class PipelineState:
     runs: list[dict[str, Any]] = field(default_factory=list)
 
 
-class PipelineBoard:
+class PipelineMonitor:
     """Keeps the last state of the pipeline that Airflow told.
 
     Args:

@@ -1,4 +1,4 @@
-"""The registry, over MLflow's REST API, as the shelf asks it. Effects: HTTP to MLflow."""
+"""The registry, over MLflow's REST API, as the repository asks it. Effects: HTTP to MLflow."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _Seen:
     stamp: tuple[int, int]
 
 
-class Opener(Protocol):
+class Loader(Protocol):
     """Fetches a version into an empty folder, and checks it."""
 
     def open(self, uri: str, name: str, version: str, folder: Path, max_bytes: int) -> None:
@@ -71,7 +71,7 @@ class MlflowRegistry:
 
     Args:
         uri: MLflow's address; the account comes from MLflow's own variables.
-        openers: They fetch and check versions: the main model's, and all others'.
+        loaders: They fetch and check versions: the main model's, and all others'.
         transport: What carries the questions; the network when None.
         main: The model whose promotions wait for no other model's.
     """
@@ -79,14 +79,14 @@ class MlflowRegistry:
     def __init__(
         self,
         uri: str,
-        openers: tuple[Opener, Opener],
+        loaders: tuple[Loader, Loader],
         transport: httpx.BaseTransport | None = None,
         main: str = "",
     ) -> None:
         self._uri = uri
         self._http = MlflowHttp(uri, os.environ, transport)
         self._main = main
-        self._opener, self._others_opener = openers
+        self._loader, self._others_loader = loaders
         self._final_metrics: dict[str, dict[str, float]] = {}
         self._lock = threading.Lock()
         self._stamps: dict[str, tuple[int, int]] = {}
@@ -149,13 +149,13 @@ class MlflowRegistry:
         return sorted(found, key=lambda each: (each.name != self._main, -int(each.version)))
 
     def fetch(self, name: str, version: str, folder: Path) -> None:
-        """Downloads a version to an empty folder, checks it, and writes beside it how it predicts (`opened`)."""
-        opener = self._opener if name == self._main else self._others_opener
-        opener.open(self._uri, name, version, folder, MAX_BYTES)
+        """Downloads a version to an empty folder, checks it, and writes beside it how it predicts (`prepared`)."""
+        loader = self._loader if name == self._main else self._others_loader
+        loader.open(self._uri, name, version, folder, MAX_BYTES)
 
     def fetch_ahead(self, name: str, version: str, folder: Path, max_bytes: int) -> None:
         """As `fetch`, for a version that nobody promoted yet: it keeps no promotion of the main model waiting."""
-        self._others_opener.open(self._uri, name, version, folder, max_bytes)
+        self._others_loader.open(self._uri, name, version, folder, max_bytes)
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """The metrics of the run that made a version, those that are numbers; {} for a run that is gone."""

@@ -72,7 +72,7 @@ class Guard:
         self._tokens = tokens
         self._requests = Buckets(clock)
         self._wrong_tokens = Buckets(clock)
-        self._own = Token("trackyard", "the stack itself", ("read",), "", "") if settings.own_token else None
+        self._own = Token("trackyard", "the stack itself", ("read",), "", "") if settings.internal_token else None
         self._told = ""
         self._hosts = frozenset({*LOCAL_HOSTS, *settings.allowed_hosts})
 
@@ -144,7 +144,7 @@ class Guard:
         kind, _, text = given.partition(" ")
         if kind.lower() != "bearer":
             return None
-        if self._own and hmac.compare_digest(text.strip().encode(), self._settings.own_token.encode()):
+        if self._own and hmac.compare_digest(text.strip().encode(), self._settings.internal_token.encode()):
             return self._own
         try:
             return self._tokens.check(text.strip())
@@ -156,7 +156,7 @@ class Guard:
             raise RequestRefused(503, "tokens_unreadable", why) from error
 
     def _check_token(self, client: str, given: str, token: Token | None, scope: str) -> str | None:
-        mode = self._settings.locked_for
+        mode = self._settings.token_required_for
         needed = scope == OPERATE or mode == "all" or (mode == "others" and not is_loopback(client))
         if token is None:
             if not needed and given[:7].lower() != "bearer ":

@@ -24,7 +24,7 @@ _EVERY_S = 0.02
 _Entry = tuple[float, Request, Answer, float]
 
 
-class Journal:
+class AccessLog:
     """Takes answers from any thread.
 
     Args:
@@ -71,7 +71,7 @@ class Journal:
                 return
             self._has_thread = True
         atexit.register(self.flush)
-        threading.Thread(target=self._write, name="journal", daemon=True).start()
+        threading.Thread(target=self._write, name="access_log", daemon=True).start()
 
     def _write(self) -> None:
         pause = threading.Event()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 
 from serving.web.access import Guard
-from serving.web.access_log import Journal
+from serving.web.access_log import AccessLog
 from serving.web.messages import Answer, Request, RequestRefused
 from serving.web.metrics import Telemetry
 from serving.web.routing import READ, Route, Router
@@ -28,7 +28,7 @@ HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Loader-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
     ("Cache-Control", "no-store"),
@@ -45,14 +45,14 @@ class Gateway:
         guard: Lets requests in.
         telemetry: Counts errors.
         router: Knows the routes.
-        journal: Logs and counts answers.
+        access_log: Logs and counts answers.
     """
 
-    def __init__(self, guard: Guard, telemetry: Telemetry, router: Router, journal: Journal) -> None:
+    def __init__(self, guard: Guard, telemetry: Telemetry, router: Router, access_log: AccessLog) -> None:
         self._guard = guard
         self._telemetry = telemetry
         self._router = router
-        self._journal = journal
+        self._access_log = access_log
 
     def admit(self, request: Request) -> Route:
         """Lets a request in, before its body is read, and notes its route, its name in the log, and who asks.
@@ -85,7 +85,7 @@ class Gateway:
 
     def tell(self, request: Request, answer: Answer, seconds: float) -> None:
         """Counts and logs an answer, a moment later."""
-        self._journal.add(time.time(), request, answer, seconds)
+        self._access_log.add(time.time(), request, answer, seconds)
 
 
 def headers_of(kind: str, own: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

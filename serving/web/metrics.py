@@ -14,24 +14,24 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from serving.models.repository import ModelShelf
-from serving.upstream.pipeline import PipelineBoard
+from serving.models.repository import ModelRepository
+from serving.upstream.pipeline import PipelineMonitor
 from serving.web.messages import Answer, Request
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class _Boards(Collector):
-    """What the boards know, read off when it is asked.
+class _MonitorMetrics(Collector):
+    """What the monitors know, read off when it is asked.
 
     Args:
-        board: The pipeline's state.
-        shelf: The live models.
+        monitor: The pipeline's state.
+        repository: The live models.
     """
 
-    def __init__(self, board: PipelineBoard, shelf: ModelShelf) -> None:
-        self._board = board
-        self._shelf = shelf
+    def __init__(self, monitor: PipelineMonitor, repository: ModelRepository) -> None:
+        self._monitor = monitor
+        self._repository = repository
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus's client shows."""
@@ -39,17 +39,17 @@ class _Boards(Collector):
         loaded = _gauge("trackyard_model_loaded_timestamp_seconds", "When it went live", "model")
         reloads = _gauge("trackyard_model_reloads", "Versions put live by this process", "model")
         refusals = _gauge("trackyard_model_refusals", "Versions refused by this process", "model")
-        for name, holder in self._shelf.holders.items():
-            if holder.live:
-                info.add_metric([name, holder.live.loaded.version], 1)
-                loaded.add_metric([name], holder.live.loaded_unix)
-            reloads.add_metric([name], holder.reloads)
-            refusals.add_metric([name], holder.refusals)
+        for name, slot in self._repository.slots.items():
+            if slot.live:
+                info.add_metric([name, slot.live.loaded.version], 1)
+                loaded.add_metric([name], slot.live.loaded_unix)
+            reloads.add_metric([name], slot.reloads)
+            refusals.add_metric([name], slot.refusals)
         up = _gauge("trackyard_upstream_up", "Whether an upstream answers", "upstream")
         age = _gauge("trackyard_upstream_age_seconds", "Since an upstream answered", "upstream")
         for name, error, age_s in (
-            ("airflow", self._board.error, self._board.age_s),
-            ("mlflow", self._shelf.upstream_error, self._shelf.age_s),
+            ("airflow", self._monitor.error, self._monitor.age_s),
+            ("mlflow", self._repository.upstream_error, self._repository.age_s),
         ):
             up.add_metric([name], error is None)
             if age_s is not None:
@@ -62,18 +62,18 @@ def _gauge(name: str, what: str, label: str) -> GaugeMetricFamily:
 
 
 class Telemetry:
-    """Counts requests and rows, and reads the rest off the boards when it is asked.
+    """Counts requests and rows, and reads the rest off the monitors when it is asked.
 
     Args:
-        board: The pipeline's state.
-        shelf: The live models.
+        monitor: The pipeline's state.
+        repository: The live models.
         shared: The folder in which several processes count together; None where there is one.
     """
 
-    def __init__(self, board: PipelineBoard, shelf: ModelShelf, shared: Path | None = None) -> None:
+    def __init__(self, monitor: PipelineMonitor, repository: ModelRepository, shared: Path | None = None) -> None:
         to = self._counted = CollectorRegistry()
         self._shown = CollectorRegistry()
-        self._shown.register(_Boards(board, shelf))
+        self._shown.register(_MonitorMetrics(monitor, repository))
         if shared is None:
             self._all = to
         else:

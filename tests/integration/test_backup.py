@@ -120,7 +120,7 @@ def test_a_backup_restored_elsewhere_predicts_the_same_and_can_be_gone_back_to(
     # Then the champion is lost and an object is added, and the backup is gone back to, as after a bad upgrade.
     done = second.cli("data", "add", str(ROOT / "LICENSE"))
     assert done.returncode == 0, done.stderr
-    own_token = second.cli("token", "create", "made since").stdout.split("_")[1]
+    internal_token = second.cli("token", "create", "made since").stdout.split("_")[1]
     with databases.connected(Target.of_plan(second.info.plan).database_url, "mlflow") as cursor:
         cursor.execute("DELETE FROM registered_model_aliases WHERE alias = 'champion'")
     damaged = second.cli_json("models")
@@ -137,7 +137,7 @@ def test_a_backup_restored_elsewhere_predicts_the_same_and_can_be_gone_back_to(
     assert second.cli_json("models") == versions
     kept = objects.sizes(Target.of_plan(second.info.plan).s3, "trackyard")
     assert [key for key in kept if key.endswith("LICENSE")] == []
-    assert {backup.token, own_token} <= {token["id"] for token in second.cli_json("token", "list")}
+    assert {backup.token, internal_token} <= {token["id"] for token in second.cli_json("token", "list")}
     wait_for(lambda: second.status()["model"]["version"] == backup.champion, "the champion to be served")
     assert _predictions(second) == backup.predictions
 

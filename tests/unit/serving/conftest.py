@@ -1,4 +1,4 @@
-"""A model that was really trained and stored, and boards that ask nobody."""
+"""A model that was really trained and stored, and monitors that ask nobody."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def test_predict_without_a_model_says_so(service: Service) -> None:
 
 
 def test_predict_says_that_the_champion_is_being_fetched(service: Service) -> None:
-    service.shelf.main.champion = Champion("7", "0" * 64, ("champion",), "r")
+    service.repository.main.champion = Champion("7", "0" * 64, ("champion",), "r")
 
     answer = service.client.post("/predict", json={"rows": [ROW]})
 
@@ -143,7 +143,7 @@ def test_predict_says_that_the_champion_is_being_fetched(service: Service) -> No
 def test_predict_tells_why_the_champion_is_not_served(service: Service) -> None:
     service.registry.aliases_now = {"champion": "7"}
     service.registry.fetch_error = HashMismatch("its file was changed")
-    service.shelf.refresh()
+    service.repository.refresh()
 
     answer = service.client.post("/predict", json={"rows": [ROW]})
 
@@ -155,15 +155,15 @@ def test_predict_tells_why_the_champion_is_not_served(service: Service) -> None:
 
 def test_a_process_that_cannot_predict_is_told_with_its_reason(service: Service) -> None:
     service.registry.aliases_now = {"champion": "7"}
-    service.shelf.refresh()
-    live = service.shelf.main.live
+    service.repository.refresh()
+    live = service.repository.main.live
     for error, status in ((Unavailable("its process ended"), 503), (BadInput("too large"), 422)):
 
         def fail(columns: Any, error: Exception = error) -> Any:
             raise error
 
         predictor = replace(live.predictor, form=None, elsewhere=fail)
-        service.shelf.main.live = replace(live, predictor=predictor)
+        service.repository.main.live = replace(live, predictor=predictor)
 
         answer = service.client.post("/predict", json={"rows": [ROW]})
 

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from serving.models.repository import ModelShelf
+from serving.models.repository import ModelRepository
 from serving.server import Server
 from serving.settings import ServingSettings
 from tests.fakes import ROW, Client, Registry, Service, service_of
@@ -117,11 +117,11 @@ def test_ten_thousand_spoilt_requests_get_no_5xx(service: Service, capfd: pytest
 def described(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Server:
     registry = Registry(folder, tags)
     registry.aliases_now = {"champion": "7"}
-    shelf = ModelShelf(registry, "ad-click", settings.state_dir)
-    shelf.refresh()
+    repository = ModelRepository(registry, "ad-click", settings.state_dir)
+    repository.refresh()
     # The tool's client has no address.
     # Nor a host name that is served.
-    return service_of(replace(settings, locked_for="none", allowed_hosts=("*",)), shelf)
+    return service_of(replace(settings, token_required_for="none", allowed_hosts=("*",)), repository)
 
 
 def test_the_service_does_what_its_description_says(described: Server) -> None:

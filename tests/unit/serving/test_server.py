@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from serving.models.repository import ModelShelf
+from serving.models.repository import ModelRepository
 from serving.server import Server, _encoded, request_of
 from serving.settings import ServingSettings
 from serving.web.messages import Answer, Request, TakesLonger
@@ -60,17 +60,17 @@ class Exchange:
 
 
 @pytest.fixture
-def shelf(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> ModelShelf:
+def repository(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> ModelRepository:
     registry = Registry(folder, tags)
     registry.aliases_now = {"champion": "7"}
-    found = ModelShelf(registry, "ad-click", settings.state_dir)
+    found = ModelRepository(registry, "ad-click", settings.state_dir)
     found.refresh()
     return found
 
 
 @pytest.fixture
-def server(settings: ServingSettings, shelf: ModelShelf) -> Server:
-    return service_of(replace(settings, body_timeout_s=0.3), shelf)
+def server(settings: ServingSettings, repository: ModelRepository) -> Server:
+    return service_of(replace(settings, body_timeout_s=0.3), repository)
 
 
 def ask(server: Server, scope: dict[str, Any], exchange: Exchange) -> Exchange:
@@ -210,11 +210,11 @@ def test_what_takes_no_time_is_answered_where_everybody_waits(
 
 
 def test_a_model_that_takes_its_time_is_let_in_once(
-    server: Server, shelf: ModelShelf, threads: list[str], monkeypatch: pytest.MonkeyPatch
+    server: Server, repository: ModelRepository, threads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert shelf.main.live
-    live = shelf.main.live
-    monkeypatch.setattr(shelf.main, "live", replace(live, predictor=replace(live.predictor, form=None)))
+    assert repository.main.live
+    live = repository.main.live
+    monkeypatch.setattr(repository.main, "live", replace(live, predictor=replace(live.predictor, form=None)))
     asked: list[Any] = []
     monkeypatch.setattr(server._gateway._guard, "admit", lambda *given: asked.append(given))
 
@@ -227,10 +227,10 @@ FAR_OUT: dict[str, Any] = {}
 """Stands for a row that depends on the model."""
 
 
-def far_out(shelf: ModelShelf) -> dict[str, Any]:
+def far_out(repository: ModelRepository) -> dict[str, Any]:
     """A row of which two numbers are far out and cancel each other, so that their rounding is what is left."""
-    assert shelf.main.live
-    form = shelf.main.live.predictor.form
+    assert repository.main.live
+    form = repository.main.live.predictor.form
     assert form
     first, second = form.names[:2]
     return {**ROW, first: 1e12, second: -1e12 * form.weights[0] / form.weights[1]}
@@ -249,10 +249,10 @@ def far_out(shelf: ModelShelf) -> dict[str, Any]:
     ids=["far out", "one far out", "many cells", "large", "CSV", "Parquet"],
 )
 def test_what_may_take_its_time_is_answered_in_a_thread(
-    server: Server, shelf: ModelShelf, threads: list[str], kind: str, body: Any, thread: str
+    server: Server, repository: ModelRepository, threads: list[str], kind: str, body: Any, thread: str
 ) -> None:
     if isinstance(body, list):
-        body = json.dumps({"rows": [far_out(shelf) if row is FAR_OUT else row for row in body]}).encode()
+        body = json.dumps({"rows": [far_out(repository) if row is FAR_OUT else row for row in body]}).encode()
 
     ask(server, scope_of(content_type=kind), Exchange([body]))
 
@@ -301,14 +301,14 @@ def test_more_bodies_than_can_be_held_are_told_to_come_back(server: Server, monk
 
 
 def test_a_body_whose_sender_is_gone_is_not_scored(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server._gateway._journal, "_stream", log := io.StringIO())
+    monkeypatch.setattr(server._gateway._access_log, "_stream", log := io.StringIO())
 
     class Gone(Exchange):
         async def receive(self) -> dict[str, Any]:
             return await super().receive() if len(self.pieces) > 1 else {"type": "http.disconnect"}
 
     found = ask(server, scope_of(), Gone([BODY, b""]))
-    server._gateway._journal.flush()
+    server._gateway._access_log.flush()
 
     assert found.status == 0
     assert [json.loads(line)["status"] for line in log.getvalue().splitlines()] == [499]
@@ -350,7 +350,7 @@ def test_a_name_with_control_characters_makes_no_header_that_nobody_sends() -> N
 def test_nothing_of_a_refused_request_stays(server: Server, scope: dict[str, Any], status: int) -> None:
     def refused() -> int:
         found = ask(server, dict(scope), Exchange([b"x" * 100_000] * 3)).status
-        server._gateway._journal.flush()
+        server._gateway._access_log.flush()
         return found
 
     def requests() -> dict[int, Request]:
@@ -399,8 +399,8 @@ def test_a_log_that_nobody_reads_any_more_owes_no_answer(server: Server, monkeyp
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    journal = server._gateway._journal
-    monkeypatch.setattr(journal, "_stream", Gone())
+    access_log = server._gateway._access_log
+    monkeypatch.setattr(access_log, "_stream", Gone())
 
     assert ask(server, scope_of(), Exchange([BODY])).status == 200
-    journal.flush()
+    access_log.flush()

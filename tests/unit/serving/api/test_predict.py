@@ -19,7 +19,7 @@ from serving.api.scoring import score
 from serving.api.table import MAX_PROBLEMS, Table
 from serving.models.cache import LiveModel
 from serving.models.predictor import Predictor
-from serving.models.repository import ModelShelf
+from serving.models.repository import ModelRepository
 from serving.settings import ServingSettings
 from serving.web.messages import RequestRefused
 from tests.fakes import ROW, Client, Registry, service_of
@@ -31,17 +31,17 @@ LINE = ",".join(map(str, ROW.values()))
 
 
 @pytest.fixture
-def shelf(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> ModelShelf:
+def repository(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> ModelRepository:
     registry = Registry(folder, tags)
     registry.aliases_now = {"champion": "7"}
-    found = ModelShelf(registry, "ad-click", settings.state_dir)
+    found = ModelRepository(registry, "ad-click", settings.state_dir)
     found.refresh()
     return found
 
 
 @pytest.fixture
-def client(settings: ServingSettings, shelf: ModelShelf) -> Client:
-    return Client(service_of(settings, shelf))
+def client(settings: ServingSettings, repository: ModelRepository) -> Client:
+    return Client(service_of(settings, repository))
 
 
 def body(*rows: Any) -> bytes:
@@ -280,14 +280,14 @@ class Constant:
 
 
 def test_no_answer_mixes_two_versions_while_they_are_swapped(
-    settings: ServingSettings, shelf: ModelShelf, model: LoadedModel
+    settings: ServingSettings, repository: ModelRepository, model: LoadedModel
 ) -> None:
     lives = [
         LiveModel.now(Predictor.of(replace(model, version=str(number), pipeline=Constant(number / 10))), {})
         for number in range(1, 10)
     ]
-    shelf.main.live = lives[0]
-    app = service_of(settings, shelf)
+    repository.main.live = lives[0]
+    app = service_of(settings, repository)
     wrong: list[Any] = []
 
     def ask() -> None:
@@ -304,7 +304,7 @@ def test_no_answer_mixes_two_versions_while_they_are_swapped(
         at = 0
         while not until():
             at += 1
-            shelf.main.live = lives[at % len(lives)]
+            repository.main.live = lives[at % len(lives)]
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from serving.models.repository import ModelShelf
+from serving.models.repository import ModelRepository
 from serving.settings import ServingSettings
 from tests.fakes import ROW, Client, Registry, service_of
 
@@ -23,9 +23,9 @@ PARQUET = "application/vnd.apache.parquet"
 def client(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Client:
     registry = Registry(folder, tags)
     registry.aliases_now = {"champion": "7"}
-    shelf = ModelShelf(registry, "ad-click", settings.state_dir)
-    shelf.refresh()
-    return Client(service_of(settings, shelf))
+    repository = ModelRepository(registry, "ad-click", settings.state_dir)
+    repository.refresh()
+    return Client(service_of(settings, repository))
 
 
 def parquet(frame: pd.DataFrame) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from mlflow.webhooks.delivery import _generate_hmac_signature
 
 from serving.api import webhook
-from serving.models.repository import ModelShelf
+from serving.models.repository import ModelRepository
 from serving.settings import ServingSettings
 from serving.web.messages import RequestRefused
 from tests.fakes import Client, Registry, service_of
@@ -30,23 +30,27 @@ def signed(delivery: str = "d1", at: int = NOW, body: str = BODY, secret: str = 
 
 
 @pytest.fixture
-def shelf(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> ModelShelf:
-    return ModelShelf(Registry(folder, tags), "ad-click", settings.state_dir)
+def repository(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> ModelRepository:
+    return ModelRepository(Registry(folder, tags), "ad-click", settings.state_dir)
 
 
-def post(settings: ServingSettings, shelf: ModelShelf, *all_headers: dict[str, str], body: str = BODY) -> list[int]:
+def post(
+    settings: ServingSettings, repository: ModelRepository, *all_headers: dict[str, str], body: str = BODY
+) -> list[int]:
     webhooks = webhook.Webhooks(SECRET, clock=lambda: NOW)
-    client = Client(service_of(replace(settings, webhook_secret=SECRET), shelf, webhooks=webhooks))
+    client = Client(service_of(replace(settings, webhook_secret=SECRET), repository, webhooks=webhooks))
     return [client.post("/webhooks/mlflow", content=body, headers=headers).status_code for headers in all_headers]
 
 
-def test_a_genuine_delivery_makes_the_service_look_at_once(settings: ServingSettings, shelf: ModelShelf) -> None:
-    assert post(settings, shelf, signed()) == [204]
-    assert shelf.wake.is_set()
+def test_a_genuine_delivery_makes_the_service_look_at_once(
+    settings: ServingSettings, repository: ModelRepository
+) -> None:
+    assert post(settings, repository, signed()) == [204]
+    assert repository.wake.is_set()
 
 
-def test_a_delivery_counts_once(settings: ServingSettings, shelf: ModelShelf) -> None:
-    assert post(settings, shelf, signed(), signed(), signed("d2")) == [204, 409, 204]
+def test_a_delivery_counts_once(settings: ServingSettings, repository: ModelRepository) -> None:
+    assert post(settings, repository, signed(), signed(), signed("d2")) == [204, 409, 204]
 
 
 def test_one_more_than_can_be_remembered_is_told_so_and_is_taken_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,13 +80,13 @@ def test_one_more_than_can_be_remembered_is_told_so_and_is_taken_later(monkeypat
     ],
 )  # fmt: skip
 def test_what_is_not_genuine_or_not_of_now_is_refused(
-    settings: ServingSettings, shelf: ModelShelf, headers: dict[str, str]
+    settings: ServingSettings, repository: ModelRepository, headers: dict[str, str]
 ) -> None:
-    assert post(settings, shelf, headers) == [401]
-    assert not shelf.wake.is_set()
+    assert post(settings, repository, headers) == [401]
+    assert not repository.wake.is_set()
 
 
-def test_without_a_secret_none_is_taken(settings: ServingSettings, shelf: ModelShelf) -> None:
-    client = Client(service_of(settings, shelf))
+def test_without_a_secret_none_is_taken(settings: ServingSettings, repository: ModelRepository) -> None:
+    client = Client(service_of(settings, repository))
 
     assert client.post("/webhooks/mlflow", content=BODY, headers=signed(secret="")).status_code == 404

@@ -16,7 +16,7 @@ from ml.errors import HashMismatch, PipelineError, TrackerDown, Untrusted
 from ml.registry.loading import MAX_BYTES, SHA256_TAG
 from serving.models import prepared
 from serving.models.child_process import serve
-from serving.models.loader import Opener, answer_to
+from serving.models.loader import Loader, answer_to
 from tests.fakes import stored
 from tests.support import wait_for
 
@@ -44,8 +44,8 @@ def store() -> Iterator[str]:
 
 
 @pytest.fixture
-def opener() -> Iterator[Opener]:
-    found = Opener(idle_s=30)
+def opener() -> Iterator[Loader]:
+    found = Loader(idle_s=30)
     yield found
     found.close()
 
@@ -54,7 +54,7 @@ def _children() -> list[psutil.Process]:
     return [each for each in psutil.Process().children() if "serving.models.loader" in " ".join(each.cmdline())]
 
 
-def test_a_version_is_opened_elsewhere_and_read_here(store: str, opener: Opener, tmp_path: Path) -> None:
+def test_a_version_is_opened_elsewhere_and_read_here(store: str, opener: Loader, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     opener.open(store, "ad-click", "1", tmp_path / "model", MAX_BYTES)
 
@@ -70,7 +70,7 @@ def test_a_version_is_opened_elsewhere_and_read_here(store: str, opener: Opener,
     assert len(_children()) == 1
 
 
-def test_a_process_that_is_killed_is_told_of_and_the_next_one_opens(store: str, opener: Opener, tmp_path: Path) -> None:
+def test_a_process_that_is_killed_is_told_of_and_the_next_one_opens(store: str, opener: Loader, tmp_path: Path) -> None:
     opener.open(store, "ad-click", "1", tmp_path, MAX_BYTES)
     (process,) = _children()
     # It takes the question and never answers.
@@ -87,7 +87,7 @@ def test_a_process_that_is_killed_is_told_of_and_the_next_one_opens(store: str, 
 
 
 def test_a_process_that_takes_too_long_is_ended(store: str, tmp_path: Path) -> None:
-    opener = Opener(patience_s=0.05)
+    opener = Loader(patience_s=0.05)
 
     with pytest.raises(TrackerDown, match="not fetched and opened within"):
         opener.open(store, "ad-click", "1", tmp_path, MAX_BYTES)
@@ -96,7 +96,7 @@ def test_a_process_that_takes_too_long_is_ended(store: str, tmp_path: Path) -> N
 
 
 def test_a_process_with_nothing_to_do_ends(store: str, tmp_path: Path) -> None:
-    opener = Opener(idle_s=0.2)
+    opener = Loader(idle_s=0.2)
     opener.open(store, "ad-click", "1", tmp_path, MAX_BYTES)
 
     wait_for(lambda: not _children(), "the process to end", 10)

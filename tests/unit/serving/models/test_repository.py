@@ -14,7 +14,7 @@ import pytest
 
 from ml.errors import HashMismatch, PipelineError, TrackerDown
 from ml.registry.loading import SHA256_TAG
-from serving.models.repository import POLL_S, ModelShelf
+from serving.models.repository import POLL_S, ModelRepository
 from serving.upstream.registry import Champion, MlflowRegistry
 from tests.fakes import Clock, Registry
 
@@ -46,21 +46,21 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def shelf(registry: Several, tmp_path: Path, clock: Clock) -> ModelShelf:
-    return ModelShelf(registry, "ad-click", tmp_path / "state", clock)
+def repository(registry: Several, tmp_path: Path, clock: Clock) -> ModelRepository:
+    return ModelRepository(registry, "ad-click", tmp_path / "state", clock)
 
 
-def live(shelf: ModelShelf) -> dict[str, str | None]:
-    return {name: holder.live and holder.live.loaded.version for name, holder in shelf.holders.items()}
+def live(repository: ModelRepository) -> dict[str, str | None]:
+    return {name: slot.live and slot.live.loaded.version for name, slot in repository.slots.items()}
 
 
-def test_every_model_with_a_champion_is_served(shelf: ModelShelf) -> None:
-    shelf.refresh()
+def test_every_model_with_a_champion_is_served(repository: ModelRepository) -> None:
+    repository.refresh()
 
-    assert live(shelf) == {"ad-click": "1", "churn": "3"}
+    assert live(repository) == {"ad-click": "1", "churn": "3"}
 
 
-def test_a_model_that_cannot_be_loaded_holds_no_other_up(shelf: ModelShelf, registry: Several) -> None:
+def test_a_model_that_cannot_be_loaded_holds_no_other_up(repository: ModelRepository, registry: Several) -> None:
     registry.more = {"broken": "9", "churn": "3"}
     fetch = registry.fetch
 
@@ -70,88 +70,92 @@ def test_a_model_that_cannot_be_loaded_holds_no_other_up(shelf: ModelShelf, regi
         fetch(name, version, folder)
 
     registry.fetch = fetch_all_but_one  # type: ignore[method-assign, assignment]
-    shelf.refresh()
+    repository.refresh()
 
-    assert live(shelf) == {"ad-click": "1", "broken": None, "churn": "3"}
-    assert "no file" in str(shelf.holders["broken"].error)
+    assert live(repository) == {"ad-click": "1", "broken": None, "churn": "3"}
+    assert "no file" in str(repository.slots["broken"].error)
 
 
-def test_while_nothing_changes_one_question_is_asked_a_tick(shelf: ModelShelf, registry: Several, clock: Clock) -> None:
+def test_while_nothing_changes_one_question_is_asked_a_tick(
+    repository: ModelRepository, registry: Several, clock: Clock
+) -> None:
     for _ in range(10):
         clock.now += 1
-        shelf.refresh()
+        repository.refresh()
     registry.asked.clear()
     for _ in range(30):
         clock.now += 1
-        shelf.refresh()
+        repository.refresh()
 
     assert registry.asked == ["champions"] * 30
 
 
 def test_versions_are_asked_again_when_an_alias_moves_and_once_more_a_little_later(
-    shelf: ModelShelf, registry: Several, clock: Clock
+    repository: ModelRepository, registry: Several, clock: Clock
 ) -> None:
-    shelf.refresh()
+    repository.refresh()
     registry.asked.clear()
     registry.aliases_now = {"champion": "2"}
     for _ in range(6):
-        shelf.refresh()
+        repository.refresh()
         clock.now += 1
 
     assert registry.asked.count("versions ad-click") == 2
-    assert live(shelf)["ad-click"] == "2"
+    assert live(repository)["ad-click"] == "2"
 
 
 def test_every_model_starts_from_its_copy_when_mlflow_is_away(
-    shelf: ModelShelf, registry: Several, tmp_path: Path
+    repository: ModelRepository, registry: Several, tmp_path: Path
 ) -> None:
-    shelf.refresh()
+    repository.refresh()
     registry.error = TrackerDown("away")
-    again = ModelShelf(registry, "ad-click", tmp_path / "state")
+    again = ModelRepository(registry, "ad-click", tmp_path / "state")
     again.refresh()
 
     assert live(again) == {"ad-click": "1", "churn": "3"}
     assert again.upstream_error == "away"
 
 
-def test_a_webhook_ends_the_wait(shelf: ModelShelf) -> None:
-    shelf.wake.set()
-    shelf.wait(threading.Event())
+def test_a_webhook_ends_the_wait(repository: ModelRepository) -> None:
+    repository.wake.set()
+    repository.wait(threading.Event())
 
-    assert not shelf.wake.is_set()
+    assert not repository.wake.is_set()
 
 
-def test_a_model_that_was_deleted_is_served_no_more(shelf: ModelShelf, registry: Several, tmp_path: Path) -> None:
-    shelf.refresh()
+def test_a_model_that_was_deleted_is_served_no_more(
+    repository: ModelRepository, registry: Several, tmp_path: Path
+) -> None:
+    repository.refresh()
     registry.more = {}
     # A search that leaves a model out, for want of rights, is not believed alone.
-    shelf.refresh()
-    assert live(shelf) == {"ad-click": "1", "churn": "3"}
+    repository.refresh()
+    assert live(repository) == {"ad-click": "1", "churn": "3"}
 
     registry.gone = {"churn"}
-    shelf.refresh()
+    repository.refresh()
 
-    assert live(shelf) == {"ad-click": "1"}
-    assert "churn" not in shelf.versions
-    assert live(ModelShelf(registry, "ad-click", tmp_path / "state")) == {"ad-click": None}
-    again = ModelShelf(registry, "ad-click", tmp_path / "state")
+    assert live(repository) == {"ad-click": "1"}
+    assert "churn" not in repository.versions
+    assert live(ModelRepository(registry, "ad-click", tmp_path / "state")) == {"ad-click": None}
+    again = ModelRepository(registry, "ad-click", tmp_path / "state")
     registry.error = TrackerDown("away")
     again.refresh()
     assert live(again) == {"ad-click": "1"}
 
 
 def test_the_main_model_that_was_deleted_is_served_no_more_and_asked_for_once(
-    shelf: ModelShelf, registry: Several, monkeypatch: pytest.MonkeyPatch
+    repository: ModelRepository, registry: Several, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelf.refresh()
+    repository.refresh()
     monkeypatch.setattr(registry, "champions", dict)
     registry.gone = {"ad-click", "churn"}
     registry.asked.clear()
-    shelf.refresh()
-    shelf.refresh()
+    repository.refresh()
+    repository.refresh()
 
-    assert live(shelf) == {"ad-click": None}
-    assert "was deleted in MLflow" in str(shelf.main.error)
+    assert live(repository) == {"ad-click": None}
+    assert "was deleted in MLflow" in str(repository.main.error)
     assert registry.asked.count("is_gone ad-click") == 1
 
 
@@ -159,20 +163,20 @@ def test_another_model_that_loads_slowly_keeps_no_promotion_waiting(
     registry: Several, tmp_path: Path, clock: Clock
 ) -> None:
     waiting: list[Callable[[], None]] = []
-    shelf = ModelShelf(registry, "ad-click", tmp_path / "state", clock, waiting.append)
-    shelf.refresh()
+    repository = ModelRepository(registry, "ad-click", tmp_path / "state", clock, waiting.append)
+    repository.refresh()
     registry.aliases_now = {"champion": "2"}
-    shelf.refresh()
+    repository.refresh()
 
-    assert live(shelf) == {"ad-click": "2", "churn": None}
+    assert live(repository) == {"ad-click": "2", "churn": None}
     # Another model has one job at a time, however often its turn comes.
     assert len(waiting) == 2
     for job in waiting:
         job()
-    assert live(shelf) == {"ad-click": "2", "churn": "3"}
+    assert live(repository) == {"ad-click": "2", "churn": "3"}
 
 
-def test_what_goes_wrong_with_a_model_is_that_models_alone(shelf: ModelShelf, registry: Several) -> None:
+def test_what_goes_wrong_with_a_model_is_that_models_alone(repository: ModelRepository, registry: Several) -> None:
     versions = registry.versions
 
     def versions_of_all_but_one(name: str, limit: int = 20) -> list[dict[str, Any]]:
@@ -181,22 +185,22 @@ def test_what_goes_wrong_with_a_model_is_that_models_alone(shelf: ModelShelf, re
         return versions(name, limit)
 
     registry.versions = versions_of_all_but_one  # type: ignore[method-assign]
-    shelf.refresh()
+    repository.refresh()
 
-    assert shelf.upstream_error is None
-    assert live(shelf) == {"ad-click": "1", "churn": "3"}
+    assert repository.upstream_error is None
+    assert live(repository) == {"ad-click": "1", "churn": "3"}
 
 
-def test_a_champion_whose_hash_was_not_asked_yet_is_asked_for(shelf: ModelShelf, registry: Several) -> None:
+def test_a_champion_whose_hash_was_not_asked_yet_is_asked_for(repository: ModelRepository, registry: Several) -> None:
     champions = registry.champions
 
     def without_hashes() -> dict[str, Champion | None]:
         return {name: one and replace(one, sha256=None) for name, one in champions().items()}
 
     registry.champions = without_hashes  # type: ignore[method-assign]
-    shelf.refresh()
+    repository.refresh()
 
-    assert live(shelf) == {"ad-click": "1", "churn": "3"}
+    assert live(repository) == {"ad-click": "1", "churn": "3"}
 
 
 class Crowd:
@@ -249,16 +253,16 @@ def test_a_start_beside_many_models_asks_little_and_for_the_main_model_first(tmp
     crowd = Crowd(100)
     openers: Any = (Unopened(), Unopened())
     registry = MlflowRegistry("http://mlflow", openers, httpx.MockTransport(crowd.answer), "m050")
-    shelf = ModelShelf(registry, "m050", tmp_path / "state", clock)
+    repository = ModelRepository(registry, "m050", tmp_path / "state", clock)
 
-    shelf.refresh()
+    repository.refresh()
     at_first = len(crowd.asked)
     for _ in range(99):
         clock.now += POLL_S
-        shelf.refresh()
+        repository.refresh()
 
-    assert next(iter(shelf.versions)) == "m050"
+    assert next(iter(repository.versions)) == "m050"
     assert at_first <= 10
     # One question a tick, and four for each model's versions, one model after the other.
     assert len(crowd.asked) <= 100 + 4 * 103
-    assert len(shelf.versions) >= 95
+    assert len(repository.versions) >= 95

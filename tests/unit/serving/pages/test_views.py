@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from ml.errors import AirflowDown
-from serving.models.repository import ModelShelf
+from serving.models.repository import ModelRepository
 from serving.settings import ServingSettings
-from serving.upstream.pipeline import PipelineBoard
+from serving.upstream.pipeline import PipelineMonitor
 from tests.fakes import Airflow, Client, Registry, service_of
 
 PAGES = ("/success", "/failure", "/dashboard", "/docs")
@@ -33,18 +33,18 @@ def versions() -> list[dict[str, Any]]:
 
 
 class Site:
-    """The service with boards of the test's own, asked as a person's browser does."""
+    """The service with monitors of the test's own, asked as a person's browser does."""
 
     def __init__(self, settings: ServingSettings, folder: Path, tags: dict[str, str]) -> None:
         self.airflow = Airflow()
         self.registry = Registry(folder, tags)
-        self.board = PipelineBoard(self.airflow, "Airflow_Lab2")
-        self.shelf = ModelShelf(self.registry, "ad-click", settings.state_dir)
+        self.monitor = PipelineMonitor(self.airflow, "Airflow_Lab2")
+        self.repository = ModelRepository(self.registry, "ad-click", settings.state_dir)
         self.registry.versions_now = versions()
-        self.client = Client(service_of(settings, self.shelf, self.board))
+        self.client = Client(service_of(settings, self.repository, self.monitor))
 
     def refresh(self) -> None:
-        for part in (self.board, self.shelf):
+        for part in (self.monitor, self.repository):
             part.refresh()
 
     def read(self, path: str) -> str:
@@ -134,7 +134,7 @@ def test_nothing_that_others_wrote_is_markup(site: Site, path: str) -> None:
     site.refresh()
     site.airflow.error = AirflowDown(HOSTILE)
     site.registry.error = AirflowDown(HOSTILE)
-    site.shelf.main.error = HOSTILE
+    site.repository.main.error = HOSTILE
     site.refresh()
 
     page = site.read(path)

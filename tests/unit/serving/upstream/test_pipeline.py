@@ -1,11 +1,11 @@
-"""What the board keeps of what Airflow told it, and how often Airflow is asked."""
+"""What the monitor keeps of what Airflow told it, and how often Airflow is asked."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ml.errors import AirflowDown
-from serving.upstream.pipeline import PipelineBoard
+from serving.upstream.pipeline import PipelineMonitor
 
 
 def run(run_id: str, state: str, hour: int) -> dict[str, Any]:
@@ -50,29 +50,29 @@ class Airflow:
         return self.tasks.get(run_id, [task("load", "success", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z")])
 
 
-def refreshed(airflow: Airflow) -> PipelineBoard:
-    board = PipelineBoard(airflow, "d")
-    board.refresh()
-    return board
+def refreshed(airflow: Airflow) -> PipelineMonitor:
+    monitor = PipelineMonitor(airflow, "d")
+    monitor.refresh()
+    return monitor
 
 
 def test_the_last_run_is_the_finished_one_with_the_latest_run_after() -> None:
-    board = refreshed(Airflow(run("old", "success", 1), run("new", "failed", 3), run("now", "running", 4)))
+    monitor = refreshed(Airflow(run("old", "success", 1), run("new", "failed", 3), run("now", "running", 4)))
 
-    assert board.state.last_run
-    assert board.state.last_run["dag_run_id"] == "new"
-    assert [found["dag_run_id"] for found in board.state.runs] == ["now", "new", "old"]
-    assert [found["dag_run_id"] for found in board.state.running] == ["now"]
+    assert monitor.state.last_run
+    assert monitor.state.last_run["dag_run_id"] == "new"
+    assert [found["dag_run_id"] for found in monitor.state.runs] == ["now", "new", "old"]
+    assert [found["dag_run_id"] for found in monitor.state.running] == ["now"]
 
 
 def test_a_finished_run_is_found_behind_many_that_are_not() -> None:
     waiting = [run(f"queued_{number}", "queued", 20) for number in range(60)]
 
-    board = refreshed(Airflow(run("good", "success", 2), run("bad", "failed", 3), *waiting))
+    monitor = refreshed(Airflow(run("good", "success", 2), run("bad", "failed", 3), *waiting))
 
-    assert board.state.last_run
-    assert board.state.last_run["dag_run_id"] == "bad"
-    assert len(board.state.running) == 50
+    assert monitor.state.last_run
+    assert monitor.state.last_run["dag_run_id"] == "bad"
+    assert len(monitor.state.running) == 50
 
 
 def test_tasks_come_in_the_order_in_which_they_started_and_those_that_wait_last() -> None:
@@ -83,22 +83,22 @@ def test_tasks_come_in_the_order_in_which_they_started_and_those_that_wait_last(
         task("first", "success", "2026-01-01T00:00:01Z", "2026-01-01T00:00:04Z"),
     ]
 
-    board = refreshed(airflow)
-    assert board.state.running[0]["at"] == ["second"]
+    monitor = refreshed(airflow)
+    assert monitor.state.running[0]["at"] == ["second"]
 
     airflow.runs = [run("r", "failed", 1)]
-    board.refresh()
-    assert board.state.last_run
-    assert [(found["task_id"], found["state"]) for found in board.state.last_run["tasks"]] == [
+    monitor.refresh()
+    assert monitor.state.last_run
+    assert [(found["task_id"], found["state"]) for found in monitor.state.last_run["tasks"]] == [
         ("first", "success"), ("second", "running"), ("third", "waiting"),
     ]  # fmt: skip
 
 
 def test_the_tasks_of_a_finished_run_are_asked_for_once() -> None:
     airflow = Airflow(run("r", "success", 1))
-    board = refreshed(airflow)
-    board.refresh()
-    board.refresh()
+    monitor = refreshed(airflow)
+    monitor.refresh()
+    monitor.refresh()
 
     assert airflow.asked == ["runs all", "tasks r", "runs all", "runs all"]
 
@@ -106,76 +106,76 @@ def test_the_tasks_of_a_finished_run_are_asked_for_once() -> None:
 def test_tasks_that_still_run_when_their_run_ended_are_asked_for_again() -> None:
     airflow = Airflow(run("r", "success", 1))
     airflow.tasks["r"] = [task("close_run", "running", "2026-01-01T00:00:01Z", None)]
-    board = refreshed(airflow)
+    monitor = refreshed(airflow)
     airflow.tasks["r"] = [task("close_run", "success", "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z")]
-    board.refresh()
+    monitor.refresh()
 
-    assert board.state.last_run
-    assert board.state.last_run["tasks"][0]["state"] == "success"
+    assert monitor.state.last_run
+    assert monitor.state.last_run["tasks"][0]["state"] == "success"
 
 
 def test_many_runs_at_once_do_not_become_as_many_questions() -> None:
     airflow = Airflow(*[run(f"r{number}", "running", 1) for number in range(20)])
 
-    board = refreshed(airflow)
+    monitor = refreshed(airflow)
 
-    assert len(board.state.running) == 20
+    assert len(monitor.state.running) == 20
     assert len(airflow.asked) <= 5
 
 
 def test_an_outage_leaves_the_state_with_its_age_and_the_reason() -> None:
     seconds = [100.0]
     airflow = Airflow(run("r", "success", 1))
-    board = PipelineBoard(airflow, "d", clock=lambda: seconds[0])
-    assert board.age_s is None
-    board.refresh()
+    monitor = PipelineMonitor(airflow, "d", clock=lambda: seconds[0])
+    assert monitor.age_s is None
+    monitor.refresh()
     airflow.error = AirflowDown("Airflow at http://a does not answer")
     seconds[0] += 12
-    board.refresh()
+    monitor.refresh()
 
-    assert (board.age_s, board.error) == (12, "Airflow at http://a does not answer")
-    assert board.state.last_run
+    assert (monitor.age_s, monitor.error) == (12, "Airflow at http://a does not answer")
+    assert monitor.state.last_run
 
 
 def test_an_answer_that_lacks_something_is_no_crash() -> None:
-    board = refreshed(Airflow({"dag_run_id": "r", "run_after": "2026"}))
+    monitor = refreshed(Airflow({"dag_run_id": "r", "run_after": "2026"}))
 
-    assert board.error
-    assert "cannot be read" in board.error
-    assert board.state.last_run is None
+    assert monitor.error
+    assert "cannot be read" in monitor.error
+    assert monitor.state.last_run is None
 
 
 def test_the_history_is_fetched_page_by_page_and_kept_in_order() -> None:
     airflow = Airflow(
         *[{**run(f"r{number:03}", "success", 1), "run_after": f"2026-01-01T{number:05}"} for number in range(330)]
     )
-    board = PipelineBoard(airflow, "d")
+    monitor = PipelineMonitor(airflow, "d")
     for _ in range(6):
-        board.refresh()
+        monitor.refresh()
 
-    assert [found["dag_run_id"] for found in board.state.runs] == [f"r{number:03}" for number in reversed(range(330))]
+    assert [found["dag_run_id"] for found in monitor.state.runs] == [f"r{number:03}" for number in reversed(range(330))]
     airflow.asked.clear()
-    board.refresh()
+    monitor.refresh()
     assert airflow.asked == ["runs all"]
 
 
 def test_the_tasks_of_a_chosen_run_are_asked_for_once_it_was_looked_at() -> None:
     airflow = Airflow(run("old", "success", 1), run("new", "success", 2))
-    board = refreshed(airflow)
+    monitor = refreshed(airflow)
 
-    assert board.tasks_of("old") is None
-    assert board.tasks_of("nothing of the kind") is None
-    board.refresh()
-    board.refresh()
+    assert monitor.tasks_of("old") is None
+    assert monitor.tasks_of("nothing of the kind") is None
+    monitor.refresh()
+    monitor.refresh()
 
-    assert [found["task_id"] for found in board.tasks_of("old") or []] == ["load"]
+    assert [found["task_id"] for found in monitor.tasks_of("old") or []] == ["load"]
     assert airflow.asked.count("tasks old") == 1
 
 
 def test_each_question_waits_for_its_turn() -> None:
     turns: list[int] = []
     airflow = Airflow(run("done", "success", 1), run("now", "running", 2))
-    board = PipelineBoard(airflow, "d", pace=lambda: turns.append(len(airflow.asked)))
-    board.refresh()
+    monitor = PipelineMonitor(airflow, "d", pace=lambda: turns.append(len(airflow.asked)))
+    monitor.refresh()
 
     assert turns == list(range(len(airflow.asked)))

@@ -11,7 +11,7 @@ import pytest
 
 from ml.errors import Misconfigured, PipelineError, TrackerDown
 from ml.registry.loading import SHA256_TAG
-from serving.models.loader import Opener
+from serving.models.loader import Loader
 from serving.upstream.mlflow_rest import MlflowHttp
 from serving.upstream.registry import Candidate, Champion, MlflowRegistry
 
@@ -42,7 +42,7 @@ def registry(store: str, monkeypatch: pytest.MonkeyPatch) -> MlflowRegistry:
     monkeypatch.setenv("_MLFLOW_SERVER_REGISTRY_STORE", store)
     monkeypatch.setattr(handlers, "_tracking_store", None)
     monkeypatch.setattr(handlers, "_model_registry_store", None)
-    return MlflowRegistry("http://localhost", (Opener(), Opener()), httpx.WSGITransport(app=app))
+    return MlflowRegistry("http://localhost", (Loader(), Loader()), httpx.WSGITransport(app=app))
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_more_models_than_fit_a_page_are_all_found() -> None:
         more = {"next_page_token": str(page + 1)} if page < 2 else {}
         return httpx.Response(200, json={"registered_models": [{"name": f"m{page}"}], **more})
 
-    registry = MlflowRegistry("http://mlflow", (Opener(), Opener()), httpx.MockTransport(answer))
+    registry = MlflowRegistry("http://mlflow", (Loader(), Loader()), httpx.MockTransport(answer))
 
     assert registry.champions() == {"m0": None, "m1": None, "m2": None}
 
@@ -202,7 +202,7 @@ def test_more_models_than_fit_a_page_are_all_found() -> None:
     ids=["account", "host", "failing", "page", "list", "elsewhere", "refused"],
 )
 def test_an_answer_that_is_none_is_told_of(answer: httpx.Response, error: type[Exception], message: str) -> None:
-    registry = MlflowRegistry("http://mlflow", (Opener(), Opener()), httpx.MockTransport(lambda _: answer))
+    registry = MlflowRegistry("http://mlflow", (Loader(), Loader()), httpx.MockTransport(lambda _: answer))
 
     with pytest.raises(error, match=message):
         registry.champions()
@@ -230,7 +230,7 @@ def test_the_account_is_that_of_mlflows_variables(variables: dict[str, str], exp
 
 
 def test_a_server_that_is_away_is_an_outage_that_names_it() -> None:
-    registry = MlflowRegistry("http://127.0.0.1:9", (Opener(), Opener()))
+    registry = MlflowRegistry("http://127.0.0.1:9", (Loader(), Loader()))
 
     for ask in (registry.champions, lambda: registry.versions("m")):
         with pytest.raises(TrackerDown, match=r"127\.0\.0\.1:9"):

@@ -61,13 +61,13 @@ def status_of(guard: Guard, asked: Request, scope: str = "read") -> int:
 def test_who_needs_a_token(
     settings: ServingSettings, tokens: TokenFile, mode: str, client: str, scope: str, status: int
 ) -> None:
-    guard = Guard(replace(settings, locked_for=mode), tokens)
+    guard = Guard(replace(settings, token_required_for=mode), tokens)
 
     assert status_of(guard, request(client), scope) == status
 
 
 def test_a_token_allows_its_scopes_until_it_is_revoked(settings: ServingSettings, tokens: TokenFile) -> None:
-    guard = Guard(replace(settings, locked_for="all"), tokens)
+    guard = Guard(replace(settings, token_required_for="all"), tokens)
     token = tokens.create("ada", ["read"])
 
     assert status_of(guard, request(token=token), "read") == 200
@@ -78,7 +78,7 @@ def test_a_token_allows_its_scopes_until_it_is_revoked(settings: ServingSettings
 
 
 def test_the_health_is_open_to_all(settings: ServingSettings, tokens: TokenFile) -> None:
-    guard = Guard(replace(settings, locked_for="all"), tokens)
+    guard = Guard(replace(settings, token_required_for="all"), tokens)
 
     assert status_of(guard, request(THERE, host="any.example"), OPEN) == 200
 
@@ -87,12 +87,12 @@ def test_the_health_is_open_to_all(settings: ServingSettings, tokens: TokenFile)
     ("host", "status"),
     [
         ("localhost", 200), ("LOCALHOST:5555", 200), ("127.0.0.1:5555", 200), ("[::1]:5555", 200), ("[::1]", 200),
-        ("evil.example", 400), ("localhost.evil.example", 400), ("", 400), ("board.example:80", 200),
+        ("evil.example", 400), ("localhost.evil.example", 400), ("", 400), ("monitor.example:80", 200),
         ("127.0.0.1.evil.example:5555", 400),
     ],
 )  # fmt: skip
 def test_host_names_are_checked(settings: ServingSettings, tokens: TokenFile, host: str, status: int) -> None:
-    guard = Guard(replace(settings, allowed_hosts=("board.example",)), tokens)
+    guard = Guard(replace(settings, allowed_hosts=("monitor.example",)), tokens)
 
     assert status_of(guard, request(host=host)) == status
 
@@ -100,7 +100,7 @@ def test_host_names_are_checked(settings: ServingSettings, tokens: TokenFile, ho
 def test_a_client_that_asks_too_often_is_slowed_down_and_others_are_not(
     settings: ServingSettings, tokens: TokenFile, clock: Clock
 ) -> None:
-    guard = Guard(replace(settings, rate_per_s=5, locked_for="none"), tokens, clock)
+    guard = Guard(replace(settings, rate_per_s=5, token_required_for="none"), tokens, clock)
 
     found = [status_of(guard, request()) for _ in range(12)]
 
@@ -113,7 +113,7 @@ def test_a_client_that_asks_too_often_is_slowed_down_and_others_are_not(
 def test_tokens_cannot_be_tried_out_and_good_ones_are_never_slowed_down_by_that(
     settings: ServingSettings, tokens: TokenFile, clock: Clock
 ) -> None:
-    guard = Guard(replace(settings, locked_for="all", own_token="stack-own"), tokens, clock)
+    guard = Guard(replace(settings, token_required_for="all", internal_token="stack-own"), tokens, clock)
     good = tokens.create("ada", ["read"])
 
     # A stranger and its friends behind one proxy have one address.
@@ -129,7 +129,7 @@ def test_tokens_cannot_be_tried_out_and_good_ones_are_never_slowed_down_by_that(
 def test_who_asks_too_often_behind_a_proxy_slows_down_no_token(
     settings: ServingSettings, tokens: TokenFile, clock: Clock
 ) -> None:
-    guard = Guard(replace(settings, rate_per_s=5, locked_for="none", own_token="stack-own"), tokens, clock)
+    guard = Guard(replace(settings, rate_per_s=5, token_required_for="none", internal_token="stack-own"), tokens, clock)
     ada, bob = tokens.create("ada", ["read"]), tokens.create("bob", ["read"])
 
     assert [status_of(guard, request(THERE)) for _ in range(11)] == [200] * 10 + [429]
@@ -150,7 +150,7 @@ def test_who_asks_too_often_behind_a_proxy_slows_down_no_token(
 def test_who_may_be_told_why_it_is_not_ready(
     settings: ServingSettings, tokens: TokenFile, mode: str, client: str, token: str, host: str, told: bool
 ) -> None:
-    guard = Guard(replace(settings, locked_for=mode, own_token="stack-own"), tokens)
+    guard = Guard(replace(settings, token_required_for=mode, internal_token="stack-own"), tokens)
     made = {scope.upper(): tokens.create("ada", [scope]) for scope in ("read", "predict")}
     asked = request(client, made.get(token, token), host)
 
@@ -161,7 +161,7 @@ def test_who_may_be_told_why_it_is_not_ready(
 def test_a_damaged_file_of_tokens_closes_nothing_that_needs_none(
     settings: ServingSettings, tokens: TokenFile, caplog: pytest.LogCaptureFixture
 ) -> None:
-    guard = Guard(replace(settings, own_token="stack-own"), tokens)
+    guard = Guard(replace(settings, internal_token="stack-own"), tokens)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     tokens.create("ada", ["read"])
     tokens._path.write_text("{")
