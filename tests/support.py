@@ -223,6 +223,16 @@ class RunningStack:
 
         wait_for(look, "every part to be ready", timeout_s)
 
+    def served(self) -> str:
+        """The champion, once the service answers with it and fetches no other that an earlier move asked for."""
+
+        def look() -> str | None:
+            model = self.status()["model"]
+            champion = self.champion()
+            return champion if model["version"] == model["champion"] == champion else None
+
+        return str(wait_for(look, "the champion to be served"))
+
     def pid(self, part: str) -> int:
         """The process id of a part, which must be running."""
         found = next(one for one in status(self.info) if one.name == part)

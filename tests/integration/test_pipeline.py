@@ -61,9 +61,9 @@ def test_every_task_succeeds_at_the_first_try(running: RunningStack, real_run: T
 def test_the_version_is_served_and_predicts_what_sklearn_does(
     running: RunningStack, real_run: Trained, advertising: Path, tmp_path: Path
 ) -> None:
-    wait_for(lambda: running.status()["model"]["version"] == running.champion(), "the champion to be served")
+    champion = running.served()
     rows = pd.read_csv(advertising).head(50)
-    loaded = load_verified(running.mlflow, "ad-click", str(running.champion()), tmp_path)
+    loaded = load_verified(running.mlflow, "ad-click", champion, tmp_path)
 
     answer = httpx.post(running.url("/predict"), json={"rows": rows.to_dict("records")}, timeout=60)
 
@@ -72,8 +72,8 @@ def test_the_version_is_served_and_predicts_what_sklearn_does(
     expected = loaded.pipeline.predict_proba(rows[list(loaded.inputs)].astype(float))[:, 1]
     assert body["probabilities"] == pytest.approx(expected.tolist(), abs=1e-12)
     assert body["predictions"] == [int(p > 0.5) for p in expected]
-    assert body["model"] == {"name": "ad-click", "version": running.champion()}
-    assert answer.headers["X-Model-Version"] == running.champion()
+    assert body["model"] == {"name": "ad-click", "version": champion}
+    assert answer.headers["X-Model-Version"] == champion
     assert "City" in body["ignored_fields"]
 
 
