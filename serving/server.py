@@ -112,7 +112,7 @@ class Server:
         started = time.perf_counter()
         request = request_of(scope)
         try:
-            answer = await self._answer(request, receive)
+            answer = await self._answer(request, scope, receive)
         except _ClientGone:
             answer = _GONE
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
@@ -133,7 +133,7 @@ class Server:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await _send_body(send, b"" if is_bare else answer.body)
 
-    async def _answer(self, request: Request, receive: Receive) -> Answer:
+    async def _answer(self, request: Request, scope: Message, receive: Receive) -> Answer:
         refusal: Exception | None = None
         try:
             route = self._gateway.admit(request)
@@ -145,7 +145,7 @@ class Server:
             raise refusal
         if route.answer is None:
             with self._others.place():
-                return await self._pages.answer(request)
+                return await self._pages.answer(scope)
         if route.is_quick and not route.is_large(request):
             request.at_once = True
             with suppress(TakesLonger):

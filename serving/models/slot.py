@@ -29,7 +29,7 @@ class Registry(Protocol):
     """What the slot asks of the registry."""
 
     def fetch(self, name: str, version: str, folder: Path) -> None:
-        """Downloads a version to an empty folder, checks it, and writes beside it how it predicts (`opened`)."""
+        """Downloads a version to an empty folder, checks it, and writes beside it how it predicts (`prepared`)."""
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """The metrics of the run that made a version."""

@@ -13,7 +13,7 @@ from serving.models.repository import ModelRepository
 from serving.pages.views import moment
 from serving.settings import ServingSettings
 from serving.upstream.pipeline import PipelineMonitor
-from serving.web.messages import Answer, Request, as_json
+from serving.web.messages import Answer, RequestRefused
 from serving.web.routing import Route
 
 _THREADS = 4
@@ -45,14 +45,18 @@ class Pages:
         app.json.sort_keys = False  # type: ignore[attr-defined]
         app.jinja_env.filters["moment"] = moment
         app.config["PROPAGATE_EXCEPTIONS"] = True
-        app.register_error_handler(HTTPException, _http_error)
+        app.register_error_handler(HTTPException, _refuse)
         for route in routes:
             if route.view is not None:
                 app.add_url_rule(route.path, view_func=route.view)
         self._asgi = WSGIMiddleware(app, workers=_THREADS)  # type: ignore[arg-type]
 
-    async def answer(self, request: Request) -> Answer:
-        """Flask's answer."""
+    async def answer(self, scope: MutableMapping[str, Any]) -> Answer:
+        """Flask's answer to a request as ASGI has it.
+
+        Raises:
+            RequestRefused: There is no such file.
+        """
         answer, pieces, headers = Answer(500), [], []
 
         async def take(message: MutableMapping[str, Any]) -> None:
@@ -62,7 +66,7 @@ class Pages:
             else:
                 pieces.append(message.get("body", b""))
 
-        await self._asgi(_scope_of(request), _nothing, take)  # type: ignore[arg-type]
+        await self._asgi(scope, _nothing, take)  # type: ignore[arg-type]
         answer.body, answer.kind = b"".join(pieces), dict(headers).get(b"content-type", b"text/plain").decode("latin-1")
         told = [(name, value) for name, value in headers if name not in _OWN]
         answer.headers = tuple((name.decode("latin-1").title(), value.decode("latin-1")) for name, value in told)
@@ -74,21 +78,9 @@ async def _nothing() -> dict[str, Any]:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-def _scope_of(request: Request) -> dict[str, Any]:
-    headers = [
-        (name.encode("latin-1"), value.encode("latin-1"))
-        for name, value in request.headers.items()
-        if name != "content-length"
-    ]
-    return {
-        "type": "http", "http_version": "1.1", "method": request.method, "path": request.path, "headers": headers,
-        "query_string": request.query.encode("ascii", "replace"), "client": (request.client, 0),
-    }  # fmt: skip
-
-
-def _http_error(error: HTTPException) -> Any:
+def _refuse(error: HTTPException) -> HTTPException:
+    """Says what Flask refuses as everything else that is refused is said; what is no refusal stays."""
     if error.code is not None and error.code < 400:
         return error
     name = error.name.lower().replace(" ", "_")
-    found = {"error": {"code": name, "message": error.description or error.name, "problems": []}}
-    return as_json(found), error.code or 500, {"Content-Type": "application/json"}
+    raise RequestRefused(error.code or 500, name, error.description or error.name)

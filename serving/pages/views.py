@@ -29,10 +29,14 @@ def _status() -> dict[str, Any]:
     return status.status(_part("settings"), _part("monitor"), _part("repository"))
 
 
+def _wants_json() -> bool:
+    best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
+    return best == "application/json"
+
+
 def _answer(template: str, told: dict[str, Any], **shown: Any) -> Response:
     """A page, or its content as JSON for those who ask for that."""
-    best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
-    if best == "application/json":
+    if _wants_json():
         return _json(told)
     return Response(render_template(template, status=told, settings=_part("settings"), **shown), mimetype="text/html")
 
@@ -46,8 +50,7 @@ def index() -> Any:
     last = _part("monitor").state.last_run
     succeeded = last is not None and last["state"] == "success"
     where = "/success" if succeeded else "/failure"
-    best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
-    return _json({"location": where}) if best == "application/json" else redirect(where)
+    return _json({"location": where}) if _wants_json() else redirect(where)
 
 
 def success() -> Any:
@@ -106,10 +109,7 @@ def docs() -> Any:
     """The API's description for people."""
     settings: ServingSettings = _part("settings")
     document = openapi.document(_part("routes"), _part("repository").main.live, settings)
-    best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
-    if best == "application/json":
-        return _json(document)
-    return render_template("docs.html", api=document, settings=settings)
+    return _json(document) if _wants_json() else render_template("docs.html", api=document, settings=settings)
 
 
 def static(name: str) -> Response:

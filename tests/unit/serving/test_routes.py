@@ -55,6 +55,14 @@ def test_another_method_is_refused_with_the_one_that_is_taken(service: Service, 
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
+def test_a_file_that_is_not_there_is_refused_as_all_else(service: Service) -> None:
+    answer = service.client.get("/static/nothing.css")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
+    assert answer.json()["error"]["code"] == "not_found"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 def test_who_may_not_read_is_not_told_what_there_is(service: Service) -> None:
     stranger = Client(service.app, "203.0.113.9")
 

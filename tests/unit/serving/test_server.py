@@ -31,7 +31,8 @@ def scope_of(
     """A request's head as uvicorn has it."""
     told = {"host": "localhost", "content-type": "application/json", **headers}
     return {
-        "type": "http", "method": method, "path": path, "query_string": query, "client": (client, 5000),
+        "type": "http", "http_version": "1.1", "method": method, "path": path, "query_string": query,
+        "client": (client, 5000),
         "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in told.items()],
     }  # fmt: skip
 
