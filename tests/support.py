@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -26,6 +27,15 @@ ROOT = Path(__file__).resolve().parent.parent
 PIPELINE = "Airflow_Lab2"
 ROLLOUT = "Airflow_Lab2_Flask"
 T = TypeVar("T")
+# What is written for people, and shows them commands.
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def typed_lines(text: str) -> Iterator[str]:
+    """The lines of code blocks, as they are typed: fenced without a language, or indented after a `$`."""
+    shown = r"^```(\w*)\n(.*?)^```$|^    \$ ([^\n]*)$"
+    for language, block, line in re.findall(shown, text, re.MULTILINE | re.DOTALL):
+        yield from [line] if line else block.splitlines() if not language else []
 
 
 def real_data() -> Path:

@@ -15,11 +15,10 @@ import yaml
 from typer.main import get_command
 
 from infra.cli.app import app
-from tests.support import ROOT
+from tests.support import DOCUMENTS, ROOT, typed_lines
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 FOLDERS = ("ml", "serving", "infra", "dags", "tests", "docs", "mlflow", "findings", "tools")
 ROOT_COMMAND: Any = get_command(app)
 MAKE = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -29,16 +28,9 @@ def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def _lines(text: str) -> Iterator[str]:
-    """The lines of code blocks, as they are typed: fenced without a language, or indented after a `$`."""
-    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        yield from block.splitlines() if not language else []
-    yield from re.findall(r"^    \$ (.*)$", text, re.MULTILINE)
-
-
 def _typed(text: str) -> Iterator[list[str]]:
     """The words of each command in code blocks."""
-    for line in _lines(text):
+    for line in typed_lines(text):
         for command in line.split(" && "):
             words = shlex.split(command, comments=True)
             while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
@@ -79,7 +71,7 @@ def _problem(words: list[str], *, is_whole: bool) -> str:
     return f"missing: {missing}" if missing and is_whole else ""
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=_name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
 def test_every_command_that_is_shown_is_one(path: Path) -> None:
     found = {shlex.join(words): _arguments(words) for words in _typed(path.read_text())}
 
@@ -87,7 +79,7 @@ def test_every_command_that_is_shown_is_one(path: Path) -> None:
     assert {line: problem for line, problem in problems.items() if problem} == {}
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=_name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
 def test_every_command_that_is_named_in_a_sentence_is_one(path: Path) -> None:
     named = re.findall(r"`trackyard ([^`]+)`", path.read_text())
 
@@ -95,7 +87,7 @@ def test_every_command_that_is_named_in_a_sentence_is_one(path: Path) -> None:
     assert {line: problem for line, problem in problems.items() if problem} == {}
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=_name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
 def test_every_target_of_make_is_one(path: Path) -> None:
     text = path.read_text()
     named = {words[1] for words in _typed(text) if words[0] == "make" and len(words) > 1}
@@ -104,14 +96,14 @@ def test_every_target_of_make_is_one(path: Path) -> None:
     assert named - MAKE == set()
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=_name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
 def test_every_file_that_is_named_is_there(path: Path) -> None:
     named = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`", path.read_text())
 
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=_name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
 def test_every_link_and_picture_leads_somewhere(path: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", path.read_text())
 
@@ -119,7 +111,7 @@ def test_every_link_and_picture_leads_somewhere(path: Path) -> None:
 
 
 def test_every_picture_is_shown() -> None:
-    shown = {match for path in TEXTS for match in re.findall(r"images/([\w-]+\.(?:png|svg))\)", path.read_text())}
+    shown = {match for path in DOCUMENTS for match in re.findall(r"images/([\w-]+\.(?:png|svg))\)", path.read_text())}
 
     assert {path.name for path in (DOCS / "images").iterdir() if path.suffix in (".png", ".svg")} == shown
 

@@ -158,3 +158,9 @@ def test_the_task_refuses_what_the_form_let_through(running: RunningStack, addre
         steps.load(PIPELINE, run_id, {"data": address})
 
     assert running.mlflow_run(run_id).data.tags["error.type"] == "BadInput"
+
+
+@pytest.mark.parametrize("field", [{"test_size": "abc"}, {"test_size": 2}, {"rows": 1}, {"model_name": "../x"}])
+def test_the_form_refuses_values_that_are_not_allowed(running: RunningStack, field: dict[str, object]) -> None:
+    with pytest.raises(BadInput, match=next(iter(field))):
+        running.trigger("never_runs", **field)

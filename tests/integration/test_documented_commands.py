@@ -1,0 +1,146 @@
+"""Every command that the README and the documentation show does what they say, typed page by page."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from infra.settings import DEFAULT_PORTS
+from tests.integration.test_gate import APPROVAL, answer
+from tests.integration.test_own_data import customers
+from tests.support import DOCUMENTS, PIPELINE, ROOT, RunningStack, clean_environ, typed_lines, wait_for
+
+# How a command begins that this stack cannot run while others use it, and where it is run instead.
+ELSEWHERE = {
+    "make test": ".ci/run",
+    "make unit": ".ci/run",
+    ".venv/bin/pytest": ".ci/run",
+    "make hooks": "tests/contracts/test_habits.py",
+    "make release": "tests/unit/tools/test_release.py",
+    "git ": ".ci/run",
+    "source ": "tests/integration/test_wheel.py",
+    "python3 -m venv": "tests/integration/test_wheel.py",
+    "trackyard-env/bin/pip": "tests/integration/test_wheel.py",
+    "trackyard down": "tests/integration/test_wheel.py",
+    "trackyard backup": "tests/integration/test_backup.py",
+    "trackyard restore": "tests/integration/test_backup.py",
+    "make env": "tests/compose/conftest.py",
+    "trackyard --remote": "tests/compose/test_deployment.py",
+    "docker compose": "tests/compose/test_deployment.py",
+    "docker run": "tests/compose/test_backup.py",
+}
+VERSIONED = ("compare", "promote", "lineage", "reproduce")
+
+
+def commands_of(path: Path) -> list[str]:
+    """The commands that a page shows, without their comments, in order."""
+    lines = (line.partition("  #")[0].strip() for line in typed_lines(path.read_text()))
+    return [command for command in lines if command]
+
+
+def is_run_here(command: str) -> bool:
+    return not command.startswith(tuple(ELSEWHERE))
+
+
+# What is typed where no checkout is, tests/integration/test_wheel.py types.
+PAGES = [path for path in DOCUMENTS if path.name != "install.md" and any(map(is_run_here, commands_of(path)))]
+
+
+@dataclass
+class Reader:
+    """Somebody who types what a page shows, in a folder with files of their own, beside others on the same stack."""
+
+    stack: RunningStack
+    folder: Path
+    numbers: list[str]
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def versions(self) -> list[str]:
+        """The versions that passed the gate, oldest first."""
+        return [one.version for one in self.stack.versions() if one.tags.get("validation") == "passed"]
+
+    def typed(self, command: str) -> str:
+        """The command with this stack's ports, versions and ids in the place of the page's."""
+        for name, port in DEFAULT_PORTS.items():
+            command = command.replace(f"127.0.0.1:{port}", f"127.0.0.1:{self.stack.info.ports[name]}")
+        # The model called `customers` is another test's, and so is what -f would never end.
+        command = command.removesuffix(" -f").replace("FILE", "my.csv").replace("customers", "shoppers")
+        if command.startswith("make "):
+            command = command.replace("make ", f"make -C {ROOT} ", 1)
+        if "token revoke" in command:
+            command = re.sub(r"\w+$", self.stack.cli_json("token", "list")[-1]["id"], command)
+        words = command.split()
+        if words[1] in VERSIONED:
+            newest = dict(zip(reversed(self.numbers), reversed(self.versions()), strict=False))
+            command = " ".join(newest.get(word, word) for word in words)
+        return command
+
+    def type(self, command: str) -> str:
+        """Types a command and returns what it prints; its exit code must be 0."""
+        if command.startswith("export "):
+            name, _, value = command.removeprefix("export ").partition("=")
+            self.variables[name] = value.replace("$PWD", str(self.folder))
+            return ""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        typed = subprocess.Popen(
+            ["bash", "-ec", self.typed(command)],
+            env=clean_environ(self.stack.home, PATH=path, **self.variables),
+            cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        if "mode=approve" in command:
+            answer(self.stack, wait_for(self._waiting, "the run to wait for its approval"), "Approve", "as shown")
+        printed, _ = typed.communicate(timeout=500)
+        assert typed.returncode == 0, f"{command}: {printed[-1500:]}"
+        return printed
+
+    def _waiting(self) -> str | None:
+        runs = self.stack.airflow.dag_runs(PIPELINE, limit=5)
+        ids = [str(run["dag_run_id"]) for run in runs]
+        return next((one for one in ids if self.stack.tasks(one)[APPROVAL]["state"] == "awaiting_input"), None)
+
+
+def _files(folder: Path, advertising: Path) -> None:
+    """The files that the pages name."""
+    visitors = pd.read_csv(advertising)
+    visitors.drop(columns="Clicked on Ad").to_csv(folder / "visitors.csv", index=False)
+    bought = visitors.assign(bought=visitors["Clicked on Ad"])
+    bought.to_csv(folder / "my.csv", index=False)
+    shoppers = customers()
+    shoppers.to_csv(folder / "shoppers.csv", index=False)
+    shoppers.drop(columns="churned").to_csv(folder / "new-shoppers.csv", index=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_commands_of_a_page_work(running: RunningStack, advertising: Path, tmp_path: Path, page: Path) -> None:
+    commands = [command for command in commands_of(page) if is_run_here(command)]
+    _files(tmp_path, advertising)
+    versioned = [command for command in commands if len(command.split()) > 1 and command.split()[1] in VERSIONED]
+    numbers = sorted({word for command in versioned for word in command.split() if word.isdigit()})
+    reader = Reader(running, tmp_path, numbers)
+    if numbers:
+        while len(reader.versions()) < 3:
+            assert running.run(f"for_{page.stem}_{len(running.versions())}") == "success"
+        # So that a page's own promotion moves the champion.
+        assert running.cli("promote", reader.versions()[-2], "--reason", "before the page").returncode == 0
+
+    for command in commands:
+        printed = reader.type(command)
+        if command.startswith("curl"):
+            assert '"version":' in printed, command
+
+
+def test_what_is_run_elsewhere_is_shown_and_has_its_place() -> None:
+    shown = [command for path in DOCUMENTS for command in commands_of(path)]
+
+    for beginning, place in ELSEWHERE.items():
+        assert any(command.startswith(beginning) for command in shown), beginning
+        assert (ROOT / place).exists(), place
+    kinds = {command.split()[0] for command in shown if is_run_here(command)}
+    assert kinds == {"make", "trackyard", "curl", "export"}
