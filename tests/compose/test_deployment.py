@@ -117,6 +117,10 @@ def test_mail_is_kept_and_shown(deployment: Deployment, first_run: dict[str, Any
     wait_for(told, "the mail about the first run", 90)
 
 
+def test_the_log_of_a_service_is_shown(deployment: Deployment) -> None:
+    assert "airflow-scheduler" in deployment.compose("logs", "--tail", "5", "airflow-scheduler").stdout
+
+
 def _tasks_by_host(deployment: Deployment, run_id: str) -> dict[str, str]:
     return {
         str(task["task_id"]): str(task.get("hostname") or "")
