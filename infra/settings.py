@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from ml.errors import Misconfigured
 
@@ -17,18 +16,16 @@ _INSTALLED = _PACKAGE / "installed"
 """What a checkout has beside the packages (`dags/`, `requirements.lock`), where a wheel brought it; `setup.py` puts it
 there."""
 
-DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
-    {
-        "airflow": 8080,
-        "mlflow": 5000,
-        "serving": 5555,
-        "flower": 5556,
-        "postgres": 15432,
-        "redis": 16379,
-        "s3": 19000,
-        "smtp": 11025,
-    }
-)
+DEFAULT_PORTS: Mapping[str, int] = {
+    "airflow": 8080,
+    "mlflow": 5000,
+    "serving": 5555,
+    "flower": 5556,
+    "postgres": 15432,
+    "redis": 16379,
+    "s3": 19000,
+    "smtp": 11025,
+}
 """The ports that have a setting, `TRACKYARD_<NAME>_PORT`, and their defaults."""
 
 INTERNAL_PORTS = ("s3_grpc", "s3_master", "s3_master_grpc", "s3_volume", "s3_volume_grpc", "s3_filer", "s3_filer_grpc")
@@ -183,10 +180,7 @@ def _hosts(environ: Mapping[str, str]) -> str:
 
 
 def _port(environ: Mapping[str, str], name: str) -> int | None:
-    variable = f"TRACKYARD_{name.upper()}_PORT"
-    if not environ.get(variable):
-        return None
-    return _whole(environ, variable, 0, minimum=1, maximum=65535)
+    return _whole(environ, f"TRACKYARD_{name.upper()}_PORT", 0, minimum=1, maximum=65535) or None
 
 
 def _whole(environ: Mapping[str, str], variable: str, default: int, minimum: int = 0, maximum: int = 2**31) -> int:

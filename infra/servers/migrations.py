@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,7 +59,7 @@ def known_revisions(schema: Schema) -> dict[str, tuple[str, ...]]:
     files = [file for place in places for file in place.glob("*.py")]
     if not files:
         raise PipelineError(f"the migrations of {schema.package} are not installed: run 'make setup'")
-    return dict(found for file in files if (found := _revision(file)))
+    return dict(revision for file in files if (revision := _revision(file)))
 
 
 def _revision(file: Path) -> tuple[str, tuple[str, ...]] | None:
@@ -95,8 +96,8 @@ def revision_of(connection: Any, schema: Schema) -> str | None:
         if cursor.fetchone()[0] is None:
             return None
         cursor.execute(sql.SQL("SELECT version_num FROM public.{}").format(sql.Identifier(schema.table)))
-        found = cursor.fetchone()
-        return str(found[0]) if found else None
+        row = cursor.fetchone()
+        return str(row[0]) if row else None
 
 
 def bring_up(name: str, url: str) -> None:
@@ -112,11 +113,8 @@ def bring_up(name: str, url: str) -> None:
     import psycopg2
 
     schema = next(schema for schema in SCHEMAS if schema.name == name)
-    connection = psycopg2.connect(url)
-    try:
+    with closing(psycopg2.connect(url)) as connection:
         revision = revision_of(connection, schema)
-    finally:
-        connection.close()
     if revision in (None, head(schema)):
         return
     if revision not in known_revisions(schema):

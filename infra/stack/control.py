@@ -17,7 +17,7 @@ from infra.stack.info import StackInfo, status
 from infra.stack.parts import PART_NAMES, PARTS
 from infra.stack.plan import Plan
 from infra.stack.preparation import StackError
-from infra.stack.processes import end_processes, processes_of
+from infra.stack.processes import end_processes
 from infra.stack.startup import Report, Startup
 from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
@@ -46,7 +46,7 @@ def up(settings: Settings, report: Report, names: Sequence[str] = PART_NAMES) ->
         plan = Plan(settings, ports.remembered(settings), credentials)
         was_running = bool(plan.ports) and Supervisor(plan).is_running()
         if not was_running:
-            end_processes(processes_of(settings.home))
+            end_processes(settings.home)
             _check_machine(settings)
             plan = Plan(settings, ports.choose(settings, report.say), credentials)
             _create_files(plan)
@@ -59,7 +59,7 @@ def up(settings: Settings, report: Report, names: Sequence[str] = PART_NAMES) ->
             # What was up before this call stays up: only a start from nothing is taken back.
             if not was_running:
                 supervisor.stop()
-                end_processes(processes_of(settings.home))
+                end_processes(settings.home)
             raise
     return StackInfo(plan)
 
@@ -71,7 +71,7 @@ def down(settings: Settings, report: Report) -> None:
     if settings.secrets_file.exists():
         report.say("stopping")
         Supervisor(Plan(settings, ports.remembered(settings), Credentials.load(settings.secrets_file))).stop()
-    end_processes(processes_of(settings.home))
+    end_processes(settings.home)
 
 
 def wipe(settings: Settings) -> None:

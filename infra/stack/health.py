@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import smtplib
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from infra.servers import object_store, redis_server, tracking_server
-from infra.servers.postgres import SUPERUSER
+from infra.servers.postgres import superuser_url
 from infra.settings import HOST
 from infra.stack.plan import FLOWER_USER, Plan
 
@@ -35,21 +36,11 @@ def postgres(plan: Plan) -> str:
     """A query."""
     import psycopg2
 
-    connection = psycopg2.connect(
-        host=HOST,
-        port=plan.ports["postgres"],
-        user=SUPERUSER,
-        password=plan.credentials.postgres_password,
-        dbname="postgres",
-        connect_timeout=int(TIMEOUT_S),
-    )
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW server_version")
-            row = cursor.fetchone()
-            return f"PostgreSQL {row[0]}" if row else "PostgreSQL"
-    finally:
-        connection.close()
+    url = superuser_url(plan.ports["postgres"], plan.credentials)
+    with closing(psycopg2.connect(url, connect_timeout=int(TIMEOUT_S))) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        row = cursor.fetchone()
+        return f"PostgreSQL {row[0]}" if row else "PostgreSQL"
 
 
 def redis(plan: Plan) -> str:

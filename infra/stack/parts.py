@@ -188,7 +188,8 @@ PARTS: tuple[Part, ...] = (
     Part(
         "mlflow", _mlflow, health.mlflow, needs=("postgres", "s3"),
         files=lambda plan: tracking_server.create(plan.home / "mlflow", plan.ports, plan.credentials),
-        before=preparation.init_mlflow, set_up=preparation.set_up_mlflow, url="mlflow",
+        before=preparation.init_mlflow, url="mlflow",
+        set_up=lambda plan: tracking_server.set_up(plan.ports["mlflow"], plan.url("serving"), plan.credentials),
     ),
     Part(
         "airflow-api-server", _airflow("api-server"), health.heartbeat("metadatabase"), needs=("postgres",),

@@ -6,6 +6,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import chain
 
 import psutil
@@ -28,25 +29,21 @@ def is_free(port: int) -> bool:
 
 def owner(port: int) -> str:
     """Names the process that listens on the port, as far as this user may see it."""
-    try:
+    with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-                if connection.pid is None:
-                    break
-                process = psutil.Process(connection.pid)
-                return f"{process.name()} (process {connection.pid})"
-    except psutil.Error:
-        pass
+            is_listening = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            if is_listening and connection.pid is not None:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
     return "a process of another user"
 
 
 def remembered(settings: Settings) -> dict[str, int]:
     """The ports of the last start, empty before the first."""
     try:
-        found = json.loads(settings.ports_file.read_text())
+        stored = json.loads(settings.ports_file.read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return {str(name): int(port) for name, port in found.items()}
+    return {str(name): int(port) for name, port in stored.items()}
 
 
 def choose(settings: Settings, say: Callable[[str], None], free: Callable[[int], bool] = is_free) -> dict[str, int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
-from infra.servers import postgres, tracking_server
+from infra.servers import migrations, postgres
 from infra.stack.plan import Plan
 from ml.errors import PipelineError
 
@@ -44,27 +45,26 @@ def init_airflow(plan: Plan, timeout_s: float) -> None:
         raise StackError(
             f"Airflow's database was not set up within {plan.settings.start_timeout_s} s: "
             "raise TRACKYARD_START_TIMEOUT_S",
-            [f"  {line}" for line in last_lines(log, 8)],
+            last_lines(log),
         ) from error
     if code != 0:
-        raise StackError("Airflow's database could not be set up", [f"  {line}" for line in last_lines(log, 8)])
+        raise StackError("Airflow's database could not be set up", last_lines(log))
 
 
 def init_mlflow(plan: Plan, timeout_s: float) -> None:
-    """Brings MLflow's database up once after an upgrade: its server refuses to start on an older one."""
-    database = postgres.url(plan.ports["postgres"], "mlflow", plan.credentials)
-    tracking_server.migrate(plan.home / "mlflow" / "migrated", database)
+    """Brings MLflow's database up once after an upgrade: its server refuses to start on an older one.
+
+    An empty database is left to the server, which makes its own tables.
+    """
+    marker, stamp = plan.home / "mlflow" / "migrated", f"mlflow {version('mlflow')}"
+    if not marker.exists() or marker.read_text() != stamp:
+        migrations.bring_up("mlflow", postgres.url(plan.ports["postgres"], "mlflow", plan.credentials))
+        marker.write_text(stamp)
 
 
-def set_up_mlflow(plan: Plan) -> None:
-    """Makes the service's account and the webhook that tells it of a new champion."""
-    tracking_server.create_accounts(plan.ports["mlflow"], plan.credentials)
-    tracking_server.create_webhook(plan.ports["mlflow"], plan.url("serving"), plan.credentials)
-
-
-def last_lines(log: Path, count: int) -> list[str]:
-    """The last lines of a log; none where there is no log."""
+def last_lines(log: Path) -> list[str]:
+    """The last eight lines of a log, for a hint; none where there is no log."""
     try:
-        return log.read_text(errors="replace").splitlines()[-count:]
+        return [f"  {line}" for line in log.read_text(errors="replace").splitlines()[-8:]]
     except OSError:
         return []

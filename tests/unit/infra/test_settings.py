@@ -104,7 +104,7 @@ def test_no_part_has_a_secret_in_its_command_line(tmp_path: Path, part: parts.Pa
 def test_the_managers_configuration_holds_no_secret(tmp_path: Path) -> None:
     plan = _plan(tmp_path)
 
-    text = supervision.configuration(plan, tmp_path / "socket", tmp_path / "pid")
+    text = supervision.configuration(plan)
 
     assert not [value for value in vars(plan.credentials).values() if value in text]
     assert text.count("[program:") == len(parts.PARTS)
