@@ -19,11 +19,11 @@ from ml.errors import Misconfigured
 ADMIN = "admin"
 STATUS = "status"
 STATUS_ROLE = "StatusReader"
-_STATUS_PERMISSIONS = (
-    "DAGs",
-    "DAG Runs",
-    "Task Instances",
-)
+_STATUS_PERMISSIONS = ("DAGs", "DAG Runs", "Task Instances")
+
+_PUBLISHING = {"max_retries": None, "interval_start": 0.2, "interval_step": 0.2, "interval_max": 1}
+"""A message that cannot be published is kept and tried again, rather than counted as a failed try: kombu's own retries
+go on until Airflow's timeout, which is the one error that Airflow's executor retries."""
 
 
 def common_env(settings: Settings, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
@@ -104,20 +104,9 @@ def _patience() -> dict[str, str]:
         "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "5",
-        # A message that cannot be published is kept and tried again, rather than counted as a failed try: kombu's own
-        # retries go on until Airflow's timeout, which is the one error that Airflow's executor retries.
         "AIRFLOW__CELERY__OPERATION_TIMEOUT": "3",
         "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": "60",
-        "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps(
-            {
-                "task_publish_retry_policy": {
-                    "max_retries": None,
-                    "interval_start": 0.2,
-                    "interval_step": 0.2,
-                    "interval_max": 1,
-                }
-            }
-        ),
+        "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps({"task_publish_retry_policy": _PUBLISHING}),
     }
 
 

@@ -84,6 +84,11 @@ def client(port: int, credentials: Credentials) -> S3Client:
     return s3_client(f"http://{HOST}:{port}", keys, region=REGION, tries=1, read_timeout_s=5)
 
 
+def key_env(credentials: Credentials) -> dict[str, str]:
+    """The variables with the server's keys, for itself and for its clients."""
+    return {"AWS_ACCESS_KEY_ID": credentials.s3_access_key, "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key}
+
+
 def create_buckets(s3: S3Client) -> None:
     """Makes the buckets that are missing; calling it again changes nothing."""
     present = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}

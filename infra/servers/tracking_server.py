@@ -97,8 +97,7 @@ def env(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> dic
         "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.mlflow_flask_secret,
         "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": credentials.mlflow_webhook_key,
         "MLFLOW_S3_ENDPOINT_URL": f"http://{HOST}:{ports['s3']}",
-        "AWS_ACCESS_KEY_ID": credentials.s3_access_key,
-        "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key,
+        **object_store.key_env(credentials),
     }
 
 
