@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from infra.credentials import Credentials
@@ -120,21 +119,22 @@ def smtp_connection(url: str, local: tuple[str, int]) -> str:
     Raises:
         Misconfigured: The address is not of that form.
     """
-    extra: dict[str, object] = {"timeout": 5, "retry_limit": 1, "from_email": "trackyard@localhost"}
-    if not url:
-        extra |= {"disable_tls": True, "disable_ssl": True}
-        return json.dumps({"conn_type": "smtp", "host": local[0], "port": local[1], "extra": extra})
-    parts = urlsplit(url)
+    parts = urlsplit(url or f"smtp://{local[0]}:{local[1]}")
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         raise Misconfigured(
             "TRACKYARD_SMTP_URL must look like smtp://user:password@mail.example.com:587?from=me@example.com "
             "(or smtps:// for port 465)"
         )
     implicit_tls = parts.scheme == "smtps"
-    extra |= {"disable_tls": implicit_tls, "disable_ssl": not implicit_tls}
-    sender = parse_qs(parts.query).get("from")
-    if sender:
-        extra["from_email"] = sender[0]
+    sender = parse_qs(parts.query).get("from", ["trackyard@localhost"])[0]
+    extra = {
+        "timeout": 5,
+        "retry_limit": 1,
+        "from_email": sender,
+        # STARTTLS and TLS from the beginning; the stack's own server has neither.
+        "disable_tls": implicit_tls or not url,
+        "disable_ssl": not implicit_tls,
+    }
     return json.dumps(
         {
             "conn_type": "smtp",
@@ -145,25 +145,6 @@ def smtp_connection(url: str, local: tuple[str, int]) -> str:
             "extra": extra,
         }
     )
-
-
-def initialise(marker: Path, stamp: str, passwords: Mapping[str, str]) -> None:
-    """Migrates the metadata database and makes the two accounts; does nothing when that was done for `stamp`.
-
-    Runs inside a process that has the Airflow variables (`infra.stack.launch airflow-init`).
-
-    Args:
-        marker: The file that remembers the stamp.
-        stamp: What the work depends on: Airflow's version.
-        passwords: The password of each of the two accounts.
-    """
-    if marker.exists() and marker.read_text() == stamp:
-        return
-    from airflow.utils.db import initdb
-
-    initdb()
-    create_accounts(passwords)
-    marker.write_text(stamp)
 
 
 def create_accounts(passwords: Mapping[str, str]) -> None:

@@ -23,15 +23,7 @@ from ml.errors import PipelineError
 
 @dataclass(frozen=True)
 class Schema:
-    """One set of migrations.
-
-    Attributes:
-        name: What to call it.
-        database: The database that it is applied to.
-        table: The table with the revision that the database has.
-        package: The installed package that brings the migrations.
-        folder: Where in the package they are.
-    """
+    """One set of migrations: its database, the table with the revision there, and its folder in a package."""
 
     name: str
     database: str
@@ -55,8 +47,8 @@ def known_revisions(schema: Schema) -> dict[str, tuple[str, ...]]:
     The files are read and not imported: Airflow's open a configuration and a log in the user's home.
     """
     spec = find_spec(schema.package)
-    places = [Path(place) / schema.folder for place in (spec.submodule_search_locations or [])] if spec else []
-    files = [file for place in places for file in place.glob("*.py")]
+    places = (spec.submodule_search_locations if spec else None) or []
+    files = [file for place in places for file in (Path(place) / schema.folder).glob("*.py")]
     if not files:
         raise PipelineError(f"the migrations of {schema.package} are not installed: run 'make setup'")
     return dict(revision for file in files if (revision := _revision(file)))
@@ -77,9 +69,8 @@ def _revision(file: Path) -> tuple[str, tuple[str, ...]] | None:
 
 def head(schema: Schema) -> str:
     """The newest revision that the installed package knows."""
-    known = known_revisions(schema)
-    followed = {before for befores in known.values() for before in befores}
-    return next(iter(sorted(set(known) - followed)))
+    revisions = known_revisions(schema)
+    return min(set(revisions).difference(*revisions.values()))
 
 
 def revision_of(connection: Any, schema: Schema) -> str | None:
@@ -139,8 +130,8 @@ def migrate(database: str, url: str) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="trackyard-") as folder:
         # What somebody has set for an Airflow or MLflow of their own has no say here.
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "MLFLOW"))}
-        env = {**own, **_variables(database, url, folder)}
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "MLFLOW"))}
+        env |= _variables(database, url, folder)
         module = ["airflow", "db", "migrate"] if database == "airflow" else ["infra.servers.migrations", database]
         done = subprocess.run(
             [sys.executable, "-m", *module], env=env, capture_output=True, text=True, errors="replace", check=False

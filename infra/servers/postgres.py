@@ -147,12 +147,7 @@ def create_databases(port: int, credentials: Credentials) -> None:
 
 
 def create_databases_at(address: str, passwords: Mapping[str, str]) -> None:
-    """Makes the roles and databases that are missing on a server, and sets the roles' passwords.
-
-    Args:
-        address: The server's `postgresql://` address, as its superuser.
-        passwords: The password of each role of `DATABASES`.
-    """
+    """Makes what is missing on a server whose superuser has that address, and sets each role's password."""
     import psycopg2
     from psycopg2 import sql
 

@@ -51,11 +51,9 @@ def create(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> 
 
 
 def write_auth_file(path: Path, database: str) -> None:
-    """Writes the configuration of the accounts: nobody but the administrator may write what they did not make.
+    """Writes the configuration of the accounts, and the `postgresql://` address of their database.
 
-    Args:
-        path: The file; only its owner can read it.
-        database: The `postgresql://` address of the accounts' database.
+    Nobody but the administrator may write what they did not make.
     """
     lines = {
         "default_permission": "READ",
@@ -122,11 +120,6 @@ def set_up(port: int, target: str, credentials: Credentials) -> None:
 
     Calling it again sets the webhook's address and secret anew. The service asks by itself as well, so that a webhook
     that gets lost costs a second and nothing else.
-
-    Args:
-        port: The server's port.
-        target: The address of the service.
-        credentials: The passwords, and what signs the webhook.
     """
     import httpx
 

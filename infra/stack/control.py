@@ -29,12 +29,7 @@ _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# The state of a Trackyard 
 
 
 def up(settings: Settings, report: Report, names: Sequence[str] = PART_NAMES) -> StackInfo:
-    """Starts whatever does not run yet and waits until all of it does its job. Calling it again changes nothing.
-
-    Args:
-        settings: The stack's settings.
-        report: Is told how it goes.
-        names: The parts to start; what else runs is left alone.
+    """Starts the named parts that do not run yet and waits until all of them do their job; other parts are left alone.
 
     Raises:
         StackError: A part did not become ready; it is named, and what this call started is stopped again.

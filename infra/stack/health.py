@@ -17,7 +17,6 @@ from infra.stack.plan import FLOWER_USER, Plan
 
 if TYPE_CHECKING:
     import httpx
-    from botocore.exceptions import ClientError
 
 TIMEOUT_S = 5.0
 
@@ -62,21 +61,17 @@ def s3(plan: Plan) -> str:
     for bucket in object_store.BUCKETS:
         try:
             came_back = object_store.try_bucket(client, bucket)
+        except client.exceptions.NoSuchBucket as error:
+            raise NotReady(
+                f"bucket {bucket!r} is gone: 'trackyard up' makes it again, "
+                "'trackyard restore' brings back what was in it"
+            ) from error
         except ClientError as error:
-            raise NotReady(_bucket_trouble(bucket, error)) from error
+            code = error.response["Error"]["Code"]
+            raise NotReady(f"bucket {bucket!r} takes no object ({code}): is the disk full?") from error
         if not came_back:
             raise NotReady(f"an object came back changed from bucket {bucket!r}")
     return "put, get and delete work in both buckets"
-
-
-def _bucket_trouble(bucket: str, error: ClientError) -> str:
-    """What is wrong with a bucket of a server that answers."""
-    code = error.response.get("Error", {}).get("Code", "")
-    if code == "NoSuchBucket":
-        return (
-            f"bucket {bucket!r} is gone: 'trackyard up' makes it again, 'trackyard restore' brings back what was in it"
-        )
-    return f"bucket {bucket!r} takes no object ({code}): is the disk full?"
 
 
 def smtp(plan: Plan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,11 +114,9 @@ def _status_of(plan: Plan, part: Part, process: dict[str, Any] | None) -> PartSt
 def _memory(pid: int) -> int | None:
     """The proportional memory of a process and its children, in bytes: shared pages are counted once in all."""
     total = 0
-    try:
+    with suppress(psutil.Error):
         root = psutil.Process(pid)
         for process in [root, *root.children(recursive=True)]:
             info = process.memory_full_info()
             total += getattr(info, "pss", info.rss)
-    except psutil.Error:
-        return total or None
-    return total
+    return total or None

@@ -56,17 +56,19 @@ def main(arguments: list[str]) -> None:
 
 
 def _airflow_init(plan: Plan) -> None:
-    from importlib.metadata import version
-
+    """Migrates Airflow's database and makes the two accounts; Airflow reads its variables when it is imported."""
     env = part_env(os.environ, plan.airflow_env(server=True), str(plan.home))
     os.environ.clear()
     os.environ.update(env)
-    stamp = f"airflow {version('apache-airflow-core')} fab {version('apache-airflow-providers-fab')}"
-    passwords = {
-        airflow_server.ADMIN: plan.credentials.airflow_admin_password,
-        airflow_server.STATUS: plan.credentials.airflow_status_password,
-    }
-    airflow_server.initialise(plan.home / "airflow" / "initialised", stamp, passwords)
+    from airflow.utils.db import initdb
+
+    initdb()
+    airflow_server.create_accounts(
+        {
+            airflow_server.ADMIN: plan.credentials.airflow_admin_password,
+            airflow_server.STATUS: plan.credentials.airflow_status_password,
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ def owner(port: int) -> str:
     """Names the process that listens on the port, as far as this user may see it."""
     with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            is_listening = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-            if is_listening and connection.pid is not None:
+            listens_at = connection.laddr.port if connection.laddr else None
+            if listens_at == port and connection.status == psutil.CONN_LISTEN and connection.pid is not None:
                 return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
     return "a process of another user"
 

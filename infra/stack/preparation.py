@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,11 +27,16 @@ class StackError(PipelineError):
 
 
 def init_airflow(plan: Plan, timeout_s: float) -> None:
-    """Sets Airflow's database and accounts up, in a process of its own.
+    """Sets Airflow's database and accounts up, once for each version.
 
     Raises:
         StackError: It failed, or took too long.
     """
+    stamp = f"airflow {version('apache-airflow-core')} fab {version('apache-airflow-providers-fab')}"
+    _once(plan.home / "airflow" / "initialised", stamp, lambda: _set_airflow_up(plan, timeout_s))
+
+
+def _set_airflow_up(plan: Plan, timeout_s: float) -> None:
     log = plan.settings.log_dir / "airflow-init.log"
     env = {**os.environ, "TRACKYARD_HOME": str(plan.home)}
     try:
@@ -56,9 +62,15 @@ def init_mlflow(plan: Plan, timeout_s: float) -> None:
 
     An empty database is left to the server, which makes its own tables.
     """
-    marker, stamp = plan.home / "mlflow" / "migrated", f"mlflow {version('mlflow')}"
+    database = postgres.url(plan.ports["postgres"], "mlflow", plan.credentials)
+    stamp = f"mlflow {version('mlflow')}"
+    _once(plan.home / "mlflow" / "migrated", stamp, lambda: migrations.bring_up("mlflow", database))
+
+
+def _once(marker: Path, stamp: str, work: Callable[[], None]) -> None:
+    """Does the work, unless the file says that it was done for the same stamp."""
     if not marker.exists() or marker.read_text() != stamp:
-        migrations.bring_up("mlflow", postgres.url(plan.ports["postgres"], "mlflow", plan.credentials))
+        work()
         marker.write_text(stamp)
 
 
