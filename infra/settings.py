@@ -31,40 +31,19 @@ DEFAULT_PORTS: Mapping[str, int] = {
 INTERNAL_PORTS = ("s3_grpc", "s3_master", "s3_master_grpc", "s3_volume", "s3_volume_grpc", "s3_filer", "s3_filer_grpc")
 """Ports that the S3 server needs for its own parts; they answer nothing without its certificate or keys."""
 
-PART_SETTINGS = frozenset(
-    {
-        # Read by the tasks and the service; the stack sets them for its parts, so finding them here is no mistake.
-        "TRACKYARD_S3_ENDPOINT",
-        "TRACKYARD_S3_BUCKET",
-        "TRACKYARD_DATA_BUCKETS",
-        "TRACKYARD_AIRFLOW_URL",
-        "TRACKYARD_AIRFLOW_USERNAME",
-        "TRACKYARD_AIRFLOW_PASSWORD",
-        "TRACKYARD_MLFLOW_URL",
-        "TRACKYARD_SERVING_URL",
-        "TRACKYARD_AIRFLOW_API_URL",
-        "TRACKYARD_SERVING_API_URL",
-        "TRACKYARD_FLOWER_URL",
-        "TRACKYARD_WEBHOOK_SECRET",
-        "TRACKYARD_SERVING_TOKEN",
-        "TRACKYARD_SERVING_STATE",
-        "TRACKYARD_SERVING_START",
-        "TRACKYARD_MODEL_NAME",
-        "TRACKYARD_GIT_COMMIT",
-        "TRACKYARD_PRELOAD",
-        "TRACKYARD_STACK",
-        # Read by the command line for a stack that runs elsewhere, and by the containers.
-        "TRACKYARD_REMOTE",
-        "TRACKYARD_ENV_FILE",
-        "TRACKYARD_MAIL_URL",
-        "TRACKYARD_MLFLOW_HOSTS",
-        "TRACKYARD_ARTIFACT_BUCKET",
-        "TRACKYARD_BIND_ADDRESSES",
-        "TRACKYARD_IMAGE",
-        "TRACKYARD_BACKUP_DATABASE_URL",
-        "TRACKYARD_BACKUP_PASSPHRASE",
-    }
-)
+PART_SETTINGS = {
+    # Read by the tasks and the service; the stack sets them for its parts, so finding them here is no mistake.
+    "TRACKYARD_S3_ENDPOINT", "TRACKYARD_S3_BUCKET", "TRACKYARD_DATA_BUCKETS",
+    "TRACKYARD_AIRFLOW_URL", "TRACKYARD_MLFLOW_URL", "TRACKYARD_SERVING_URL", "TRACKYARD_FLOWER_URL",
+    "TRACKYARD_AIRFLOW_API_URL", "TRACKYARD_SERVING_API_URL",
+    "TRACKYARD_AIRFLOW_USERNAME", "TRACKYARD_AIRFLOW_PASSWORD", "TRACKYARD_WEBHOOK_SECRET",
+    "TRACKYARD_SERVING_TOKEN", "TRACKYARD_SERVING_STATE", "TRACKYARD_SERVING_START",
+    "TRACKYARD_MODEL_NAME", "TRACKYARD_GIT_COMMIT", "TRACKYARD_PRELOAD", "TRACKYARD_STACK",
+    # Read by the command line for a stack that runs elsewhere, and by the containers.
+    "TRACKYARD_REMOTE", "TRACKYARD_ENV_FILE", "TRACKYARD_MAIL_URL", "TRACKYARD_MLFLOW_HOSTS",
+    "TRACKYARD_ARTIFACT_BUCKET", "TRACKYARD_BIND_ADDRESSES", "TRACKYARD_IMAGE",
+    "TRACKYARD_BACKUP_DATABASE_URL", "TRACKYARD_BACKUP_PASSPHRASE",
+}  # fmt: skip
 
 SERVING_SETTINGS = ("TRACKYARD_SERVING_TOKENS", "TRACKYARD_SERVING_HOSTS", "TRACKYARD_SERVING_RATE")
 """What a user may set of the service; it is handed on as it is."""

@@ -25,8 +25,9 @@ _PUBLISHING = {"max_retries": None, "interval_start": 0.2, "interval_step": 0.2,
 go on until Airflow's timeout, which is the one error that Airflow's executor retries."""
 
 
-def common_env(settings: Settings, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
-    """What every Airflow part gets."""
+def env(settings: Settings, ports: Mapping[str, int], credentials: Credentials, *, server: bool) -> dict[str, str]:
+    """What an Airflow part gets; a server part (all but worker and Flower) also the database and the signing key."""
+    database, psycopg2 = ports["postgres"], "postgresql+psycopg2"
     url = f"http://{HOST}:{ports['airflow']}"
     own = {
         "AIRFLOW_HOME": str(settings.home / "airflow"),
@@ -40,11 +41,13 @@ def common_env(settings: Settings, ports: Mapping[str, int], credentials: Creden
         "AIRFLOW__API__PORT": str(ports["airflow"]),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.home / "airflow" / "task-logs"),
         "AIRFLOW__CELERY__BROKER_URL": redis_server.url(ports["redis"], credentials),
-        "AIRFLOW__CELERY__RESULT_BACKEND": "db+"
-        + postgres.url(ports["postgres"], "celery_results", credentials, "postgresql+psycopg2"),
+        "AIRFLOW__CELERY__RESULT_BACKEND": postgres.url(database, "celery_results", credentials, f"db+{psycopg2}"),
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(settings.worker_slots),
         "AIRFLOW_CONN_SMTP_DEFAULT": smtp_connection(settings.smtp_url, (HOST, ports["smtp"])),
     }
+    if server:
+        own["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = postgres.url(database, "airflow", credentials, psycopg2)
+        own["AIRFLOW__API_AUTH__JWT_SECRET"] = credentials.airflow_jwt_secret
     return fixed_env() | own
 
 
@@ -65,16 +68,6 @@ def fixed_env() -> dict[str, str]:
         "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS": "infra.servers.celery_preload.CELERY_CONFIG",
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "3600",
         **_patience(),
-    }
-
-
-def server_env(ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
-    """What the api-server, scheduler, dag-processor and triggerer get besides: the database and the signing key."""
-    return {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(
-            ports["postgres"], "airflow", credentials, "postgresql+psycopg2"
-        ),
-        "AIRFLOW__API_AUTH__JWT_SECRET": credentials.airflow_jwt_secret,
     }
 
 
@@ -148,11 +141,7 @@ def smtp_connection(url: str, local: tuple[str, int]) -> str:
 
 
 def create_accounts(passwords: Mapping[str, str]) -> None:
-    """Makes the administrator and the read-only account, or sets their passwords.
-
-    Args:
-        passwords: By account: `admin` and `status`.
-    """
+    """Makes the administrator and the read-only account, or sets their passwords, by `ADMIN` and `STATUS`."""
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
     with get_application_builder() as builder:

@@ -74,12 +74,7 @@ def head(schema: Schema) -> str:
 
 
 def revision_of(connection: Any, schema: Schema) -> str | None:
-    """The revision that a database has; None where the tables were not made yet.
-
-    Args:
-        connection: A psycopg2 connection to the schema's database.
-        schema: The set of migrations.
-    """
+    """The revision that the database of a psycopg2 connection has; None where the tables were not made yet."""
     from psycopg2 import sql
 
     with connection.cursor() as cursor:

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
     settings = Settings.from_env(os.environ)
     plan = StackInfo.load(settings).plan
     if arguments[0] == "start":
-        supervision.Supervisor(plan).start_if_stopped(arguments[1])
+        supervision.Supervisor(plan).start_part(arguments[1])
         return
     if arguments == ["airflow-init"]:
         _airflow_init(plan)

@@ -49,14 +49,7 @@ class Part:
     ends_its_children: bool = False
 
     def look(self, plan: Plan, *, at_start: bool = False) -> str:
-        """Lets the part do its job once.
-
-        Args:
-            plan: The stack's plan.
-            at_start: Whether it may first be given what it lacks.
-
-        Returns:
-            What was seen, in a few words.
+        """Lets the part do its job once, and says in a few words what was seen; at a start it first gets what it lacks.
 
         Raises:
             NotReady: It did not; in any way that it can fail.

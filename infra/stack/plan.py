@@ -124,5 +124,4 @@ class Plan:
 
         The DAG files show links and defaults, so the parts that parse them need the addresses as well.
         """
-        env = airflow_server.common_env(self.settings, self.ports, self.credentials) | self.address_env()
-        return env | (airflow_server.server_env(self.ports, self.credentials) if server else {})
+        return airflow_server.env(self.settings, self.ports, self.credentials, server=server) | self.address_env()

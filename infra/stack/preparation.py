@@ -14,12 +14,7 @@ from ml.errors import PipelineError
 
 
 class StackError(PipelineError):
-    """The stack could not be started.
-
-    Args:
-        message: One line: which part, and what happened.
-        hint: Further lines: the last ones of its log, and the command that shows the rest.
-    """
+    """The stack could not be started; `hint` has the last lines of a log, and the command that shows the rest."""
 
     def __init__(self, message: str, hint: list[str] | None = None) -> None:
         super().__init__(message)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import sys
 import time
 import xmlrpc.client
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -25,8 +23,6 @@ from infra.stack.parts import PARTS, Part
 from infra.stack.plan import PASSED_ON, Plan
 from ml.errors import PipelineError
 
-RUNNING = ("RUNNING", "STARTING", "BACKOFF")
-
 
 class Supervisor:
     """The process manager of one stack; `pid_file` has its process id."""
@@ -34,7 +30,8 @@ class Supervisor:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._config = plan.home / "supervisord.conf"
-        self.pid_file = _pid_file(plan)
+        self.pid_file = plan.home / "supervisord.pid"
+        self._socket = plan.runtime_dir / "supervisor.sock"
 
     def is_running(self) -> bool:
         """Tells whether the manager answers."""
@@ -57,7 +54,7 @@ class Supervisor:
         env |= {"TRACKYARD_HOME": str(self._plan.home), "TRACKYARD_STACK": str(self._plan.home)}
         # The parts run in another folder than the one that a relative path, or the default, is meant in.
         env["TRACKYARD_PIPELINE_FILE"] = str(self._plan.settings.pipeline_file)
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
+        command = self._plan.python("supervisor.supervisord", "-c", str(self._config))
         done = subprocess.run(
             command, env=env, cwd=self._plan.home, capture_output=True, text=True, check=False, timeout=60
         )
@@ -92,17 +89,12 @@ class Supervisor:
         self._wait_until(lambda: all(self.info(name)["pid"] == 0 for name in names), 60)
 
     def start_part(self, name: str) -> None:
-        """Starts one part; does nothing when it runs."""
+        """Starts one part; does nothing when it runs or is being restarted."""
         try:
             self._call("startProcess", name, False)
         except xmlrpc.client.Fault as fault:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise PipelineError(f"the process manager did not start {name}: {fault.faultString}") from fault
-
-    def start_if_stopped(self, name: str) -> None:
-        """Starts one part unless it runs or is being restarted."""
-        if self.info(name)["statename"] not in RUNNING:
-            self.start_part(name)
 
     def info(self, name: str) -> dict[str, Any]:
         """What supervisor knows about one part: `statename`, `pid`, `start`, `now`, `exitstatus`, `description`."""
@@ -122,7 +114,7 @@ class Supervisor:
     def _call(self, method: str, *arguments: Any) -> Any:
         from supervisor.xmlrpc import SupervisorTransport
 
-        transport = SupervisorTransport(None, None, f"unix://{_socket(self._plan)}")
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
         try:
             with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
                 return getattr(proxy.supervisor, method)(*arguments)
@@ -143,37 +135,29 @@ class Supervisor:
         status = directory.lstat()
         if status.st_uid != os.geteuid() or status.st_mode & 0o077 or directory.is_symlink():
             raise PipelineError(f"{directory} belongs to another user or is open to them: remove it")
-        _socket(self._plan).unlink(missing_ok=True)
+        self._socket.unlink(missing_ok=True)
         self._plan.settings.log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(self._config, configuration(self._plan))
+        write_private(self._config, self.configuration())
 
-
-def _socket(plan: Plan) -> Path:
-    return plan.runtime_dir / "supervisor.sock"
-
-
-def _pid_file(plan: Plan) -> Path:
-    return plan.home / "supervisord.pid"
-
-
-def configuration(plan: Plan, parts: Sequence[Part] = PARTS) -> str:
-    """Supervisor's configuration for the parts; it holds no secret, since each part fetches its own."""
-    logs = plan.settings.log_dir
-    sections = [
-        f"[unix_http_server]\nfile = {_socket(plan)}\nchmod = 0700",
-        f"[supervisord]\npidfile = {_pid_file(plan)}\nlogfile = {logs}/supervisord.log\nlogfile_maxbytes = 10MB\n"
-        f"logfile_backups = 2\nchildlogdir = {logs}\numask = 077\nminfds = 1024",
-        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
-    ]
-    for part in parts:
-        command = shlex.join(plan.python("infra.stack.launch", part.name))
-        sections.append(
-            f"[program:{part.name}]\ncommand = {command}\ndirectory = {plan.settings.root}\n"
-            "autostart = false\nautorestart = true\nstartsecs = 2\nstartretries = 100000\n"
-            f"stopsignal = {part.stop_signal}\nstopwaitsecs = {part.stop_s}\n"
-            f"stopasgroup = {str(not part.ends_its_children).lower()}\nkillasgroup = true\n"
-            f"stdout_logfile = {logs}/{part.name}.log\nredirect_stderr = true\n"
-            "stdout_logfile_maxbytes = 10MB\nstdout_logfile_backups = 3"
-        )
-    # supervisor reads a percent sign as the start of a variable.
-    return "\n\n".join(section.replace("%", "%%") for section in sections) + "\n"
+    def configuration(self, parts: Sequence[Part] = PARTS) -> str:
+        """Supervisor's configuration for the parts; it holds no secret, since each part fetches its own."""
+        logs = self._plan.settings.log_dir
+        sections = [
+            f"[unix_http_server]\nfile = {self._socket}\nchmod = 0700",
+            f"[supervisord]\npidfile = {self.pid_file}\nlogfile = {logs}/supervisord.log\nlogfile_maxbytes = 10MB\n"
+            f"logfile_backups = 2\nchildlogdir = {logs}\numask = 077\nminfds = 1024",
+            "[rpcinterface:supervisor]\n"
+            "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+        ]
+        for part in parts:
+            command = shlex.join(self._plan.python("infra.stack.launch", part.name))
+            sections.append(
+                f"[program:{part.name}]\ncommand = {command}\ndirectory = {self._plan.settings.root}\n"
+                "autostart = false\nautorestart = true\nstartsecs = 2\nstartretries = 100000\n"
+                f"stopsignal = {part.stop_signal}\nstopwaitsecs = {part.stop_s}\n"
+                f"stopasgroup = {str(not part.ends_its_children).lower()}\nkillasgroup = true\n"
+                f"stdout_logfile = {logs}/{part.name}.log\nredirect_stderr = true\n"
+                "stdout_logfile_maxbytes = 10MB\nstdout_logfile_backups = 3"
+            )
+        # supervisor reads a percent sign as the start of a variable.
+        return "\n\n".join(section.replace("%", "%%") for section in sections) + "\n"

@@ -13,7 +13,7 @@ import pytest
 
 from infra.credentials import Credentials
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
-from infra.stack import control, doctor, supervision
+from infra.stack import control, doctor
 from infra.stack import plan as plan_module
 from infra.stack.health import NotReady
 from infra.stack.info import StackInfo, status
@@ -21,6 +21,7 @@ from infra.stack.parts import PARTS, Part
 from infra.stack.plan import Launch, Plan
 from infra.stack.preparation import StackError, init_airflow, init_mlflow
 from infra.stack.startup import Startup
+from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
 from tests.support import Silent, clean_environ
 
@@ -51,7 +52,7 @@ def test_a_checkout_may_be_in_a_folder_with_a_space(tmp_path: Path, monkeypatch:
     plan = _plan(tmp_path / "a home")
 
     config = ConfigParser(interpolation=None)
-    config.read_string(supervision.configuration(plan))
+    config.read_string(Supervisor(plan).configuration())
 
     for part in PARTS:
         command = config[f"program:{part.name}"]["command"].replace("%%", "%")
@@ -121,7 +122,7 @@ def test_a_part_that_is_added_to_the_table_is_started_in_order_checked_and_shown
     Startup(plan, manager, listener, table).run()  # type: ignore[arg-type]
     shown = {part.name: part for part in status(StackInfo(plan), table, manager)}  # type: ignore[arg-type]
     config = ConfigParser(interpolation=None)
-    config.read_string(supervision.configuration(plan, table))
+    config.read_string(Supervisor(plan).configuration(table))
 
     assert manager.started.index("cache") > manager.started.index("redis")
     assert ("cache", "ready", plan.url("s3")) in listener.parts
