@@ -26,7 +26,13 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "s3": 19000,
     "smtp": 11025,
 }
-"""The ports that have a setting, `TRACKYARD_<NAME>_PORT`, and their defaults."""
+"""The ports that have a setting, and their defaults."""
+
+
+def port_setting(name: str) -> str:
+    """The setting of a port."""
+    return f"TRACKYARD_{name.upper()}_PORT"
+
 
 INTERNAL_PORTS = ("s3_grpc", "s3_master", "s3_master_grpc", "s3_volume", "s3_volume_grpc", "s3_filer", "s3_filer_grpc")
 """Ports that the S3 server needs for its own parts; they answer nothing without its certificate or keys."""
@@ -139,7 +145,7 @@ KNOWN = PART_SETTINGS | {
     "TRACKYARD_MIN_DISK_MB",
     "TRACKYARD_START_TIMEOUT_S",
     *SERVING_SETTINGS,
-    *(f"TRACKYARD_{name.upper()}_PORT" for name in DEFAULT_PORTS),
+    *map(port_setting, DEFAULT_PORTS),
 }
 """Every `TRACKYARD_*` variable that means something."""
 
@@ -159,7 +165,7 @@ def _hosts(environ: Mapping[str, str]) -> str:
 
 
 def _port(environ: Mapping[str, str], name: str) -> int | None:
-    return _whole(environ, f"TRACKYARD_{name.upper()}_PORT", 0, minimum=1, maximum=65535) or None
+    return _whole(environ, port_setting(name), 0, minimum=1, maximum=65535) or None
 
 
 def _whole(environ: Mapping[str, str], variable: str, default: int, minimum: int = 0, maximum: int = 2**31) -> int:

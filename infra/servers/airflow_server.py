@@ -24,6 +24,34 @@ _PUBLISHING = {"max_retries": None, "interval_start": 0.2, "interval_step": 0.2,
 """A message that cannot be published is kept and tried again, rather than counted as a failed try: kombu's own retries
 go on until Airflow's timeout, which is the one error that Airflow's executor retries."""
 
+_PATIENCE = {
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "3",
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "5",
+    "AIRFLOW__CORE__DEFAULT_TASK_EXECUTION_TIMEOUT": "600",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "90",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+    # A worker that is killed takes the message of a task that it has not begun with it. After a minute the task is
+    # queued anew, and that up to ten times, so that having no worker for a while fails nothing.
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "10",
+    # Between two looks while nothing happens. Ten a second cost an idle stack a tenth of a processor and save a run
+    # less than a second.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "15",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MIN": "3",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "5",
+    "AIRFLOW__CELERY__OPERATION_TIMEOUT": "3",
+    "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": "60",
+    "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps({"task_publish_retry_policy": _PUBLISHING}),
+}
+"""The settings with which a server that is gone for half a minute costs time and nothing else.
+
+The defaults give up a call to the API server after 4 to 15 s and a lost worker after 10 minutes."""
+
 
 def env(settings: Settings, ports: Mapping[str, int], credentials: Credentials, *, server: bool) -> dict[str, str]:
     """What an Airflow part gets; a server part (all but worker and Flower) also the database and the signing key."""
@@ -67,38 +95,7 @@ def fixed_env() -> dict[str, str]:
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS": "infra.servers.celery_preload.CELERY_CONFIG",
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "3600",
-        **_patience(),
-    }
-
-
-def _patience() -> dict[str, str]:
-    """The settings with which a server that is gone for half a minute costs time and nothing else.
-
-    The defaults give up a call to the API server after 4 to 15 s and a lost worker after 10 minutes.
-    """
-    return {
-        "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "3",
-        "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "5",
-        "AIRFLOW__CORE__DEFAULT_TASK_EXECUTION_TIMEOUT": "600",
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "90",
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "10",
-        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
-        # A worker that is killed takes the message of a task that it has not begun with it. After a minute the task is
-        # queued anew, and that up to ten times, so that having no worker for a while fails nothing.
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
-        "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "10",
-        # Between two looks while nothing happens. Ten a second cost an idle stack a tenth of a processor and save a run
-        # less than a second.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "15",
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MIN": "3",
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
-        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "5",
-        "AIRFLOW__CELERY__OPERATION_TIMEOUT": "3",
-        "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": "60",
-        "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps({"task_publish_retry_policy": _PUBLISHING}),
+        **_PATIENCE,
     }
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from infra.settings import DEFAULT_PORTS, Settings
+from infra.settings import DEFAULT_PORTS, Settings, port_setting
 from infra.stack import ports
 from ml.errors import PipelineError, one_line
 
@@ -162,11 +162,11 @@ def configuration(settings: Settings) -> Check:
 
 def free_ports(settings: Settings, is_free: Callable[[int], bool], owner: Callable[[int], str]) -> Iterator[Check]:
     """Every port that the next start would use; a default gives way, a set one does not."""
-    ports_in_use = {**DEFAULT_PORTS, **ports.remembered(settings)}
+    otherwise = {**DEFAULT_PORTS, **ports.remembered(settings)}
     for name in DEFAULT_PORTS:
-        setting = f"TRACKYARD_{name.upper()}_PORT"
+        setting = port_setting(name)
         wanted = settings.ports.get(name)
-        port = wanted or ports_in_use[name]
+        port = wanted or otherwise[name]
         if is_free(port):
             yield Check(f"port {name}", OK, f"{port} is free")
         elif wanted:

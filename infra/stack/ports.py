@@ -12,7 +12,7 @@ from itertools import chain
 import psutil
 
 from infra.credentials import write_private
-from infra.settings import DEFAULT_PORTS, HOST, INTERNAL_PORTS, Settings
+from infra.settings import DEFAULT_PORTS, HOST, INTERNAL_PORTS, Settings, port_setting
 from ml.errors import Misconfigured
 
 
@@ -66,7 +66,7 @@ def choose(settings: Settings, say: Callable[[str], None], free: Callable[[int],
         if chosen[name] != wanted and name in DEFAULT_PORTS:
             say(
                 f"port {wanted} is taken by {owner(wanted)}: {name} uses {chosen[name]} "
-                f"(set TRACKYARD_{name.upper()}_PORT to choose)"
+                f"(set {port_setting(name)} to choose)"
             )
     write_private(settings.ports_file, json.dumps(chosen, indent=1))
     return chosen
@@ -82,7 +82,7 @@ def _internal(settings: Settings) -> dict[str, int]:
 
 
 def _check_set(name: str, port: int, chosen: Mapping[str, int], free: Callable[[int], bool]) -> None:
-    variable = f"TRACKYARD_{name.upper()}_PORT"
+    variable = port_setting(name)
     if port in chosen.values():
         raise Misconfigured(f"{variable} is {port}, which another part was given: choose a different port")
     if not free(port):

@@ -136,7 +136,6 @@ class Supervisor:
         if status.st_uid != os.geteuid() or status.st_mode & 0o077 or directory.is_symlink():
             raise PipelineError(f"{directory} belongs to another user or is open to them: remove it")
         self._socket.unlink(missing_ok=True)
-        self._plan.settings.log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(self._config, self.configuration())
 
     def configuration(self, parts: Sequence[Part] = PARTS) -> str:
