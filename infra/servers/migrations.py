@@ -132,7 +132,7 @@ def migrate(database: str, url: str) -> None:
             [sys.executable, "-m", *module], env=env, capture_output=True, text=True, errors="replace", check=False
         )
     if done.returncode != 0:
-        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        lines = (done.stdout + done.stderr).strip().splitlines()
         raise PipelineError(f"the migration of database {database!r} failed: {lines[-1] if lines else 'no message'}")
 
 

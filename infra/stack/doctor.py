@@ -84,12 +84,12 @@ def packages(lock: Path, installed: Callable[[str], str | None], *, is_checkout:
         for name in main
         if name in wanted and installed(name) != wanted[name]
     ]
-    if other and is_checkout:
+    if not other:
+        return Check("packages", OK, "as in requirements.lock")
+    if is_checkout:
         return Check("packages", WRONG, ", ".join(other), "run 'make setup'")
-    if other:
-        do = f"nothing, or 'pip install -r {lock}' for the versions that were tested"
-        return Check("packages", NOTE, ", ".join(other), do)
-    return Check("packages", OK, "as in requirements.lock")
+    do = f"nothing, or 'pip install -r {lock}' for the versions that were tested"
+    return Check("packages", NOTE, ", ".join(other), do)
 
 
 def locked_versions(text: str) -> dict[str, str]:

@@ -72,8 +72,8 @@ class Supervisor:
         try:
             # By itself the manager stops one part after the other. The servers that others need are told last, so that
             # a part can finish what it has begun.
-            for wave in ([part for part in PARTS if not part.is_server], [part for part in PARTS if part.is_server]):
-                self.stop_parts([part.name for part in wave])
+            for is_server in (False, True):
+                self.stop_parts([part.name for part in PARTS if part.is_server == is_server])
             self._call("shutdown")
         except (PipelineError, xmlrpc.client.Error):
             if process is None:
