@@ -31,7 +31,7 @@ CONTAINERS = ("make env", "docker compose ", "trackyard --remote ")
 
 def _here(command: str, running: RunningStack) -> str:
     for name, port in DEFAULT_PORTS.items():
-        command = command.replace(f"127.0.0.1:{port}", f"127.0.0.1:{running.info.plan.ports[name]}")
+        command = command.replace(f"127.0.0.1:{port}", f"127.0.0.1:{running.info.ports[name]}")
     return command.removesuffix(" -f").replace("FILE", "my.csv")
 
 
