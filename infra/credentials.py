@@ -8,9 +8,12 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from ml.errors import Misconfigured
+
+_LATER = {"serving_token", "mlflow_webhook_key"}
+"""What files have not had from the beginning; it is generated where it is missing."""
+_CURE = "put a copy of the file back, or begin anew with another TRACKYARD_HOME"
 
 
 def _password() -> str:
@@ -63,25 +66,24 @@ class Credentials:
         """
         try:
             mode = path.stat().st_mode & 0o777
-            found = _checked(json.loads(path.read_text()))
+            stored = json.loads(path.read_text())
+            if not isinstance(stored, dict) or not all(isinstance(value, str) and value for value in stored.values()):
+                raise ValueError("it should hold names and their secrets")
         except FileNotFoundError:
             raise Misconfigured(f"no secrets in {path}: run 'trackyard up' to set the stack up") from None
         except (OSError, ValueError) as error:
             # New secrets would not open the databases that were made with the old ones.
             raise Misconfigured(
-                f"{path} is damaged ({error}), and the stack's data opens with no other secrets: "
-                "put a copy of the file back, or begin anew with another TRACKYARD_HOME"
+                f"{path} is damaged ({error}), and the stack's data opens with no other secrets: {_CURE}"
             ) from error
         if mode & 0o077:
             raise Misconfigured(f"{path} is open to other users (mode {mode:o}): run 'chmod 600 {path}'")
-        known = {f.name for f in fields(cls)}
-        if _FIRST - set(found) and (not found or _has_data(path.parent)):
-            missing = ", ".join(sorted(_FIRST - set(found)))
-            raise Misconfigured(
-                f"{path} lacks {missing}, and the stack's data opens with no other: put a copy of the file back, "
-                "or begin anew with another TRACKYARD_HOME"
-            )
-        return cls(**{name: value for name, value in found.items() if name in known})
+        names = {field.name for field in fields(cls)}
+        missing = sorted(names - _LATER - set(stored))
+        has_data = any((path.parent / name).is_dir() for name in ("postgres", "s3"))
+        if missing and (not stored or has_data):
+            raise Misconfigured(f"{path} lacks {', '.join(missing)}, and the stack's data opens with no other: {_CURE}")
+        return cls(**{name: value for name, value in stored.items() if name in names})
 
     @classmethod
     def load_or_create(cls, path: Path) -> Credentials:
@@ -90,28 +92,11 @@ class Credentials:
         Raises:
             Misconfigured: The file is damaged; it is left as it is.
         """
-        known = path.exists()
-        credentials = cls.load(path) if known else cls()
-        whole = json.dumps(asdict(credentials), indent=1)
-        if not known or path.read_text() != whole:
-            write_private(path, whole)
+        credentials = cls.load(path) if path.exists() else cls()
+        text = json.dumps(asdict(credentials), indent=1)
+        if not path.exists() or path.read_text() != text:
+            write_private(path, text)
         return credentials
-
-
-_LATER = {"serving_token", "mlflow_webhook_key"}
-_FIRST = {f.name for f in fields(Credentials)} - _LATER
-"""What every file has had from the beginning; whatever came later is generated where it is missing."""
-
-
-def _has_data(home: Path) -> bool:
-    """Whether something was made in a stack's home that opens with its own secrets alone."""
-    return any((home / name).is_dir() for name in ("postgres", "s3"))
-
-
-def _checked(found: Any) -> dict[str, str]:
-    if not isinstance(found, dict) or not all(isinstance(value, str) and value for value in found.values()):
-        raise ValueError("it should hold names and their secrets")
-    return found
 
 
 def write_private(path: Path, text: str) -> None:

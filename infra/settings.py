@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from ml.errors import Misconfigured
 
@@ -17,57 +16,40 @@ _INSTALLED = _PACKAGE / "installed"
 """What a checkout has beside the packages (`dags/`, `requirements.lock`), where a wheel brought it; `setup.py` puts it
 there."""
 
-DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
-    {
-        "airflow": 8080,
-        "mlflow": 5000,
-        "serving": 5555,
-        "flower": 5556,
-        "postgres": 15432,
-        "redis": 16379,
-        "s3": 19000,
-        "smtp": 11025,
-    }
-)
-"""The ports that have a setting, `TRACKYARD_<NAME>_PORT`, and their defaults."""
+DEFAULT_PORTS: Mapping[str, int] = {
+    "airflow": 8080,
+    "mlflow": 5000,
+    "serving": 5555,
+    "flower": 5556,
+    "postgres": 15432,
+    "redis": 16379,
+    "s3": 19000,
+    "smtp": 11025,
+}
+"""The ports that have a setting, and their defaults."""
+
+
+def port_setting(name: str) -> str:
+    """The setting of a port."""
+    return f"TRACKYARD_{name.upper()}_PORT"
+
 
 INTERNAL_PORTS = ("s3_grpc", "s3_master", "s3_master_grpc", "s3_volume", "s3_volume_grpc", "s3_filer", "s3_filer_grpc")
 """Ports that the S3 server needs for its own parts; they answer nothing without its certificate or keys."""
 
-PART_SETTINGS = frozenset(
-    {
-        # Read by the tasks and the service; the stack sets them for its parts, so finding them here is no mistake.
-        "TRACKYARD_S3_ENDPOINT",
-        "TRACKYARD_S3_BUCKET",
-        "TRACKYARD_DATA_BUCKETS",
-        "TRACKYARD_AIRFLOW_URL",
-        "TRACKYARD_AIRFLOW_USERNAME",
-        "TRACKYARD_AIRFLOW_PASSWORD",
-        "TRACKYARD_MLFLOW_URL",
-        "TRACKYARD_SERVING_URL",
-        "TRACKYARD_AIRFLOW_API_URL",
-        "TRACKYARD_SERVING_API_URL",
-        "TRACKYARD_FLOWER_URL",
-        "TRACKYARD_WEBHOOK_SECRET",
-        "TRACKYARD_SERVING_TOKEN",
-        "TRACKYARD_SERVING_STATE",
-        "TRACKYARD_SERVING_START",
-        "TRACKYARD_MODEL_NAME",
-        "TRACKYARD_GIT_COMMIT",
-        "TRACKYARD_PRELOAD",
-        "TRACKYARD_STACK",
-        # Read by the command line for a stack that runs elsewhere, and by the containers.
-        "TRACKYARD_REMOTE",
-        "TRACKYARD_ENV_FILE",
-        "TRACKYARD_MAIL_URL",
-        "TRACKYARD_MLFLOW_HOSTS",
-        "TRACKYARD_ARTIFACT_BUCKET",
-        "TRACKYARD_BIND_ADDRESSES",
-        "TRACKYARD_IMAGE",
-        "TRACKYARD_BACKUP_DATABASE_URL",
-        "TRACKYARD_BACKUP_PASSPHRASE",
-    }
-)
+PART_SETTINGS = {
+    # Read by the tasks and the service; the stack sets them for its parts, so finding them here is no mistake.
+    "TRACKYARD_S3_ENDPOINT", "TRACKYARD_S3_BUCKET", "TRACKYARD_DATA_BUCKETS",
+    "TRACKYARD_AIRFLOW_URL", "TRACKYARD_MLFLOW_URL", "TRACKYARD_SERVING_URL", "TRACKYARD_FLOWER_URL",
+    "TRACKYARD_AIRFLOW_API_URL", "TRACKYARD_SERVING_API_URL",
+    "TRACKYARD_AIRFLOW_USERNAME", "TRACKYARD_AIRFLOW_PASSWORD", "TRACKYARD_WEBHOOK_SECRET",
+    "TRACKYARD_SERVING_TOKEN", "TRACKYARD_SERVING_STATE", "TRACKYARD_SERVING_START",
+    "TRACKYARD_MODEL_NAME", "TRACKYARD_GIT_COMMIT", "TRACKYARD_PRELOAD", "TRACKYARD_STACK",
+    # Read by the command line for a stack that runs elsewhere, and by the containers.
+    "TRACKYARD_REMOTE", "TRACKYARD_ENV_FILE", "TRACKYARD_MAIL_URL", "TRACKYARD_MLFLOW_HOSTS",
+    "TRACKYARD_ARTIFACT_BUCKET", "TRACKYARD_BIND_ADDRESSES", "TRACKYARD_IMAGE",
+    "TRACKYARD_BACKUP_DATABASE_URL", "TRACKYARD_BACKUP_PASSPHRASE",
+}  # fmt: skip
 
 SERVING_SETTINGS = ("TRACKYARD_SERVING_TOKENS", "TRACKYARD_SERVING_HOSTS", "TRACKYARD_SERVING_RATE")
 """What a user may set of the service; it is handed on as it is."""
@@ -163,7 +145,7 @@ KNOWN = PART_SETTINGS | {
     "TRACKYARD_MIN_DISK_MB",
     "TRACKYARD_START_TIMEOUT_S",
     *SERVING_SETTINGS,
-    *(f"TRACKYARD_{name.upper()}_PORT" for name in DEFAULT_PORTS),
+    *map(port_setting, DEFAULT_PORTS),
 }
 """Every `TRACKYARD_*` variable that means something."""
 
@@ -183,10 +165,7 @@ def _hosts(environ: Mapping[str, str]) -> str:
 
 
 def _port(environ: Mapping[str, str], name: str) -> int | None:
-    variable = f"TRACKYARD_{name.upper()}_PORT"
-    if not environ.get(variable):
-        return None
-    return _whole(environ, variable, 0, minimum=1, maximum=65535)
+    return _whole(environ, port_setting(name), 0, minimum=1, maximum=65535) or None
 
 
 def _whole(environ: Mapping[str, str], variable: str, default: int, minimum: int = 0, maximum: int = 2**31) -> int:

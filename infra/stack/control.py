@@ -17,7 +17,7 @@ from infra.stack.info import StackInfo, status
 from infra.stack.parts import PART_NAMES, PARTS
 from infra.stack.plan import Plan
 from infra.stack.preparation import StackError
-from infra.stack.processes import end_processes, processes_of
+from infra.stack.processes import end_processes
 from infra.stack.startup import Report, Startup
 from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
@@ -29,12 +29,7 @@ _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# The state of a Trackyard 
 
 
 def up(settings: Settings, report: Report, names: Sequence[str] = PART_NAMES) -> StackInfo:
-    """Starts whatever does not run yet and waits until all of it does its job. Calling it again changes nothing.
-
-    Args:
-        settings: The stack's settings.
-        report: Is told how it goes.
-        names: The parts to start; what else runs is left alone.
+    """Starts the named parts that do not run yet and waits until all of them do their job; other parts are left alone.
 
     Raises:
         StackError: A part did not become ready; it is named, and what this call started is stopped again.
@@ -46,7 +41,7 @@ def up(settings: Settings, report: Report, names: Sequence[str] = PART_NAMES) ->
         plan = Plan(settings, ports.remembered(settings), credentials)
         was_running = bool(plan.ports) and Supervisor(plan).is_running()
         if not was_running:
-            end_processes(processes_of(settings.home))
+            end_processes(settings.home)
             _check_machine(settings)
             plan = Plan(settings, ports.choose(settings, report.say), credentials)
             _create_files(plan)
@@ -59,7 +54,7 @@ def up(settings: Settings, report: Report, names: Sequence[str] = PART_NAMES) ->
             # What was up before this call stays up: only a start from nothing is taken back.
             if not was_running:
                 supervisor.stop()
-                end_processes(processes_of(settings.home))
+                end_processes(settings.home)
             raise
     return StackInfo(plan)
 
@@ -71,7 +66,7 @@ def down(settings: Settings, report: Report) -> None:
     if settings.secrets_file.exists():
         report.say("stopping")
         Supervisor(Plan(settings, ports.remembered(settings), Credentials.load(settings.secrets_file))).stop()
-    end_processes(processes_of(settings.home))
+    end_processes(settings.home)
 
 
 def wipe(settings: Settings) -> None:

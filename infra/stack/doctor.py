@@ -16,7 +16,9 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.settings import DEFAULT_PORTS, Settings
+import psutil
+
+from infra.settings import DEFAULT_PORTS, Settings, port_setting
 from infra.stack import ports
 from ml.errors import PipelineError, one_line
 
@@ -29,14 +31,7 @@ MAX_CLOCK_SKEW_S = 60.0
 
 @dataclass(frozen=True)
 class Check:
-    """One finding.
-
-    Attributes:
-        name: What was looked at.
-        state: `ok`, `note` (fine, but worth knowing) or `wrong`.
-        found: What was seen.
-        do: What to do about it; empty when it is ok.
-    """
+    """One finding: its state is `ok`, `note` (fine, but worth knowing) or `wrong`, with what to do about it."""
 
     name: str
     state: str
@@ -45,12 +40,7 @@ class Check:
 
 
 def check_machine(settings: Settings, *, is_running: bool) -> list[Check]:
-    """What the stack needs of this machine: Python, packages, its folder, disk, memory, ports and configuration.
-
-    Args:
-        settings: The stack's settings.
-        is_running: Whether the stack runs, and so has its ports and memory already.
-    """
+    """What the stack needs of this machine; one that runs has its ports and memory already."""
     checks = [
         python_version(sys.version_info[:2]),
         packages(settings.root / "requirements.lock", installed_version, is_checkout=settings.root == settings.folder),
@@ -67,7 +57,7 @@ def check_machine(settings: Settings, *, is_running: bool) -> list[Check]:
 def python_version(version: tuple[int, ...]) -> Check:
     """Python 3.11 to 3.13."""
     text = ".".join(map(str, version))
-    if (3, 11) <= tuple(version) <= (3, 13):
+    if (3, 11) <= version <= (3, 13):
         return Check("python", OK, text)
     return Check("python", WRONG, f"{text}, and 3.11 to 3.13 is needed", "install one and run 'make setup'")
 
@@ -94,12 +84,12 @@ def packages(lock: Path, installed: Callable[[str], str | None], *, is_checkout:
         for name in main
         if name in wanted and installed(name) != wanted[name]
     ]
-    if other and is_checkout:
+    if not other:
+        return Check("packages", OK, "as in requirements.lock")
+    if is_checkout:
         return Check("packages", WRONG, ", ".join(other), "run 'make setup'")
-    if other:
-        do = f"nothing, or 'pip install -r {lock}' for the versions that were tested"
-        return Check("packages", NOTE, ", ".join(other), do)
-    return Check("packages", OK, "as in requirements.lock")
+    do = f"nothing, or 'pip install -r {lock}' for the versions that were tested"
+    return Check("packages", NOTE, ", ".join(other), do)
 
 
 def locked_versions(text: str) -> dict[str, str]:
@@ -114,7 +104,7 @@ def locked_versions(text: str) -> dict[str, str]:
 def folder(settings: Settings) -> Check:
     """The stack's folder: ours to write, and its secrets closed to others."""
     home = settings.home
-    nearest = next(parent for parent in (home, *home.parents) if parent.exists())
+    nearest = _nearest(home)
     if not os.access(nearest, os.W_OK | os.X_OK):
         return Check("folder", WRONG, f"{nearest} cannot be written", "set TRACKYARD_HOME to a folder of yours")
     if not home.exists():
@@ -127,8 +117,12 @@ def folder(settings: Settings) -> Check:
 
 def free_disk_mb(home: Path) -> int:
     """The free disk where a home is or will be, in MiB."""
-    nearest = next(parent for parent in (home, *home.parents) if parent.exists())
-    return shutil.disk_usage(nearest).free // 2**20
+    return shutil.disk_usage(_nearest(home)).free // 2**20
+
+
+def _nearest(home: Path) -> Path:
+    """The home, or where it is not there yet, the folder that it will be made in."""
+    return next(parent for parent in (home, *home.parents) if parent.exists())
 
 
 def disk(settings: Settings, free_mb: int) -> Check:
@@ -141,8 +135,6 @@ def disk(settings: Settings, free_mb: int) -> Check:
 
 def free_memory_mb() -> int:
     """The free memory, in MiB."""
-    import psutil
-
     return int(psutil.virtual_memory().available // 2**20)
 
 
@@ -170,11 +162,11 @@ def configuration(settings: Settings) -> Check:
 
 def free_ports(settings: Settings, is_free: Callable[[int], bool], owner: Callable[[int], str]) -> Iterator[Check]:
     """Every port that the next start would use; a default gives way, a set one does not."""
-    known = ports.remembered(settings)
-    for name, default in DEFAULT_PORTS.items():
-        setting = f"TRACKYARD_{name.upper()}_PORT"
+    otherwise = {**DEFAULT_PORTS, **ports.remembered(settings)}
+    for name in DEFAULT_PORTS:
+        setting = port_setting(name)
         wanted = settings.ports.get(name)
-        port = wanted or known.get(name, default)
+        port = wanted or otherwise[name]
         if is_free(port):
             yield Check(f"port {name}", OK, f"{port} is free")
         elif wanted:
@@ -195,11 +187,7 @@ def check_parts(statuses: Iterable[PartStatus]) -> list[Check]:
 
 
 def airflow_login(ask: Callable[[], Mapping[str, object]]) -> Check:
-    """Whether Airflow lets us in and knows the DAG.
-
-    Args:
-        ask: Fetches the DAG as the administrator.
-    """
+    """Whether Airflow lets us in and knows the DAG, which `ask` fetches as the administrator."""
     try:
         dag = ask()
     except PipelineError as error:
@@ -210,12 +198,7 @@ def airflow_login(ask: Callable[[], Mapping[str, object]]) -> Check:
 
 
 def clock(server_date: str | None, now: datetime) -> Check:
-    """The difference between this clock and a server's: S3 refuses requests that are more than minutes off.
-
-    Args:
-        server_date: The `Date` header of an answer just now.
-        now: This machine's time.
-    """
+    """How far this clock is from a server's, by the `Date` of its answer: S3 refuses what is more than minutes off."""
     try:
         server = parsedate_to_datetime(server_date or "")
     except ValueError:
@@ -227,11 +210,7 @@ def clock(server_date: str | None, now: datetime) -> Check:
 
 
 def champions(ask: Callable[[], Mapping[str, Any]]) -> list[Check]:
-    """Whether the service serves every champion; a version that it cannot load leaves an older one live, or none.
-
-    Args:
-        ask: Fetches the service's status.
-    """
+    """Whether the service serves every champion; a version that it cannot load leaves an older one live, or none."""
     import httpx
 
     try:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import smtplib
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from infra.servers import object_store, redis_server, tracking_server
-from infra.servers.postgres import SUPERUSER
+from infra.servers.postgres import superuser_url
 from infra.settings import HOST
 from infra.stack.plan import FLOWER_USER, Plan
 
 if TYPE_CHECKING:
     import httpx
-    from botocore.exceptions import ClientError
 
 TIMEOUT_S = 5.0
 
@@ -35,21 +35,11 @@ def postgres(plan: Plan) -> str:
     """A query."""
     import psycopg2
 
-    connection = psycopg2.connect(
-        host=HOST,
-        port=plan.ports["postgres"],
-        user=SUPERUSER,
-        password=plan.credentials.postgres_password,
-        dbname="postgres",
-        connect_timeout=int(TIMEOUT_S),
-    )
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW server_version")
-            row = cursor.fetchone()
-            return f"PostgreSQL {row[0]}" if row else "PostgreSQL"
-    finally:
-        connection.close()
+    url = superuser_url(plan.ports["postgres"], plan.credentials)
+    with closing(psycopg2.connect(url, connect_timeout=int(TIMEOUT_S))) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        row = cursor.fetchone()
+        return f"PostgreSQL {row[0]}" if row else "PostgreSQL"
 
 
 def redis(plan: Plan) -> str:
@@ -71,21 +61,17 @@ def s3(plan: Plan) -> str:
     for bucket in object_store.BUCKETS:
         try:
             came_back = object_store.try_bucket(client, bucket)
+        except client.exceptions.NoSuchBucket as error:
+            raise NotReady(
+                f"bucket {bucket!r} is gone: 'trackyard up' makes it again, "
+                "'trackyard restore' brings back what was in it"
+            ) from error
         except ClientError as error:
-            raise NotReady(_bucket_trouble(bucket, error)) from error
+            code = error.response["Error"]["Code"]
+            raise NotReady(f"bucket {bucket!r} takes no object ({code}): is the disk full?") from error
         if not came_back:
             raise NotReady(f"an object came back changed from bucket {bucket!r}")
     return "put, get and delete work in both buckets"
-
-
-def _bucket_trouble(bucket: str, error: ClientError) -> str:
-    """What is wrong with a bucket of a server that answers."""
-    code = error.response.get("Error", {}).get("Code", "")
-    if code == "NoSuchBucket":
-        return (
-            f"bucket {bucket!r} is gone: 'trackyard up' makes it again, 'trackyard restore' brings back what was in it"
-        )
-    return f"bucket {bucket!r} takes no object ({code}): is the disk full?"
 
 
 def smtp(plan: Plan) -> str:

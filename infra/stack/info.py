@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,20 +35,15 @@ class StackInfo:
         Raises:
             Misconfigured: Nothing is set up in the settings' home.
         """
-        known = ports.remembered(settings)
-        if not known or not settings.secrets_file.exists():
+        chosen = ports.remembered(settings)
+        if not chosen or not settings.secrets_file.exists():
             raise Misconfigured(f"nothing is set up in {settings.home}: run 'trackyard up'")
-        return cls(Plan(settings, known, Credentials.load(settings.secrets_file)))
+        return cls(Plan(settings, chosen, Credentials.load(settings.secrets_file)))
 
     @property
-    def settings(self) -> Settings:
-        """The settings it was loaded with."""
-        return self.plan.settings
-
-    @property
-    def ports(self) -> dict[str, int]:
+    def ports(self) -> Mapping[str, int]:
         """The port of every part."""
-        return dict(self.plan.ports)
+        return self.plan.ports
 
     @property
     def urls(self) -> dict[str, str]:
@@ -62,7 +58,7 @@ class StackInfo:
     @property
     def mail_dir(self) -> Path:
         """The Maildir with the mail that was sent."""
-        return self.settings.mail_dir
+        return self.plan.settings.mail_dir
 
     def logins(self) -> dict[str, dict[str, str]]:
         """The logins for people: url, username and password of airflow, mlflow, flower and s3."""
@@ -84,7 +80,7 @@ class StackInfo:
 
     def log_file(self, part: str) -> Path:
         """The log of a part; rotated ones end in .1, .2, .3."""
-        return self.settings.log_dir / f"{part}.log"
+        return self.plan.settings.log_dir / f"{part}.log"
 
 
 @dataclass(frozen=True)
@@ -102,32 +98,30 @@ class PartStatus:
 def status(info: StackInfo, parts: Sequence[Part] = PARTS, supervisor: Supervisor | None = None) -> list[PartStatus]:
     """Looks at every part now; takes at most a few seconds, also when some do not answer."""
     supervisor = supervisor or Supervisor(info.plan)
-    known = supervisor.infos() if supervisor.is_running() else {}
+    processes = supervisor.infos() if supervisor.is_running() else {}
     with ThreadPoolExecutor(len(parts)) as pool:
-        return list(pool.map(lambda part: _status_of(info.plan, part, known.get(part.name)), parts))
+        return list(pool.map(lambda part: _status_of(info.plan, part, processes.get(part.name)), parts))
 
 
-def _status_of(plan: Plan, part: Part, known: dict[str, Any] | None) -> PartStatus:
+def _status_of(plan: Plan, part: Part, process: dict[str, Any] | None) -> PartStatus:
     url = plan.url(part.url) if part.url else None
-    if known is None or known["statename"] in ("STOPPED", "EXITED", "FATAL", "STOPPING"):
+    if process is None or process["statename"] in ("STOPPED", "EXITED", "FATAL", "STOPPING"):
         return PartStatus(part.name, "stopped", "not running", url, None, None)
-    pid = known["pid"] or None
+    pid = process["pid"] or None
     memory = _memory(pid) if pid else None
     try:
         return PartStatus(part.name, "ready", part.look(plan), url, pid, memory)
     except NotReady as error:
-        state = "failed" if known["statename"] == "BACKOFF" else "starting"
+        state = "failed" if process["statename"] == "BACKOFF" else "starting"
         return PartStatus(part.name, state, str(error), url, pid, memory)
 
 
 def _memory(pid: int) -> int | None:
     """The proportional memory of a process and its children, in bytes: shared pages are counted once in all."""
     total = 0
-    try:
+    with suppress(psutil.Error):
         root = psutil.Process(pid)
         for process in [root, *root.children(recursive=True)]:
             info = process.memory_full_info()
             total += getattr(info, "pss", info.rss)
-    except psutil.Error:
-        return total or None
-    return total
+    return total or None

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
     settings = Settings.from_env(os.environ)
     plan = StackInfo.load(settings).plan
     if arguments[0] == "start":
-        supervision.Supervisor(plan).start_if_stopped(arguments[1])
+        supervision.Supervisor(plan).start_part(arguments[1])
         return
     if arguments == ["airflow-init"]:
         _airflow_init(plan)
@@ -56,17 +56,19 @@ def main(arguments: list[str]) -> None:
 
 
 def _airflow_init(plan: Plan) -> None:
-    from importlib.metadata import version
-
+    """Migrates Airflow's database and makes the two accounts; Airflow reads its variables when it is imported."""
     env = part_env(os.environ, plan.airflow_env(server=True), str(plan.home))
     os.environ.clear()
     os.environ.update(env)
-    stamp = f"airflow {version('apache-airflow-core')} fab {version('apache-airflow-providers-fab')}"
-    passwords = {
-        airflow_server.ADMIN: plan.credentials.airflow_admin_password,
-        airflow_server.STATUS: plan.credentials.airflow_status_password,
-    }
-    airflow_server.initialise(plan.home / "airflow" / "initialised", stamp, passwords)
+    from airflow.utils.db import initdb
+
+    initdb()
+    airflow_server.create_accounts(
+        {
+            airflow_server.ADMIN: plan.credentials.airflow_admin_password,
+            airflow_server.STATUS: plan.credentials.airflow_status_password,
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from infra.servers import airflow_server, object_store, postgres, redis_server, 
 from infra.settings import HOST
 from infra.stack import health, preparation
 from infra.stack.health import NotReady
-from infra.stack.plan import FLOWER_USER, SERVING_TOKEN, Launch, Plan
+from infra.stack.plan import FLOWER_USER, Launch, Plan
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,7 @@ class Part:
     ends_its_children: bool = False
 
     def look(self, plan: Plan, *, at_start: bool = False) -> str:
-        """Lets the part do its job once.
-
-        Args:
-            plan: The stack's plan.
-            at_start: Whether it may first be given what it lacks.
-
-        Returns:
-            What was seen, in a few words.
+        """Lets the part do its job once, and says in a few words what was seen; at a start it first gets what it lacks.
 
         Raises:
             NotReady: It did not; in any way that it can fail.
@@ -85,12 +78,9 @@ def _redis(plan: Plan) -> Launch:
 
 
 def _s3(plan: Plan) -> Launch:
-    keys = {
-        "AWS_ACCESS_KEY_ID": plan.credentials.s3_access_key,
-        "AWS_SECRET_ACCESS_KEY": plan.credentials.s3_secret_key,
-    }
     folder = plan.home / "s3"
-    return Launch(object_store.command(folder, plan.ports, plan.runtime_dir), keys, folder / "config")
+    command = object_store.command(folder, plan.ports, plan.runtime_dir)
+    return Launch(command, object_store.key_env(plan.credentials), folder / "config")
 
 
 def _smtp(plan: Plan) -> Launch:
@@ -110,14 +100,8 @@ def _airflow(*arguments: str) -> Callable[[Plan], Launch]:
 
 
 def _triggerer(plan: Plan) -> Launch:
-    # The trigger of the live rollout reads one tag from MLflow and asks the service; it writes nothing.
-    reading = {
-        "MLFLOW_TRACKING_URI": plan.url("mlflow"),
-        "MLFLOW_TRACKING_USERNAME": tracking_server.STATUS,
-        "MLFLOW_TRACKING_PASSWORD": plan.credentials.mlflow_status_password,
-        SERVING_TOKEN: plan.credentials.serving_token,
-    }
-    env = plan.airflow_env(server=True) | reading
+    # The trigger of the live rollout reads one tag from MLflow and asks the service.
+    env = plan.airflow_env(server=True) | plan.reader_env()
     return Launch(plan.script("airflow", "triggerer", "--skip-serve-logs"), env)
 
 
@@ -143,9 +127,10 @@ def _flower(plan: Plan) -> Launch:
 
 
 def _serving(plan: Plan) -> Launch:
-    env = plan.task_env() | {
-        "MLFLOW_TRACKING_USERNAME": tracking_server.STATUS,
-        "MLFLOW_TRACKING_PASSWORD": plan.credentials.mlflow_status_password,
+    env = {
+        **plan.address_env(),
+        **plan.reader_env(),
+        **tracking_server.client_env(),
         # The service has its own answer to a server that is away: the last state that it knows.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
@@ -153,10 +138,8 @@ def _serving(plan: Plan) -> Launch:
         "TRACKYARD_AIRFLOW_PASSWORD": plan.credentials.airflow_status_password,
         "TRACKYARD_SERVING_STATE": str(plan.home / "serving"),
         "TRACKYARD_WEBHOOK_SECRET": plan.credentials.webhook_secret,
+        **plan.settings.serving,
     }
-    env |= {name: value for name, value in plan.settings.serving.items() if value}
-    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        del env[key]
     return Launch([sys.executable, *serving_arguments(HOST, plan.ports["serving"])], env)
 
 
@@ -188,7 +171,8 @@ PARTS: tuple[Part, ...] = (
     Part(
         "mlflow", _mlflow, health.mlflow, needs=("postgres", "s3"),
         files=lambda plan: tracking_server.create(plan.home / "mlflow", plan.ports, plan.credentials),
-        before=preparation.init_mlflow, set_up=preparation.set_up_mlflow, url="mlflow",
+        before=preparation.init_mlflow, url="mlflow",
+        set_up=lambda plan: tracking_server.set_up(plan.ports["mlflow"], plan.url("serving"), plan.credentials),
     ),
     Part(
         "airflow-api-server", _airflow("api-server"), health.heartbeat("metadatabase"), needs=("postgres",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,8 +22,6 @@ PASSED_ON = (
     "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",
 )  # fmt: skip
 """The only variables of the user's that reach a part: an AIRFLOW__ or PYTHONPATH of theirs is meant for another."""
-
-SERVING_TOKEN = "TRACKYARD_SERVING_TOKEN"  # noqa: S105 - the name of the variable
 
 FLOWER_USER = "admin"
 
@@ -71,8 +70,6 @@ class Plan:
     @cached_property
     def runtime_dir(self) -> Path:
         """Where sockets live: a short path, since the system allows a socket's path about a hundred characters."""
-        import hashlib
-
         digest = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
         return Path(gettempdir()) / f"trackyard-{digest}"
 
@@ -88,34 +85,43 @@ class Plan:
         """The command line of a program that a package installed beside our Python."""
         return [str(Path(sys.executable).parent / name), *arguments]
 
-    def task_env(self) -> dict[str, str]:
-        """What the tasks, the service and the command line get to reach MLflow and S3."""
+    def address_env(self) -> dict[str, str]:
+        """Where everything is, for the tasks, the DAG files and the service; nothing of it is secret."""
         env = {
-            "MLFLOW_TRACKING_URI": self.url("mlflow"),
-            "MLFLOW_TRACKING_USERNAME": tracking_server.ADMIN,
-            "MLFLOW_TRACKING_PASSWORD": self.credentials.mlflow_admin_password,
-            **tracking_server.client_env(),
             "TRACKYARD_S3_ENDPOINT": self.url("s3"),
             "TRACKYARD_S3_BUCKET": object_store.DATA_BUCKET,
             "TRACKYARD_DATA_BUCKETS": object_store.DATA_BUCKET,
             "TRACKYARD_DATA_HOSTS": self.settings.data_hosts,
-            "AWS_ACCESS_KEY_ID": self.credentials.s3_access_key,
-            "AWS_SECRET_ACCESS_KEY": self.credentials.s3_secret_key,
-            "AWS_DEFAULT_REGION": object_store.REGION,
-            "TRACKYARD_AIRFLOW_URL": self.url("airflow"),
-            "TRACKYARD_MLFLOW_URL": self.url("mlflow"),
-            "TRACKYARD_SERVING_URL": self.url("serving"),
-            "TRACKYARD_FLOWER_URL": self.url("flower"),
             "TRACKYARD_PIPELINE_FILE": str(self.settings.pipeline_file),
-            SERVING_TOKEN: self.credentials.serving_token,
+            **{f"TRACKYARD_{name.upper()}_URL": self.url(name) for name in ("airflow", "mlflow", "serving", "flower")},
         }
         commit = git_commit(self.settings.root)
         return env | ({"TRACKYARD_GIT_COMMIT": commit} if commit else {})
 
+    def reader_env(self) -> dict[str, str]:
+        """What a part gets to ask MLflow and the service, and to write nothing."""
+        return {
+            "MLFLOW_TRACKING_URI": self.url("mlflow"),
+            "MLFLOW_TRACKING_USERNAME": tracking_server.STATUS,
+            "MLFLOW_TRACKING_PASSWORD": self.credentials.mlflow_status_password,
+            "TRACKYARD_SERVING_TOKEN": self.credentials.serving_token,
+        }
+
+    def task_env(self) -> dict[str, str]:
+        """What the tasks and the command line get to reach MLflow and S3."""
+        return {
+            **self.address_env(),
+            **self.reader_env(),
+            **tracking_server.client_env(),
+            **object_store.key_env(self.credentials),
+            "AWS_DEFAULT_REGION": object_store.REGION,
+            "MLFLOW_TRACKING_USERNAME": tracking_server.ADMIN,
+            "MLFLOW_TRACKING_PASSWORD": self.credentials.mlflow_admin_password,
+        }
+
     def airflow_env(self, *, server: bool) -> dict[str, str]:
-        """What an Airflow part gets; only a server part knows the database and signs tokens."""
-        env = airflow_server.common_env(self.settings, self.ports, self.credentials)
-        # The DAG files show links and defaults, so the parts that parse them need these as well.
-        shown = {name: value for name, value in self.task_env().items() if name.startswith("TRACKYARD_")}
-        del shown[SERVING_TOKEN]
-        return env | shown | (airflow_server.server_env(self.ports, self.credentials) if server else {})
+        """What an Airflow part gets; only a server part knows the database and signs tokens.
+
+        The DAG files show links and defaults, so the parts that parse them need the addresses as well.
+        """
+        return airflow_server.env(self.settings, self.ports, self.credentials, server=server) | self.address_env()

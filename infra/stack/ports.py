@@ -6,12 +6,13 @@ import hashlib
 import json
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import chain
 
 import psutil
 
 from infra.credentials import write_private
-from infra.settings import DEFAULT_PORTS, HOST, INTERNAL_PORTS, Settings
+from infra.settings import DEFAULT_PORTS, HOST, INTERNAL_PORTS, Settings, port_setting
 from ml.errors import Misconfigured
 
 
@@ -28,25 +29,21 @@ def is_free(port: int) -> bool:
 
 def owner(port: int) -> str:
     """Names the process that listens on the port, as far as this user may see it."""
-    try:
+    with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-                if connection.pid is None:
-                    break
-                process = psutil.Process(connection.pid)
-                return f"{process.name()} (process {connection.pid})"
-    except psutil.Error:
-        pass
+            listens_at = connection.laddr.port if connection.laddr else None
+            if listens_at == port and connection.status == psutil.CONN_LISTEN and connection.pid is not None:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
     return "a process of another user"
 
 
 def remembered(settings: Settings) -> dict[str, int]:
     """The ports of the last start, empty before the first."""
     try:
-        found = json.loads(settings.ports_file.read_text())
+        stored = json.loads(settings.ports_file.read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return {str(name): int(port) for name, port in found.items()}
+    return {str(name): int(port) for name, port in stored.items()}
 
 
 def choose(settings: Settings, say: Callable[[str], None], free: Callable[[int], bool] = is_free) -> dict[str, int]:
@@ -69,7 +66,7 @@ def choose(settings: Settings, say: Callable[[str], None], free: Callable[[int],
         if chosen[name] != wanted and name in DEFAULT_PORTS:
             say(
                 f"port {wanted} is taken by {owner(wanted)}: {name} uses {chosen[name]} "
-                f"(set TRACKYARD_{name.upper()}_PORT to choose)"
+                f"(set {port_setting(name)} to choose)"
             )
     write_private(settings.ports_file, json.dumps(chosen, indent=1))
     return chosen
@@ -85,7 +82,7 @@ def _internal(settings: Settings) -> dict[str, int]:
 
 
 def _check_set(name: str, port: int, chosen: Mapping[str, int], free: Callable[[int], bool]) -> None:
-    variable = f"TRACKYARD_{name.upper()}_PORT"
+    variable = port_setting(name)
     if port in chosen.values():
         raise Misconfigured(f"{variable} is {port}, which another part was given: choose a different port")
     if not free(port):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+_PATIENCE_S = 10.0
 _SAME_MOMENT_S = 2.0
 """How far two readings of the moment at which a process began may lie apart: it is counted from the machine's start."""
 
@@ -39,7 +40,7 @@ def _noted(home: Path) -> Iterator[psutil.Process]:
 def processes_of(home: Path) -> list[psutil.Process]:
     """Every process of the stack in that folder, the process manager included; never the one that asks."""
     own = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
-    found: dict[int, psutil.Process] = {}
+    members: dict[int, psutil.Process] = {}
     noted = {process.pid for process in _noted(home)}
     for process in psutil.process_iter():
         try:
@@ -50,23 +51,20 @@ def processes_of(home: Path) -> list[psutil.Process]:
             # A process that hides its variables (Airflow's tasks do) is known by its parent.
             for one in (process, *process.children(recursive=True)):
                 if one.pid not in own:
-                    found[one.pid] = one
+                    members[one.pid] = one
         except (psutil.Error, OSError):
             continue
-    return list(found.values())
+    return list(members.values())
 
 
-def end_processes(processes: Iterable[psutil.Process], patience_s: float = 10.0) -> None:
-    """Asks each process to end, and kills those that have not after `patience_s` seconds."""
-    asked = list(processes)
+def end_processes(home: Path) -> None:
+    """Asks every process of the stack in that folder to end, and kills those that have not after 10 s."""
+    asked = processes_of(home)
     for process in asked:
-        _try(process.terminate)
-    _, alive = psutil.wait_procs(asked, timeout=patience_s)
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(asked, timeout=_PATIENCE_S)
     for process in alive:
-        _try(process.kill)
-    psutil.wait_procs(alive, timeout=patience_s)
-
-
-def _try(action: Callable[[], None]) -> None:
-    with suppress(psutil.NoSuchProcess):
-        action()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=_PATIENCE_S)

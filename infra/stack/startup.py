@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
@@ -37,9 +38,9 @@ class Startup:
         self._deadline = time.monotonic() + plan.settings.start_timeout_s
         self._ready: set[str] = set()
         self._started: set[str] = set()
-        self._exits: dict[str, int] = {}
-        self._initialised: dict[Callable[[Plan, float], None], Future[None]] = {}
-        self._reasons: dict[str, str] = {}
+        # The moments at which a part ended: supervisor tells of one exit for as long as its state stays the same.
+        self._exits: dict[str, set[int]] = defaultdict(set)
+        self._jobs: dict[Callable[[Plan, float], None], Future[None]] = {}
 
     def run(self) -> None:
         """Starts them all, and waits until each is ready; raises what keeps one from it."""
@@ -56,21 +57,19 @@ class Startup:
                 for part, reason in zip(pending, pool.map(self._probe, pending), strict=True):
                     self._note(part, reason)
                 time.sleep(0.2)
-            for job in self._initialised.values():
-                job.result()
 
     def _may_start(self, part: Part, pool: ThreadPoolExecutor) -> bool:
         if not set(part.needs) <= self._ready:
             return False
-        job = part.before
-        if job is None:
+        if part.before is None:
             return True
-        if job not in self._initialised:
-            self._initialised[job] = pool.submit(job, self._plan, max(self._deadline - time.monotonic(), 1))
-        if not self._initialised[job].done():
+        if part.before not in self._jobs:
+            self._jobs[part.before] = pool.submit(part.before, self._plan, max(self._deadline - time.monotonic(), 1))
+        job = self._jobs[part.before]
+        if not job.done():
             self._check_deadline(part.name, "its database is being set up")
             return False
-        self._initialised[job].result()
+        job.result()
         return True
 
     def _probe(self, part: Part) -> str | None:
@@ -87,13 +86,10 @@ class Startup:
             return
         info = self._supervisor.info(part.name)
         if info["statename"] in ("BACKOFF", "EXITED", "FATAL"):
-            # supervisor counts a failed try once per state change, which its clock tells apart.
-            key = f"{part.name}@{info['stop']}"
-            if key not in self._reasons:
-                self._reasons[key] = reason
-                self._exits[part.name] = self._exits.get(part.name, 0) + 1
-            if self._exits[part.name] >= _GIVE_UP_AFTER_EXITS or info["statename"] == "FATAL":
-                self._fail(part.name, f"it ended at once, {self._exits[part.name]} times")
+            exits = self._exits[part.name]
+            exits.add(info["stop"])
+            if len(exits) >= _GIVE_UP_AFTER_EXITS or info["statename"] == "FATAL":
+                self._fail(part.name, f"it ended at once, {len(exits)} times")
         self._check_deadline(part.name, reason)
 
     def _check_deadline(self, name: str, reason: str) -> None:
@@ -103,5 +99,5 @@ class Startup:
     def _fail(self, name: str, why: str) -> None:
         self._report.part(name, "failed", why)
         log = self._plan.settings.log_dir / f"{name}.log"
-        hint = [f"  {line}" for line in last_lines(log, 8)]
-        raise StackError(f"{name} did not start: {why}", [*hint, f"'trackyard logs {name}' shows the rest ({log})"])
+        hint = [*last_lines(log), f"'trackyard logs {name}' shows the rest ({log})"]
+        raise StackError(f"{name} did not start: {why}", hint)

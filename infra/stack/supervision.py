@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import sys
 import time
 import xmlrpc.client
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -25,40 +23,21 @@ from infra.stack.parts import PARTS, Part
 from infra.stack.plan import PASSED_ON, Plan
 from ml.errors import PipelineError
 
-RUNNING = ("RUNNING", "STARTING", "BACKOFF")
-
 
 class Supervisor:
-    """The process manager of one stack.
+    """The process manager of one stack; `pid_file` has its process id."""
 
-    Args:
-        plan: The stack's plan.
-        clock: Seconds that only grow; a test passes its own.
-        sleep: Waits for so many seconds.
-    """
-
-    def __init__(
-        self,
-        plan: Plan,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._clock = clock
-        self._sleep = sleep
-        self._socket = plan.runtime_dir / "supervisor.sock"
         self._config = plan.home / "supervisord.conf"
-
-    @property
-    def pid_file(self) -> Path:
-        """The file with the manager's process id."""
-        return self._plan.home / "supervisord.pid"
+        self.pid_file = plan.home / "supervisord.pid"
+        self._socket = plan.runtime_dir / "supervisor.sock"
 
     def is_running(self) -> bool:
         """Tells whether the manager answers."""
         try:
             return bool(self._call("getState")["statename"] == "RUNNING")
-        except (OSError, xmlrpc.client.Error):
+        except (PipelineError, xmlrpc.client.Error):
             return False
 
     def start(self) -> None:
@@ -70,17 +49,18 @@ class Supervisor:
         if self.is_running():
             return
         self._prepare()
-        env = {name: value for name, value in os.environ.items() if name in PASSED_ON}
-        env |= {name: value for name, value in os.environ.items() if name in KNOWN - PART_SETTINGS}
+        passed = {*PASSED_ON, *(KNOWN - PART_SETTINGS)}
+        env = {name: value for name, value in os.environ.items() if name in passed}
         env |= {"TRACKYARD_HOME": str(self._plan.home), "TRACKYARD_STACK": str(self._plan.home)}
         # The parts run in another folder than the one that a relative path, or the default, is meant in.
         env["TRACKYARD_PIPELINE_FILE"] = str(self._plan.settings.pipeline_file)
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
+        command = self._plan.python("supervisor.supervisord", "-c", str(self._config))
         done = subprocess.run(
             command, env=env, cwd=self._plan.home, capture_output=True, text=True, check=False, timeout=60
         )
         if done.returncode != 0:
-            raise PipelineError(f"the process manager did not start: {_last_line(done.stderr or done.stdout)}")
+            lines = (done.stderr or done.stdout).strip().splitlines()
+            raise PipelineError(f"the process manager did not start: {lines[-1] if lines else 'no message'}")
         if not self._wait_until(self.is_running, 20):
             raise PipelineError(
                 f"the process manager does not answer: see {self._plan.settings.log_dir}/supervisord.log"
@@ -92,10 +72,10 @@ class Supervisor:
         try:
             # By itself the manager stops one part after the other. The servers that others need are told last, so that
             # a part can finish what it has begun.
-            for wave in ([part for part in PARTS if not part.is_server], [part for part in PARTS if part.is_server]):
-                self.stop_parts([part.name for part in wave])
+            for is_server in (False, True):
+                self.stop_parts([part.name for part in PARTS if part.is_server == is_server])
             self._call("shutdown")
-        except (OSError, xmlrpc.client.Error):
+        except (PipelineError, xmlrpc.client.Error):
             if process is None:
                 return
             process.terminate()
@@ -109,21 +89,16 @@ class Supervisor:
         self._wait_until(lambda: all(self.info(name)["pid"] == 0 for name in names), 60)
 
     def start_part(self, name: str) -> None:
-        """Starts one part; does nothing when it runs."""
+        """Starts one part; does nothing when it runs or is being restarted."""
         try:
-            self._supervisor("startProcess", name, False)
+            self._call("startProcess", name, False)
         except xmlrpc.client.Fault as fault:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise PipelineError(f"the process manager did not start {name}: {fault.faultString}") from fault
 
-    def start_if_stopped(self, name: str) -> None:
-        """Starts one part unless it runs or is being restarted."""
-        if self.info(name)["statename"] not in RUNNING:
-            self.start_part(name)
-
     def info(self, name: str) -> dict[str, Any]:
         """What supervisor knows about one part: `statename`, `pid`, `start`, `now`, `exitstatus`, `description`."""
-        return dict(self._supervisor("getProcessInfo", name))
+        return dict(self._call("getProcessInfo", name))
 
     def infos(self) -> dict[str, dict[str, Any]]:
         """What supervisor knows about every part, by name."""
@@ -136,25 +111,22 @@ class Supervisor:
         except (OSError, ValueError, psutil.Error):
             return None
 
-    def _supervisor(self, method: str, *arguments: Any) -> Any:
-        try:
-            return self._call(method, *arguments)
-        except OSError as error:
-            raise PipelineError("the stack is not running: 'trackyard up' starts it") from error
-
     def _call(self, method: str, *arguments: Any) -> Any:
         from supervisor.xmlrpc import SupervisorTransport
 
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")
-        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
-            return getattr(proxy.supervisor, method)(*arguments)
+        try:
+            with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+                return getattr(proxy.supervisor, method)(*arguments)
+        except OSError as error:
+            raise PipelineError("the stack is not running: 'trackyard up' starts it") from error
 
     def _wait_until(self, done: Callable[[], bool], seconds: float) -> bool:
-        deadline = self._clock() + seconds
+        deadline = time.monotonic() + seconds
         while not done():
-            if self._clock() > deadline:
+            if time.monotonic() > deadline:
                 return False
-            self._sleep(0.1)
+            time.sleep(0.1)
         return True
 
     def _prepare(self) -> None:
@@ -164,32 +136,27 @@ class Supervisor:
         if status.st_uid != os.geteuid() or status.st_mode & 0o077 or directory.is_symlink():
             raise PipelineError(f"{directory} belongs to another user or is open to them: remove it")
         self._socket.unlink(missing_ok=True)
-        self._plan.settings.log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(self._config, configuration(self._plan, self._socket, self.pid_file))
+        write_private(self._config, self.configuration())
 
-
-def configuration(plan: Plan, socket: Path, pid_file: Path, parts: Sequence[Part] = PARTS) -> str:
-    """Supervisor's configuration for the parts; it holds no secret, since each part fetches its own."""
-    logs = plan.settings.log_dir
-    sections = [
-        f"[unix_http_server]\nfile = {socket}\nchmod = 0700",
-        f"[supervisord]\npidfile = {pid_file}\nlogfile = {logs}/supervisord.log\nlogfile_maxbytes = 10MB\n"
-        f"logfile_backups = 2\nchildlogdir = {logs}\numask = 077\nminfds = 1024",
-        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
-    ]
-    for part in parts:
-        command = shlex.join(plan.python("infra.stack.launch", part.name))
-        sections.append(
-            f"[program:{part.name}]\ncommand = {command}\ndirectory = {plan.settings.root}\n"
-            "autostart = false\nautorestart = true\nstartsecs = 2\nstartretries = 100000\n"
-            f"stopsignal = {part.stop_signal}\nstopwaitsecs = {part.stop_s}\n"
-            f"stopasgroup = {str(not part.ends_its_children).lower()}\nkillasgroup = true\n"
-            f"stdout_logfile = {logs}/{part.name}.log\nredirect_stderr = true\n"
-            "stdout_logfile_maxbytes = 10MB\nstdout_logfile_backups = 3"
-        )
-    # supervisor reads a percent sign as the start of a variable.
-    return "\n\n".join(section.replace("%", "%%") for section in sections) + "\n"
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
+    def configuration(self, parts: Sequence[Part] = PARTS) -> str:
+        """Supervisor's configuration for the parts; it holds no secret, since each part fetches its own."""
+        logs = self._plan.settings.log_dir
+        sections = [
+            f"[unix_http_server]\nfile = {self._socket}\nchmod = 0700",
+            f"[supervisord]\npidfile = {self.pid_file}\nlogfile = {logs}/supervisord.log\nlogfile_maxbytes = 10MB\n"
+            f"logfile_backups = 2\nchildlogdir = {logs}\numask = 077\nminfds = 1024",
+            "[rpcinterface:supervisor]\n"
+            "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+        ]
+        for part in parts:
+            command = shlex.join(self._plan.python("infra.stack.launch", part.name))
+            sections.append(
+                f"[program:{part.name}]\ncommand = {command}\ndirectory = {self._plan.settings.root}\n"
+                "autostart = false\nautorestart = true\nstartsecs = 2\nstartretries = 100000\n"
+                f"stopsignal = {part.stop_signal}\nstopwaitsecs = {part.stop_s}\n"
+                f"stopasgroup = {str(not part.ends_its_children).lower()}\nkillasgroup = true\n"
+                f"stdout_logfile = {logs}/{part.name}.log\nredirect_stderr = true\n"
+                "stdout_logfile_maxbytes = 10MB\nstdout_logfile_backups = 3"
+            )
+        # supervisor reads a percent sign as the start of a variable.
+        return "\n\n".join(section.replace("%", "%%") for section in sections) + "\n"

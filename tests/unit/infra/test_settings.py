@@ -11,9 +11,10 @@ import pytest
 from infra.credentials import Credentials, write_private
 from infra.servers import airflow_server, object_store, postgres
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
-from infra.stack import parts, ports, supervision
+from infra.stack import parts, ports
 from infra.stack.launch import part_env
 from infra.stack.plan import Plan, git_commit
+from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
 
 PORTS = {**DEFAULT_PORTS, **{name: 20000 + number for number, name in enumerate(INTERNAL_PORTS)}}
@@ -104,7 +105,7 @@ def test_no_part_has_a_secret_in_its_command_line(tmp_path: Path, part: parts.Pa
 def test_the_managers_configuration_holds_no_secret(tmp_path: Path) -> None:
     plan = _plan(tmp_path)
 
-    text = supervision.configuration(plan, tmp_path / "socket", tmp_path / "pid")
+    text = Supervisor(plan).configuration()
 
     assert not [value for value in vars(plan.credentials).values() if value in text]
     assert text.count("[program:") == len(parts.PARTS)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 
-from infra.servers import migrations, tracking_server
+from infra.servers import migrations
 
 
 @pytest.mark.parametrize("schema", migrations.SCHEMAS, ids=lambda schema: schema.name)
@@ -38,11 +36,3 @@ def test_reading_them_imports_neither_airflow_nor_mlflow() -> None:
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-
-
-def test_a_migration_that_was_done_for_this_version_is_not_looked_for_again(tmp_path: Path) -> None:
-    marker = tmp_path / "migrated"
-    marker.write_text(f"mlflow {version('mlflow')}")
-
-    # Nobody listens there: a look at the database would raise.
-    tracking_server.migrate(marker, "postgresql://nobody@127.0.0.1:1/none")

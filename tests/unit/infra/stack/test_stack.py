@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from configparser import ConfigParser
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ import pytest
 
 from infra.credentials import Credentials
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
-from infra.stack import control, doctor, supervision
+from infra.stack import control, doctor
 from infra.stack import plan as plan_module
 from infra.stack.health import NotReady
 from infra.stack.info import StackInfo, status
 from infra.stack.parts import PARTS, Part
 from infra.stack.plan import Launch, Plan
-from infra.stack.preparation import StackError, init_airflow
+from infra.stack.preparation import StackError, init_airflow, init_mlflow
 from infra.stack.startup import Startup
+from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured
 from tests.support import Silent, clean_environ
 
@@ -50,7 +52,7 @@ def test_a_checkout_may_be_in_a_folder_with_a_space(tmp_path: Path, monkeypatch:
     plan = _plan(tmp_path / "a home")
 
     config = ConfigParser(interpolation=None)
-    config.read_string(supervision.configuration(plan, tmp_path / "socket", tmp_path / "pid"))
+    config.read_string(Supervisor(plan).configuration())
 
     for part in PARTS:
         command = config[f"program:{part.name}"]["command"].replace("%%", "%")
@@ -75,6 +77,14 @@ def test_the_set_up_of_airflow_ends_with_the_time_of_the_start(tmp_path: Path, m
         init_airflow(plan, 0.5)
 
     assert caught.value.hint == ["  migrating"]
+
+
+def test_a_migration_that_was_done_for_this_version_is_not_looked_for_again(tmp_path: Path) -> None:
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "migrated").write_text(f"mlflow {version('mlflow')}")
+
+    # Nobody listens there: a look at the database would raise.
+    init_mlflow(_plan(tmp_path), 1)
 
 
 class _Manager:
@@ -112,7 +122,7 @@ def test_a_part_that_is_added_to_the_table_is_started_in_order_checked_and_shown
     Startup(plan, manager, listener, table).run()  # type: ignore[arg-type]
     shown = {part.name: part for part in status(StackInfo(plan), table, manager)}  # type: ignore[arg-type]
     config = ConfigParser(interpolation=None)
-    config.read_string(supervision.configuration(plan, tmp_path / "socket", tmp_path / "pid", table))
+    config.read_string(Supervisor(plan).configuration(table))
 
     assert manager.started.index("cache") > manager.started.index("redis")
     assert ("cache", "ready", plan.url("s3")) in listener.parts
