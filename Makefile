@@ -44,7 +44,10 @@ lint: setup-dev ## Check style, types, the direction of imports, what is declare
 	$(BIN)/deptry .
 	$(BIN)/zensical build --strict
 
-.PHONY: docs pictures reference
+.PHONY: docs pictures reference mutants
+mutants: setup-dev ## Change the gate, the registry and the reading of values at one place each, and list the changes that no test notices
+	@$(BIN)/mutmut run; $(BIN)/mutmut results
+
 docs: setup-dev ## Build the documentation into build/site
 	$(BIN)/zensical build --clean --strict
 	@echo "open build/site/index.html"
@@ -101,7 +104,7 @@ test-compose: setup-dev ## Bring docker-compose.yaml up on a Docker engine and u
 
 clean: ## Stop the stack and delete the environment; the state in .trackyard stays
 	@if [ -x $(BIN)/trackyard ]; then $(BIN)/trackyard down; fi
-	rm -rf $(VENV) build dist .cache .coverage* *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist mutants .cache .coverage* *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
