@@ -41,7 +41,6 @@ def root(
             metavar="URL",
             envvar="TRACKYARD_REMOTE",
             help="Airflow's address of a stack that runs elsewhere, in containers say.",
-            show_default=False,
         ),
     ] = "",
     version: Annotated[

@@ -16,7 +16,7 @@ _ELSEWHERE = "TRACKYARD_BACKUP_DATABASE_URL"
 
 def backup(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The file to make.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="The file to make.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write the databases and buckets to one file. The stack may go on working meanwhile, or be stopped.
@@ -39,7 +39,7 @@ def backup(
 
 def restore(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A file that 'trackyard backup' made.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="A file that 'trackyard backup' made.")],
     force: Annotated[bool, typer.Option("--force", help="Replace what a stack holds that is not empty.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before replacing.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Restore a file whose seal cannot be checked here.")] = False,

@@ -30,10 +30,8 @@ MAX_INIT_BYTES = 2 * 2**30
 
 def init(
     context: typer.Context,
-    data: Annotated[
-        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
-    ],
-    target: Annotated[str, typer.Option("--target", help="The column to predict.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.")],
+    target: Annotated[str, typer.Option("--target", help="The column to predict.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("pipeline.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     add: Annotated[
@@ -84,9 +82,7 @@ def _read(data: Path) -> RawTable:
 
 def mail(
     context: typer.Context,
-    number: Annotated[
-        int | None, typer.Argument(min=1, help="Show this mail; 1 is the newest.", show_default=False)
-    ] = None,
+    number: Annotated[int | None, typer.Argument(min=1, help="Show this mail; 1 is the newest.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the mail that was sent, the newest first; or show one."""

@@ -29,12 +29,9 @@ MOST = 8
 def compare(
     context: typer.Context,
     runs: Annotated[
-        list[str],
-        typer.Argument(help="Runs: a DAG run, a version (3, name/3), an alias or an MLflow run.", show_default=False),
+        list[str], typer.Argument(help="Runs: a DAG run, a version (3, name/3), an alias or an MLflow run.")
     ],
-    html: Annotated[
-        Path | None, typer.Option("--html", help="Also write a report to this file.", show_default=False)
-    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Also write a report to this file.")] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:

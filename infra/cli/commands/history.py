@@ -67,8 +67,7 @@ def history(
 def champion(
     context: typer.Context,
     at: Annotated[
-        str,
-        typer.Option("--at", help="A moment such as 2026-05-01T12:00Z; local time without a zone, now by default."),
+        str, typer.Option("--at", help="A moment such as 2026-05-01T12:00Z; local time without a zone, now by default.")
     ] = "",
     model: Model = None,
     as_json: Json = False,

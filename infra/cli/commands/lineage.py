@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def lineage(
     context: typer.Context,
-    version: Annotated[int | None, typer.Argument(min=1, help="The version.", show_default=False)] = None,
+    version: Annotated[int | None, typer.Argument(min=1, help="The version.")] = None,
     data: Annotated[str, typer.Option("--data", help="List the versions from this data digest instead.")] = "",
     run: Annotated[str, typer.Option("--run", help="List the versions from this DAG run instead.")] = "",
     model: Model = None,
@@ -88,7 +88,7 @@ def _show(out: Console, found: dict[str, Any]) -> None:
 
 def reproduce(
     context: typer.Context,
-    version: Annotated[int, typer.Argument(min=1, help="The version.", show_default=False)],
+    version: Annotated[int, typer.Argument(min=1, help="The version.")],
     model: Model = None,
     as_json: Json = False,
 ) -> None:

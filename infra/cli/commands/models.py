@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from infra.cli.clients import AnyStack
     from ml.history.champion_moves import History
 
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version.", show_default=False)]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version.")]
 
 _SERVICE_WAIT_S = 5.0
 
 
 def promote(
     context: typer.Context,
-    version: Annotated[int, typer.Argument(min=1, help="The version to put live.", show_default=False)],
+    version: Annotated[int, typer.Argument(min=1, help="The version to put live.")],
     reason: Reason = "",
     model: Model = None,
     force: Annotated[

@@ -20,12 +20,9 @@ if TYPE_CHECKING:
 
 def predict(
     context: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
-    ],
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.")],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Where to write (.csv, .parquet); stdout by default.", show_default=False),
+        Path | None, typer.Option("--output", "-o", help="Where to write (.csv, .parquet); stdout by default.")
     ] = None,
     model: Model = None,
 ) -> None:

@@ -38,13 +38,11 @@ def run(
     data: DataSource = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    rows: Annotated[
-        int | None, typer.Option("--rows", help="How many rows to generate, without --data.", show_default=False)
-    ] = None,
-    note: Annotated[str, typer.Option("--note", help="Kept with the run.", show_default=False)] = "",
+    rows: Annotated[int | None, typer.Option("--rows", help="How many rows to generate, without --data.")] = None,
+    note: Annotated[str, typer.Option("--note", help="Kept with the run.")] = "",
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not follow the run.")] = False,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="Follow for so many seconds at most.", show_default=False)
+        float | None, typer.Option("--timeout", min=0, help="Follow for so many seconds at most.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -238,9 +236,7 @@ def upload(session: Session, info: AnyStack, path: Path) -> str:
 
 def data_add(
     context: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
-    ],
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.")],
 ) -> None:
     """Put a local file or folder into the bucket, once, and print its s3:// address for the trigger form."""
     session = session_of(context)

@@ -28,14 +28,10 @@ def runs(
     as_json: Json = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="How many runs, the newest first.")] = 20,
     where: Conditions = None,
-    sort: Annotated[
-        str | None, typer.Option("--sort", metavar="NAME", help="Sort by it, the greatest first.", show_default=False)
-    ] = None,
+    sort: Annotated[str | None, typer.Option("--sort", metavar="NAME", help="Sort by it, the greatest first.")] = None,
     ascending: Annotated[bool, typer.Option("--ascending", help="Sort with the least first.")] = False,
     model: ModelFilter = None,
-    state: Annotated[
-        str | None, typer.Option("--state", help="Only runs in this state of Airflow's.", show_default=False)
-    ] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only runs in this state of Airflow's.")] = None,
 ) -> None:
     """List the pipeline's runs with their state, duration, version and metrics, the newest first.
 

@@ -185,7 +185,7 @@ def credentials(context: typer.Context, as_json: Json = False) -> None:
 
 def logs(
     context: typer.Context,
-    part: Annotated[str, typer.Argument(help="A part, as 'trackyard status' names it.", show_default=False)],
+    part: Annotated[str, typer.Argument(help="A part, as 'trackyard status' names it.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines to begin with.")] = 50,
 ) -> None:

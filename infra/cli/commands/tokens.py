@@ -29,7 +29,7 @@ def token_file(session: Session) -> TokenFile:
 @tokens.command("create")
 def create(
     context: typer.Context,
-    note: Annotated[str, typer.Argument(help="Whose token it is, or what for.", show_default=False)],
+    note: Annotated[str, typer.Argument(help="Whose token it is, or what for.")],
     scope: Annotated[
         list[str] | None,
         typer.Option("--scope", help="read, predict or operate; may be repeated.", show_default="read, predict"),
@@ -62,7 +62,7 @@ def list_(
 @tokens.command("revoke")
 def revoke(
     context: typer.Context,
-    token_id: Annotated[str, typer.Argument(help="Its id, as 'token list' shows it.", show_default=False)],
+    token_id: Annotated[str, typer.Argument(help="Its id, as 'token list' shows it.")],
 ) -> None:
     """Take a token back; the service refuses it from then on."""
     session = session_of(context)
