@@ -1,12 +1,12 @@
-"""The doors from the command line to the stack and its servers, and what the commands ask behind each.
+"""How the command line reaches the stack and its servers: each function opens a client or asks a server.
 
-Effects: each function opens a client or asks a server. `infra.cli.session` holds them as its defaults.
+`infra.cli.session` has them as its defaults.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from ml.errors import StoreDown
 
@@ -15,53 +15,17 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
-    from infra.settings import Settings
-    from infra.stack.info import PartStatus, StackInfo
-    from infra.stack.startup import Report
+    from infra.cli.remote import RemoteStack
+    from infra.stack.info import StackInfo
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
     from serving.upstream.airflow import AirflowClient
 
-
-class AnyStack(Protocol):
-    """What the commands need to know of a stack, on this machine or elsewhere."""
-
-    @property
-    def urls(self) -> Mapping[str, str]:
-        """The addresses in a browser, by part."""
-
-    @property
-    def api_urls(self) -> Mapping[str, str]:
-        """The addresses from here, by part."""
-
-    def logins(self) -> dict[str, dict[str, str]]:
-        """The logins for people, by part."""
-
-    def client_environ(self) -> dict[str, str]:
-        """The variables with which MLflow's client and boto3 reach it."""
+    AnyStack = StackInfo | RemoteStack
 
 
-class StackControl(Protocol):
-    """What the commands do with the stack as a whole."""
-
-    def up(self, settings: Settings, report: Report) -> StackInfo:
-        """Starts what does not run and waits until it does its job."""
-
-    def down(self, settings: Settings, report: Report) -> None:
-        """Stops every part."""
-
-    def wipe(self, settings: Settings) -> None:
-        """Deletes the state of a stopped stack."""
-
-    def is_running(self, info: StackInfo) -> bool:
-        """Tells whether the stack's process manager answers."""
-
-    def status(self, info: StackInfo) -> list[PartStatus]:
-        """Looks at every part now."""
-
-
-def open_control() -> StackControl:
-    """The stack on this machine."""
+def open_control() -> ModuleType:
+    """What starts, stops and looks at the stack on this machine."""
     from infra.stack import control
 
     return control

@@ -84,11 +84,7 @@ def seconds_of(dag_run: Mapping[str, Any]) -> float | None:
     end = dag_run.get("end_date")
     if not begin or not end:
         return None
-    return max(0.0, (_moment(end) - _moment(begin)).total_seconds())
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
 
 
 def news(before: RunView | None, after: RunView) -> list[TaskView]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,24 @@ def show_table(console: Console, headings: Sequence[str], rows: Sequence[Sequenc
         return
     for line in plain_lines(headings, rows):
         say(console, line)
+
+
+def show_list(
+    console: Console,
+    values: Sequence[Any],
+    headings: Sequence[str],
+    cells_of: Callable[[Any], Sequence[str]],
+    *,
+    as_json: bool,
+    empty: str,
+) -> None:
+    """Prints a list: as JSON, as a table with the cells of each value, or the line that says why there is nothing."""
+    if as_json:
+        show_json(console, values)
+    elif values:
+        show_table(console, headings, [cells_of(each) for each in values])
+    else:
+        say(console, empty)
 
 
 def table_of(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -109,12 +127,10 @@ def number(value: float | None) -> str:
 
 
 def local_time(value: str | datetime | None) -> str:
-    """A moment for people, in their own time zone: an ISO 8601 text with a zone, or a datetime."""
+    """A moment for people, in their own time zone: an ISO 8601 text or a datetime, with a zone."""
     if not value:
         return "-"
-    moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -41,11 +41,9 @@ def report(session: Session, info: AnyStack, view: RunView, airflow: AirflowClie
 
 
 def _outcome(session: Session, info: AnyStack, run_id: str) -> tuple[Outcome, PipelineError | None]:
-    from ml.tracking.runs import mapped
-
     try:
-        with mapped(info.api_urls["mlflow"]):
-            return run_outcome(session.tracker(info), DAG_ID, run_id), None
+        with session.mlflow(info) as tracker:
+            return run_outcome(tracker, DAG_ID, run_id), None
     except PipelineError as error:
         return Outcome(), error
 

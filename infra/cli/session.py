@@ -1,6 +1,6 @@
-"""What every command gets: the settings, the consoles, and the doors to the stack and its servers.
+"""What every command gets: the settings, the consoles, and the ways to reach the stack and its servers.
 
-Each door is an argument with a real default, so that a test opens its own. The process's variables are read and, for
+Each way is an argument with a real default, so that a test passes its own. The process's variables are read and, for
 MLflow's client and boto3, written here and nowhere else in the command line.
 """
 
@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
@@ -54,16 +56,8 @@ class Session:
     """One call of the command line.
 
     Attributes:
-        environ: The process's variables.
-        control: Gets what starts, stops and looks at the stack.
-        airflow: Opens Airflow's API for a stack.
-        tracker: Opens MLflow's client for a stack.
-        store: Opens the data store of a stack.
-        load: Downloads, checks and loads a registered version.
-        fetch: Gets a JSON object from an address.
-        server_date: Gets the time that a server says it is.
+        control, airflow, tracker, store, load, fetch, server_date: As their defaults in `infra.cli.clients`.
         clock: Seconds that only grow.
-        sleep: Waits for so many seconds.
         now: The time of day, with its zone.
         interactive: Tells whether somebody can answer a question.
         debug: Whether errors show where they came from.
@@ -71,7 +65,7 @@ class Session:
     """
 
     environ: MutableMapping[str, str] = field(default_factory=lambda: os.environ)
-    control: Callable[[], clients.StackControl] = clients.open_control
+    control: Callable[[], ModuleType] = clients.open_control
     airflow: Callable[[AnyStack], AirflowClient] = clients.open_airflow
     tracker: Callable[[AnyStack], MlflowClient] = clients.open_tracker
     store: Callable[[AnyStack], Store] = clients.open_store
@@ -180,15 +174,36 @@ class Session:
         for name in ("NO_PROXY", "no_proxy"):
             self.environ[name] = ",".join(filter(None, ["127.0.0.1,localhost", self.environ.get(name, "")]))
 
+    @contextmanager
+    def mlflow(self, info: AnyStack) -> Iterator[MlflowClient]:
+        """MLflow's client for a stack; what MLflow raises meanwhile becomes one of our errors.
+
+        Raises:
+            TrackerDown: The server does not answer, or fails.
+            Misconfigured: It refuses the account or the host name.
+        """
+        from ml.tracking.runs import mapped
+
+        with mapped(info.api_urls["mlflow"]):
+            yield self.tracker(info)
+
+    def agree(self, asking: str, question: str) -> None:
+        """Asks whether to go on, and ends the command where the answer is no.
+
+        Args:
+            asking: What asks, and before what, for the error.
+            question: What is asked.
+
+        Raises:
+            BadInput: Nobody can answer.
+        """
+        if not self.interactive():
+            raise BadInput(f"{asking}, and nobody can answer here: add --yes")
+        typer.confirm(question, abort=True)
+
     def complain(self, lines: list[str]) -> None:
         """Prints an error on stderr: one line, and hints below it."""
         first, *hints = lines
         say(self.errors, f"trackyard: {first}", style="bold red" if self.errors.is_terminal else None)
         for hint in hints:
             say(self.errors, hint)
-
-
-def session_of(context: typer.Context) -> Session:
-    """The session that `infra.cli.outcome` put into Typer's context."""
-    session: Session = context.obj
-    return session

@@ -15,7 +15,7 @@ from infra.cli.commands.run import local_source, upload
 from infra.cli.errors import CommandFailed, StackNotUp
 from infra.cli.options import DAG_ID, Json
 from infra.cli.output import local_time, say, show_json, show_table, write_file
-from infra.cli.session import Session, session_of
+from infra.cli.session import Session
 from ml.errors import BadInput, UnreadableData
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def init(
     from ml.inspection.inspect import HEADINGS, findings, inspect_table, model_name_of, remarks
     from ml.inspection.pipeline_template import pipeline_yaml
 
-    session = session_of(context)
+    session: Session = context.obj
     if output.exists() and not force:
         raise BadInput(f"{output} exists: name another file with --output, or add --force to write over it")
     found = inspect_table(_read(data), target, data.name)
@@ -88,7 +88,7 @@ def mail(
     """List the mail that was sent, the newest first; or show one."""
     from infra.cli import mailbox, mailpit
 
-    session = session_of(context)
+    session: Session = context.obj
     remote = session.remote()
     mails = mailpit.read_mails(remote.mail_url) if remote else mailbox.read_mails(session.known_stack().mail_dir)
     if number is not None and number > len(mails):
@@ -134,7 +134,7 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 
     Exits with 1 when anything is wrong. A stack that does not run is not: then the ports it would use are checked.
     """
-    session = session_of(context)
+    session: Session = context.obj
     checks = _all_checks(session)
     if as_json:
         show_json(session.out, [asdict(check) for check in checks])
@@ -189,6 +189,6 @@ def init_env(
     """
     from infra.deploy.init_env import write
 
-    session = session_of(context)
+    session: Session = context.obj
     write(output, session.environ)
     say(session.out, f"{output}: secrets and settings (mode 0600); next: docker compose up -d --wait")

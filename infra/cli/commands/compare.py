@@ -13,7 +13,7 @@ import typer
 from infra.cli.options import Json, Model
 from infra.cli.output import number, say, show_json, show_table, write_file
 from infra.cli.records import experiment_ids
-from infra.cli.session import session_of
+from infra.cli.session import Session
 from ml.errors import BadInput
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def compare(
     from ml.evaluation.comparison_report import page
     from ml.tracking.runs import mapped
 
-    session = session_of(context)
+    session: Session = context.obj
     if not 2 <= len(runs) <= MOST:
         raise BadInput(
             f"{len(runs)} runs are named: name 2 to {MOST}, the baseline first ('trackyard runs' lists them)"

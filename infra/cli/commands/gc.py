@@ -9,7 +9,7 @@ import typer
 
 from infra.cli.options import Json
 from infra.cli.output import say, show_json
-from infra.cli.session import session_of
+from infra.cli.session import Session
 
 if TYPE_CHECKING:
     from infra.cli.garbage import Garbage
@@ -29,14 +29,13 @@ def gc(
     Versions stay, and with them all that belongs to a version with an alias.
     """
     from infra.cli.garbage import find, remove
-    from ml.tracking.runs import mapped
 
-    session = session_of(context)
+    session: Session = context.obj
     info = session.running_stack()
-    tracker, store = session.tracker(info), session.store(info)
+    store = session.store(info)
     before = session.now() - timedelta(days=older_than)
     lines: list[str] = []
-    with mapped(info.api_urls["mlflow"]):
+    with session.mlflow(info) as tracker:
         found = find(tracker, store, session.airflow(info), before)
         if not dry_run:
             remove(found, tracker, store, lines.append)

@@ -10,7 +10,7 @@ import typer
 
 from infra.cli.options import Model
 from infra.cli.output import say
-from infra.cli.session import Session, session_of
+from infra.cli.session import Session
 from ml.errors import BadInput
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def predict(
 
     Rows and columns keep their order; the file is read in pieces, so that its size does not matter.
     """
-    session = session_of(context)
+    session: Session = context.obj
     if not file.exists():
         raise BadInput(f"{file} does not exist: name a CSV or Parquet file")
     name = model or session.pipeline_config().model.name
@@ -63,10 +63,8 @@ def load_champion(session: Session, info: AnyStack, name: str) -> LoadedModel:
         Untrusted: Its file is not what was recorded.
     """
     from ml.registry.versions import CHAMPION, aliases
-    from ml.tracking.runs import mapped
 
-    tracker = session.tracker(info)
-    with mapped(info.api_urls["mlflow"]):
+    with session.mlflow(info) as tracker:
         version = aliases(tracker, name).get(CHAMPION)
         if version is None:
             raise BadInput(f"{name} has no champion yet: 'trackyard run' or 'trackyard promote VERSION' makes one")

@@ -19,7 +19,7 @@ from infra.cli.options import DAG_ID, Assignments, ConfigFile, DataSource, Json
 from infra.cli.output import say, show_json
 from infra.cli.progress import Board, RunReport
 from infra.cli.records import Outcome
-from infra.cli.session import Session, session_of
+from infra.cli.session import Session
 from ml.data.folders import files_of, put_folder
 from ml.data.sources import refuse, refuse_default
 from ml.errors import AirflowDown, BadInput, StoreDown
@@ -50,7 +50,7 @@ def run(
 
     Exits with 0 only if the run succeeded. Ctrl-C ends the following; the run goes on.
     """
-    session = session_of(context)
+    session: Session = context.obj
     settled = settle_config(session, config, assignments or [], rows, data)
     local = local_source(_named(data, settled), settled.data.max_bytes)
     if local is None and not settled.data.uri:
@@ -239,6 +239,6 @@ def data_add(
     file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.")],
 ) -> None:
     """Put a local file or folder into the bucket, once, and print its s3:// address for the trigger form."""
-    session = session_of(context)
+    session: Session = context.obj
     local = local_source(str(file)) or file
     say(session.out, upload(session, session.running_stack(), local))

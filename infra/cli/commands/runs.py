@@ -8,10 +8,10 @@ import typer
 
 from infra.cli.model_access import notice
 from infra.cli.options import DAG_ID, Conditions, Json, ModelFilter
-from infra.cli.output import finite, local_time, number, say, seconds, show_json, show_table
-from infra.cli.records import run_summary
+from infra.cli.output import finite, local_time, number, seconds, show_list
+from infra.cli.records import latest_runs, run_summary, version_rows, versions_by_run
 from infra.cli.run_filter import Condition, Facts, check_names, parse_condition, sort_key
-from infra.cli.session import session_of
+from infra.cli.session import Session
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,28 +37,22 @@ def runs(
 
     A name in --where and --sort is a metric, a parameter, a tag, or a field of the list such as duration_s.
     """
-    from ml.tracking.runs import mapped
-
     conditions = [parse_condition(text) for text in where or []]
     conditions += [Condition(name, "=", value) for name, value in (("model", model), ("state", state)) if value]
-    session = session_of(context)
+    session: Session = context.obj
     info = session.running_stack()
     # Airflow knows no metrics, so a choice by them is made among the latest runs here.
     looked_at = SEARCHED if conditions or sort else limit
     dag_runs = session.airflow(info).dag_runs(DAG_ID, limit=looked_at)
-    with mapped(info.api_urls["mlflow"]):
-        rows, facts = run_rows_and_facts(dag_runs, session.tracker(info), looked_at)
+    with session.mlflow(info) as tracker:
+        rows, facts = run_rows_and_facts(dag_runs, tracker, looked_at)
     rows = chosen(rows, facts, conditions, (sort, ascending))[:limit]
-    if as_json:
-        show_json(session.out, rows)
-        return
-    if not rows:
-        say(session.out, "no runs yet: 'trackyard run' starts one")
-        return
-    show_table(session.out, ["run", "state", "started", "took", "version", *SHOWN], [_cells(row) for row in rows])
+    headings = ["run", "state", "started", "took", "version", *SHOWN]
+    empty = "no runs yet: 'trackyard run' starts one"
+    show_list(session.out, rows, headings, _run_cells, as_json=as_json, empty=empty)
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _run_cells(row: dict[str, Any]) -> list[str]:
     return [
         row["dag_run_id"],
         row["state"] or "-",
@@ -98,8 +92,6 @@ def run_rows_and_facts(
     dag_runs: list[dict[str, Any]], tracker: MlflowClient, limit: int
 ) -> tuple[list[dict[str, Any]], list[Facts]]:
     """Airflow's runs with what MLflow recorded about each, as `runs --json` prints them; and all facts by name."""
-    from infra.cli.records import latest_runs, versions_by_run
-
     # A DAG run may be older than others that MLflow has more than one of, so MLflow is asked for a few more.
     recorded = latest_runs(tracker, DAG_ID, min(1000, limit + 50))
     versions = versions_by_run(tracker)
@@ -129,28 +121,16 @@ def models(
     model: ModelFilter = None,
 ) -> None:
     """List the registered versions with their aliases, metrics and origin, the newest first."""
-    from infra.cli.records import version_rows
-    from ml.tracking.runs import mapped
-
-    session = session_of(context)
+    session: Session = context.obj
     info = session.running_stack()
-    with mapped(info.api_urls["mlflow"]):
-        rows = version_rows(session.tracker(info), model)
+    with session.mlflow(info) as tracker:
+        rows = version_rows(tracker, model)
         notice(session, info, sorted({row["name"] for row in rows}))
-    if as_json:
-        show_json(session.out, rows)
-        return
-    if not rows:
-        say(session.out, "no versions yet: 'trackyard run' makes one")
-        return
-    cells = [
-        [
-            row["name"],
-            str(row["version"]),
-            ", ".join(row["aliases"]) or "-",
-            *(number(row["metrics"].get(name)) for name in SHOWN),
-            row["dag_run_id"] or "-",
-        ]
-        for row in rows
-    ]
-    show_table(session.out, ["model", "version", "aliases", *SHOWN, "run"], cells)
+    headings = ["model", "version", "aliases", *SHOWN, "run"]
+    empty = "no versions yet: 'trackyard run' makes one"
+    show_list(session.out, rows, headings, _version_cells, as_json=as_json, empty=empty)
+
+
+def _version_cells(row: dict[str, Any]) -> list[str]:
+    metrics = [number(row["metrics"].get(name)) for name in SHOWN]
+    return [row["name"], row["version"], ", ".join(row["aliases"]) or "-", *metrics, row["dag_run_id"] or "-"]

@@ -15,7 +15,7 @@ from infra.cli.options import DAG_ID, Json
 from infra.cli.output import local_time, mebibytes, say, seconds, show_json, show_table
 from infra.cli.progress import Board, StartReport
 from infra.cli.records import run_summary
-from infra.cli.session import Session, session_of
+from infra.cli.session import Session
 from ml.errors import BadInput, Misconfigured, PipelineError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def up(context: typer.Context) -> None:
 
     Starting a stack that runs changes nothing. 'trackyard credentials' shows the passwords.
     """
-    session = session_of(context)
+    session: Session = context.obj
     session.refuse_remote("up", "'docker compose up -d --wait' starts the one in containers")
     settings = session.settings()
     begin = session.clock()
@@ -52,7 +52,7 @@ def down(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting.")] = False,
 ) -> None:
     """Stop every part of the stack; with --wipe, delete its state too."""
-    session = session_of(context)
+    session: Session = context.obj
     session.refuse_remote("down", "'docker compose down' stops the one in containers")
     settings = session.settings()
     if wipe and settings.home.exists() and not yes:
@@ -80,7 +80,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
 
     Exits with 1 when a part is not ready, and with 3 when the stack does not run.
     """
-    session = session_of(context)
+    session: Session = context.obj
     remote = session.remote()
     if remote is not None:
         _remote_status(session, remote, as_json=as_json)
@@ -174,7 +174,7 @@ def _live_model(session: Session, url: str) -> dict[str, Any] | None:
 
 def credentials(context: typer.Context, as_json: Json = False) -> None:
     """Show the logins of Airflow, MLflow, Flower and S3. The only command that shows a secret."""
-    session = session_of(context)
+    session: Session = context.obj
     logins = (session.remote() or session.known_stack()).logins()
     if as_json:
         show_json(session.out, logins)
@@ -193,7 +193,7 @@ def logs(
     from infra.cli.log_tail import last_lines, new_lines
     from infra.stack.parts import PART_NAMES
 
-    session = session_of(context)
+    session: Session = context.obj
     session.refuse_remote("logs", f"'docker compose logs {part}' shows those of containers")
     known = (*PART_NAMES, *OTHER_LOGS)
     if part not in known:

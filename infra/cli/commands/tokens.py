@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.cli.output import say
-from infra.cli.session import Session, session_of
+from infra.cli.session import Session
 
 if TYPE_CHECKING:
     from serving.web.tokens import TokenFile
@@ -36,7 +36,7 @@ def create(
     ] = None,
 ) -> None:
     """Make a token and print it; it cannot be shown again."""
-    session = session_of(context)
+    session: Session = context.obj
     typer.echo(token_file(session).create(note, scope or ["read", "predict"]))
 
 
@@ -46,7 +46,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
     """List the tokens: id, whose, what they allow, since when, and whether revoked. No secret is kept or shown."""
-    session = session_of(context)
+    session: Session = context.obj
     found = token_file(session).tokens()
     if as_json:
         shown = [{"id": one.token_id, **{key: getattr(one, key) for key in _SHOWN}} for one in found]
@@ -65,6 +65,6 @@ def revoke(
     token_id: Annotated[str, typer.Argument(help="Its id, as 'token list' shows it.")],
 ) -> None:
     """Take a token back; the service refuses it from then on."""
-    session = session_of(context)
+    session: Session = context.obj
     token = token_file(session).revoke(token_id)
     say(session.out, f"token {token.token_id} ({token.note}) is revoked")
