@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from infra.cli.clients import AnyStack
     from infra.cli.remote import RemoteStack
-    from infra.stack.info import StackInfo
+    from infra.stack.info import PartStatus, StackInfo
     from ml.config.schema import PipelineConfig
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
@@ -150,15 +150,23 @@ class Session:
             StackNotUp: It does not run.
             Misconfigured: The logins of a stack that runs elsewhere are not known.
         """
-        remote = self.remote()
-        if remote is not None:
-            self.enter(remote)
-            return remote
-        info = self.known_stack()
-        if not self.control().is_running(info):
+        info = self.remote() or self.known_stack()
+        if not self.is_running(info):
             raise StackNotUp
         self.enter(info)
         return info
+
+    def is_running(self, info: AnyStack) -> bool:
+        """Tells whether a stack runs; one that runs elsewhere is taken to."""
+        from infra.stack.info import StackInfo
+
+        return not isinstance(info, StackInfo) or bool(self.control().is_running(info))
+
+    def status(self, info: AnyStack) -> list[PartStatus]:
+        """Looks at every part of a stack now."""
+        from infra.cli import remote
+
+        return remote.status(info) if isinstance(info, remote.RemoteStack) else list(self.control().status(info))
 
     def enter(self, info: AnyStack) -> None:
         """Sets the variables with which MLflow's client and boto3 reach the stack."""

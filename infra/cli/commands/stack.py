@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +20,8 @@ from infra.cli.session import Session
 from ml.errors import BadInput, Misconfigured, PipelineError
 
 if TYPE_CHECKING:
-    from infra.cli.remote import RemoteStack
-    from infra.settings import Settings
+    from rich.console import Console
+
     from infra.stack.info import PartStatus
     from serving.upstream.airflow import AirflowClient
 
@@ -56,23 +57,13 @@ def down(
     session.refuse_remote("down", "'docker compose down' stops the one in containers")
     settings = session.settings()
     if wipe and settings.home.exists() and not yes:
-        if not session.interactive():
-            raise BadInput("--wipe asks before it deletes, and nobody can answer here: add --yes")
-        typer.confirm(f"Delete every run, model, mail and secret in {settings.home}?", abort=True)
-    _stop(session, settings)
+        session.agree("--wipe asks before it deletes", f"Delete every run, model, mail and secret in {settings.home}?")
+    with session.out.status("each part ends its work") if session.out.is_terminal else nullcontext():
+        session.control().down(settings, StartReport(Board(session.out)))
     say(session.out, "the stack is stopped")
     if wipe:
         session.control().wipe(settings)
         say(session.out, f"{settings.home} is deleted")
-
-
-def _stop(session: Session, settings: Settings) -> None:
-    report = StartReport(Board(session.out))
-    if not session.out.is_terminal:
-        session.control().down(settings, report)
-        return
-    with session.out.status("each part ends its work"):
-        session.control().down(settings, report)
 
 
 def status(context: typer.Context, as_json: Json = False) -> None:
@@ -82,75 +73,53 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     """
     session: Session = context.obj
     remote = session.remote()
-    if remote is not None:
-        _remote_status(session, remote, as_json=as_json)
-        return
-    try:
-        info = session.known_stack()
-    except StackNotUp:
-        if as_json:
-            show_json(session.out, {"parts": [], "pipeline": {"last_run": None, "running": []}, "model": None})
-        raise
-    is_running = session.control().is_running(info)
-    parts = session.control().status(info)
     pipeline: dict[str, Any] = {"last_run": None, "running": []}
     model: dict[str, Any] | None = None
+    try:
+        info = remote or session.known_stack()
+    except StackNotUp:
+        if as_json:
+            show_json(session.out, {"parts": [], "pipeline": pipeline, "model": model})
+        raise
+    is_running = session.is_running(info)
     if is_running:
         session.enter(info)
         pipeline = _pipeline(session.airflow(info))
-        model = _live_model(session, info.urls["serving"])
-    _tell_status(session, parts, pipeline, model, as_json=as_json)
+        model = _live_model(session, info.api_urls["serving"])
+    parts = session.status(info)
+    if as_json:
+        show_json(session.out, {"parts": [asdict(part) for part in parts], "pipeline": pipeline, "model": model})
+    else:
+        _show_status(session.out, parts, pipeline, model)
     if not is_running:
         raise StackNotUp
-    _refuse_unready(parts, "trackyard logs PART")
-
-
-def _remote_status(session: Session, remote: RemoteStack, *, as_json: bool) -> None:
-    from infra.cli.remote import status as look
-
-    session.enter(remote)
-    parts = look(remote)
-    pipeline = _pipeline(session.airflow(remote))
-    model = _live_model(session, remote.api_urls["serving"])
-    _tell_status(session, parts, pipeline, model, as_json=as_json)
-    _refuse_unready(parts, "docker compose logs PART")
-
-
-def _refuse_unready(parts: Sequence[PartStatus], command: str) -> None:
     failed = [part.name for part in parts if part.state != "ready"]
     if failed:
+        command = "docker compose logs PART" if remote else "trackyard logs PART"
         raise CommandFailed(f"not ready: {', '.join(failed)} ('{command}' shows why)")
 
 
-def _tell_status(
-    session: Session,
-    parts: Sequence[PartStatus],
-    pipeline: dict[str, Any],
-    model: dict[str, Any] | None,
-    *,
-    as_json: bool,
+def _show_status(
+    out: Console, parts: Sequence[PartStatus], pipeline: dict[str, Any], model: dict[str, Any] | None
 ) -> None:
-    if as_json:
-        show_json(session.out, {"parts": [asdict(part) for part in parts], "pipeline": pipeline, "model": model})
-        return
     rows = [
         [part.name, part.state, part.url or "-", str(part.pid or "-"), mebibytes(part.memory_bytes), part.detail]
         for part in parts
     ]
-    show_table(session.out, ["part", "state", "url", "pid", "memory", "detail"], rows)
+    show_table(out, ["part", "state", "url", "pid", "memory", "detail"], rows)
     memory = sum(part.memory_bytes or 0 for part in parts)
     if memory:
-        say(session.out, f"memory in all: {mebibytes(memory)}")
+        say(out, f"memory in all: {mebibytes(memory)}")
     last = pipeline["last_run"]
     if last:
         took = f", {seconds(last['duration_s'])}" if last["duration_s"] is not None else ""
-        say(session.out, f"last run: {last['dag_run_id']} {last['state']}{took}, {local_time(last['started_at'])}")
+        say(out, f"last run: {last['dag_run_id']} {last['state']}{took}, {local_time(last['started_at'])}")
     for run in pipeline["running"]:
-        say(session.out, f"running: {run['dag_run_id']} since {local_time(run['started_at'])}")
+        say(out, f"running: {run['dag_run_id']} since {local_time(run['started_at'])}")
     if model and model.get("version"):
-        say(session.out, f"live model: {model['name']} version {model['version']}")
+        say(out, f"live model: {model['name']} version {model['version']}")
     elif parts:
-        say(session.out, "live model: none")
+        say(out, "live model: none")
 
 
 def _pipeline(airflow: AirflowClient) -> dict[str, Any]:
