@@ -39,7 +39,7 @@ def notice(session: Session, info: AnyStack, names: Iterable[str]) -> None:
 def asked_for(context: typer.Context, model: str | None) -> tuple[Session, AnyStack, str]:
     """What a command about one model works with: its session, the running stack, and the model's name."""
     session: Session = context.obj
-    return session, session.running_stack(), model or session.pipeline_config().model.name
+    return session, session.running_stack(), session.model_name(model)
 
 
 def check_model(tracker: MlflowClient, name: str) -> None:

@@ -14,6 +14,7 @@ DataSource = Annotated[
     str | None,
     typer.Option("--data", help="A local CSV or Parquet file, a folder of Parquet files, or an s3:// address."),
 ]
+DataFile = Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A pipeline file instead of the stack's.")]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another value of a key; may be repeated.")

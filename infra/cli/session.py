@@ -108,6 +108,10 @@ class Session:
         file = self.settings().pipeline_file
         return load_config(file if file and file.exists() else None)
 
+    def model_name(self, named: str | None) -> str:
+        """The registered model that a command is about: the one that was named, or the pipeline file's."""
+        return named or self.pipeline_config().model.name
+
     def remote(self) -> RemoteStack | None:
         """The stack that `--remote` or `TRACKYARD_REMOTE` names, or None.
 

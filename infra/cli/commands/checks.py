@@ -12,7 +12,7 @@ import typer
 
 from infra.cli.commands.run import local_source, upload
 from infra.cli.errors import CommandFailed, StackNotUp
-from infra.cli.options import DAG_ID, Json
+from infra.cli.options import DAG_ID, DataFile, Json
 from infra.cli.output import local_time, say, show_json, show_list, show_table, write_file
 from infra.cli.session import Session
 from ml.errors import BadInput, UnreadableData
@@ -27,7 +27,7 @@ MAX_INIT_BYTES = 2 * 2**30
 
 def init(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.")],
+    data: DataFile,
     target: Annotated[str, typer.Option("--target", help="The column to predict.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("pipeline.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,

@@ -49,7 +49,7 @@ def compare(
             f"{len(runs)} runs are named: name 2 to {MOST}, the baseline first ('trackyard runs' lists them)"
         )
     info = session.running_stack()
-    name = model or session.pipeline_config().model.name
+    name = session.model_name(model)
     with mapped(info.api_urls["mlflow"]):
         tracker = session.tracker(info)
         found = [find(tracker, word, name) for word in runs]

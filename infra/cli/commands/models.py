@@ -85,7 +85,7 @@ def _move(session: Session, model: str | None, find: Callable[[MlflowClient, str
     from ml.registry.versions import promote as go_live
 
     refuse_long(why)
-    name = model or session.pipeline_config().model.name
+    name = session.model_name(model)
     info = session.running_stack()
     with session.mlflow(info) as tracker:
         check_model(tracker, name)

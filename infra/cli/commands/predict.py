@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli.options import Model
+from infra.cli.options import DataFile, Model
 from infra.cli.output import say
 from infra.cli.session import Session
 from ml.errors import BadInput
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def predict(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.")],
+    file: DataFile,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to write (.csv, .parquet); stdout by default.")
     ] = None,
@@ -33,7 +33,7 @@ def predict(
     session: Session = context.obj
     if not file.exists():
         raise BadInput(f"{file} does not exist: name a CSV or Parquet file")
-    name = model or session.pipeline_config().model.name
+    name = session.model_name(model)
     info = session.running_stack()
     champion = load_champion(session, info, name)
     from ml.registry.batch_scoring import ADDED, score_file

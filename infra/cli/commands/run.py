@@ -14,10 +14,10 @@ import typer
 
 from infra.cli import run_result
 from infra.cli.errors import CommandFailed
-from infra.cli.following import Patience, RunView, Time, follow, trigger_once
-from infra.cli.options import DAG_ID, Assignments, ConfigFile, DataSource, Json
+from infra.cli.following import RunView, follow, trigger_once
+from infra.cli.options import DAG_ID, Assignments, ConfigFile, DataFile, DataSource, Json
 from infra.cli.output import say, show_json
-from infra.cli.progress import Board, RunReport
+from infra.cli.progress import Board, show_run
 from infra.cli.records import Outcome
 from infra.cli.session import Session
 from ml.data.folders import files_of, put_folder
@@ -63,11 +63,11 @@ def run(
         _refuse_address(session, info, uri)
     run_id = new_run_id(session.now(), secrets.token_hex(2))
     with _telling_that_it_goes_on(session, info, run_id):
-        trigger_once(airflow, (DAG_ID, run_id), conf_of(settled, uri, note), Time(session.clock, session.sleep))
+        trigger_once(airflow, (DAG_ID, run_id), conf_of(settled, uri, note), session)
         if no_wait:
             _say_triggered(session, info, run_id, as_json=as_json)
             return
-        view = _follow(session, airflow, run_id, Patience(timeout_s=timeout), quiet=as_json)
+        view = _follow(session, airflow, run_id, timeout, quiet=as_json)
     run_result.report(session, info, view, airflow, as_json=as_json)
 
 
@@ -142,28 +142,19 @@ def local_source(data: str | None, max_bytes: int | None = None) -> Path | None:
     if not data or _is_address(data):
         return None
     path = Path(data).expanduser()
-    if not path.is_dir():
-        return check_file(path, max_bytes)
-    size = sum(each.stat().st_size for each in files_of(path).values())
-    if max_bytes is not None and size > max_bytes:
-        raise BadInput(f"{path} has {size:,} bytes, and data.max_bytes allows {max_bytes:,}: raise it with --set")
-    return path
-
-
-def check_file(path: Path, max_bytes: int | None = None) -> Path:
-    """The path of a file that can be a data set.
-
-    Raises:
-        BadInput: It is not there, empty, or larger than `max_bytes`.
-    """
-    if not path.is_file():
+    if not path.exists():
         raise BadInput(f"{path} does not exist: name a CSV or Parquet file, or give an s3:// address")
-    size = path.stat().st_size
-    if size == 0:
+    size = _size_of(path)
+    if path.is_file() and size == 0:
         raise BadInput(f"{path} is empty: it needs a header and rows")
     if max_bytes is not None and size > max_bytes:
         raise BadInput(f"{path} has {size:,} bytes, and data.max_bytes allows {max_bytes:,}: raise it with --set")
     return path
+
+
+def _size_of(path: Path) -> int:
+    """The bytes of a file, or of all Parquet files of a folder."""
+    return sum(each.stat().st_size for each in (files_of(path).values() if path.is_dir() else [path]))
 
 
 def new_run_id(now: datetime, token: str) -> str:
@@ -202,13 +193,13 @@ def _make_dag_ready(session: Session, airflow: AirflowClient, *, quiet: bool) ->
             say(session.out, f"{DAG_ID} was paused: it is not any more")
 
 
-def _follow(session: Session, airflow: AirflowClient, run_id: str, patience: Patience, *, quiet: bool) -> RunView:
-    time = Time(session.clock, session.sleep)
+def _follow(session: Session, airflow: AirflowClient, run_id: str, timeout: float | None, *, quiet: bool) -> RunView:
+    run = (DAG_ID, run_id)
     if quiet:
-        return follow(airflow, (DAG_ID, run_id), lambda view, news: None, time, patience)
+        return follow(airflow, run, lambda view, news: None, session, timeout)
     say(session.out, f"run {run_id}")
     with Board(session.out) as board:
-        return follow(airflow, (DAG_ID, run_id), RunReport(board).look, time, patience)
+        return follow(airflow, run, partial(show_run, board), session, timeout)
 
 
 def _say_triggered(session: Session, info: AnyStack, run_id: str, *, as_json: bool) -> None:
@@ -228,15 +219,14 @@ def upload(session: Session, info: AnyStack, path: Path) -> str:
         return put()
     from rich.progress import Progress
 
-    total = sum(each.stat().st_size for each in (files_of(path).values() if path.is_dir() else [path]))
     with Progress(console=session.errors, transient=True) as progress:
-        bar = progress.add_task(f"uploading {path.name}", total=total)
+        bar = progress.add_task(f"uploading {path.name}", total=_size_of(path))
         return put(progress=lambda size: progress.advance(bar, size))
 
 
 def data_add(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.")],
+    file: DataFile,
 ) -> None:
     """Put a local file or folder into the bucket, once, and print its s3:// address for the trigger form."""
     session: Session = context.obj
