@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ml.errors import StoreDown
 
@@ -47,11 +47,7 @@ def open_tracker(info: AnyStack) -> MlflowClient:
 
 
 def open_store(info: AnyStack) -> Store:
-    """The data store; its keys come from the variables that `Session.enter` sets.
-
-    Raises:
-        StoreDown: The stack's bucket is not known here.
-    """
+    """The data store; `StoreDown` where the stack's bucket is not known here."""
     from ml.data.store import Store
     from ml.settings import TaskSettings
 
@@ -74,13 +70,8 @@ def load_version(tracker: MlflowClient, name: str, version: str, workdir: Path) 
     return loaded
 
 
-def fetch_json(url: str, token: str = "") -> dict[str, Any]:
-    """The JSON object behind an address; whatever goes wrong is an `httpx.HTTPError` or a `ValueError`.
-
-    Args:
-        url: The address.
-        token: What lets us in where the service asks for a token.
-    """
+def fetch_json(url: str, token: str) -> dict[str, Any]:
+    """The JSON object behind an address, with a token or ""; errors are `httpx.HTTPError` and `ValueError`."""
     import httpx
 
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -94,7 +85,6 @@ def fetch_date(url: str) -> str | None:
     import httpx
 
     try:
-        date: str | None = httpx.get(url, timeout=5.0, trust_env=False).headers.get("date")
+        return cast("str | None", httpx.get(url, timeout=5.0, trust_env=False).headers.get("date"))
     except httpx.HTTPError:
         return None
-    return date

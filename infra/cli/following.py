@@ -105,7 +105,7 @@ def follow(
     session: Session,
     timeout_s: float | None = None,
 ) -> RunView:
-    """Looks at a run until it has ended.
+    """Looks at a run, by the ids of its DAG and its own, until it has ended, and returns the last view.
 
     Args:
         airflow: Airflow.
@@ -113,9 +113,6 @@ def follow(
         on_look: Is told each view, and the tasks that are news in it.
         session: Has the clock and the wait.
         timeout_s: How long to go on; None for without an end.
-
-    Returns:
-        The last view.
 
     Raises:
         AirflowDown: Airflow was away for longer than a minute.

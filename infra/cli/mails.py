@@ -55,11 +55,7 @@ def _read(path: Path) -> Mail | None:
 
 
 def read_mailpit(url: str) -> list[Mail]:
-    """The mails that are there, the newest first, two hundred at most.
-
-    Raises:
-        Unavailable: Mailpit does not answer.
-    """
+    """The newest two hundred mails, the newest first; `Unavailable` where Mailpit does not answer."""
     import httpx
 
     try:
@@ -78,12 +74,7 @@ def _mail(client: httpx.Client, message_id: str) -> Mail:
 
 
 def _parse(content: bytes, arrived: datetime | None = None) -> Mail:
-    """A mail from its text.
-
-    Args:
-        content: The message with its headers.
-        arrived: The date of one that tells none itself; the beginning of time when that is not known either.
-    """
+    """A mail from its text; one that tells no date itself has that of its arrival, or the beginning of time."""
     message = BytesParser(EmailMessage, policy=policy.default).parsebytes(content)
     return Mail(
         date=_sent(message) or arrived or datetime.fromtimestamp(0, UTC),

@@ -144,11 +144,7 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Writes a file that appears whole or not at all.
-
-    Raises:
-        BadInput: It cannot be written there.
-    """
+    """Writes a file that appears whole or not at all; `BadInput` where it cannot be written there."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_text(text, encoding="utf-8")

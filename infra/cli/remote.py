@@ -47,7 +47,7 @@ class RemoteStack:
 
     @classmethod
     def at(cls, url: str, environ: Mapping[str, str], env_file: Path) -> RemoteStack:
-        """The stack whose Airflow is at an address.
+        """The stack whose Airflow is at an address; `BadInput` where that is no http:// or https:// address.
 
         Args:
             url: Airflow's address. The other parts are at the same host's ports, or, where it is called
@@ -55,8 +55,6 @@ class RemoteStack:
             environ: The process's variables; they win over the file's.
             env_file: The `.env` file, which need not be there.
 
-        Raises:
-            BadInput: It is no http:// or https:// address.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
@@ -74,11 +72,7 @@ class RemoteStack:
         return cls(shown, api, settings)
 
     def logins(self) -> dict[str, dict[str, str]]:
-        """The logins for people: url, username and password of airflow, mlflow and flower, as far as they are known.
-
-        Raises:
-            Misconfigured: None is known.
-        """
+        """The logins for people, as in `StackInfo.logins`; `Misconfigured` where Airflow's or MLflow's is not known."""
         accounts = {
             "airflow": (airflow_server.ADMIN, "AIRFLOW_ADMIN_PASSWORD"),
             "mlflow": (tracking_server.ADMIN, "MLFLOW_ADMIN_PASSWORD"),
@@ -114,11 +108,7 @@ class RemoteStack:
 
     @property
     def mail_url(self) -> str:
-        """The address of the mail server's API.
-
-        Raises:
-            Misconfigured: It is not known here.
-        """
+        """The address of the mail server's API; `Misconfigured` where it is not known here."""
         url = self.environ.get("TRACKYARD_MAIL_URL")
         if not url:
             raise Misconfigured(

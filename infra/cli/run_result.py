@@ -74,7 +74,7 @@ def _show(session: Session, info: AnyStack, view: RunView, outcome: Outcome) -> 
         say(out, f"model     {outcome.model_name} version {outcome.version}")
         why = f": {outcome.reason}" if outcome.reason else ""
         say(out, f"champion  {'yes' if outcome.is_champion else 'no'}{why}")
-    for name, url in links(info.urls, view.run_id, outcome).items():
+    for name, url in _links(info.urls, view.run_id, outcome).items():
         say(out, f"{name:<9} {url}")
 
 
@@ -83,15 +83,15 @@ def airflow_link(url: str, run_id: str) -> str:
     return f"{url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
 
 
-def links(urls: Mapping[str, str], run_id: str, outcome: Outcome) -> dict[str, str]:
+def _links(urls: Mapping[str, str], run_id: str, outcome: Outcome) -> dict[str, str]:
     """Where to look at a run: its pages in Airflow and MLflow, its version, and the service."""
-    found = {"airflow": airflow_link(urls["airflow"], run_id)}
+    pages = {"airflow": airflow_link(urls["airflow"], run_id)}
     if outcome.mlflow_run_id:
-        found["mlflow"] = f"{urls['mlflow']}/#/experiments/{outcome.experiment_id}/runs/{outcome.mlflow_run_id}"
+        pages["mlflow"] = f"{urls['mlflow']}/#/experiments/{outcome.experiment_id}/runs/{outcome.mlflow_run_id}"
     if outcome.version is not None and outcome.model_name:
         name = quote(outcome.model_name, safe="")
-        found["version"] = f"{urls['mlflow']}/#/models/{name}/versions/{outcome.version}"
-    return {**found, "service": urls["serving"]}
+        pages["version"] = f"{urls['mlflow']}/#/models/{name}/versions/{outcome.version}"
+    return {**pages, "service": urls["serving"]}
 
 
 def _failure(info: AnyStack, view: RunView, outcome: Outcome, airflow: AirflowClient) -> CommandFailed:
@@ -106,10 +106,10 @@ def _failure(info: AnyStack, view: RunView, outcome: Outcome, airflow: AirflowCl
         log = airflow.task_log(DAG_ID, view.run_id, task.task_id, max(1, task.try_number))
     except PipelineError as error:
         return CommandFailed(f"{task.task_id} failed, and its log could not be read: {error}", [link])
-    return CommandFailed(f"{task.task_id} failed; its log says:", [*error_lines(log), link])
+    return CommandFailed(f"{task.task_id} failed; its log says:", [*_error_lines(log), link])
 
 
-def error_lines(log: list[str]) -> list[str]:
+def _error_lines(log: list[str]) -> list[str]:
     """The last lines of a task's log that tell of an error, or its last lines where none does."""
     errors = [line for line in log if re.search(r"\b(error|critical|exception|traceback)\b|Error\b", line, re.I)]
     return [f"  {line}" for line in (errors or log)[-_SHOWN_LINES:]]

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -70,7 +69,7 @@ class Session:
     tracker: Callable[[AnyStack], MlflowClient] = clients.open_tracker
     store: Callable[[AnyStack], Store] = clients.open_store
     load: Callable[[MlflowClient, str, str, Path], LoadedModel] = clients.load_version
-    fetch: Callable[[str], dict[str, Any]] = clients.fetch_json
+    fetch: Callable[[str, str], dict[str, Any]] = clients.fetch_json
     server_date: Callable[[str], str | None] = clients.fetch_date
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -90,19 +89,11 @@ class Session:
         )
 
     def settings(self) -> Settings:
-        """The stack's settings.
-
-        Raises:
-            Misconfigured: A `TRACKYARD_*` variable is unknown or has a value that cannot be used.
-        """
+        """The stack's settings; `Misconfigured` where a `TRACKYARD_*` variable is unknown or cannot be used."""
         return Settings.from_env(self.environ)
 
     def pipeline_config(self) -> PipelineConfig:
-        """The configuration that the stack's runs have by default; the built-in one where there is no file.
-
-        Raises:
-            Misconfigured: The file has a key or value that is not allowed.
-        """
+        """What the stack's runs have by default; `Misconfigured` where a key or value of its file is not allowed."""
         from ml.config.loading import load_config
 
         file = self.settings().pipeline_file
@@ -113,11 +104,7 @@ class Session:
         return named or self.pipeline_config().model.name
 
     def remote(self) -> RemoteStack | None:
-        """The stack that `--remote` or `TRACKYARD_REMOTE` names, or None.
-
-        Raises:
-            BadInput: The address is none.
-        """
+        """The stack that `--remote` or `TRACKYARD_REMOTE` names, or None; `BadInput` where that is no address."""
         url = self.remote_url or self.environ.get("TRACKYARD_REMOTE", "")
         if not url:
             return None
@@ -126,20 +113,12 @@ class Session:
         return RemoteStack.at(url, self.environ, Path(self.environ.get("TRACKYARD_ENV_FILE") or ".env"))
 
     def refuse_remote(self, command: str, instead: str) -> None:
-        """Ends a command that works on this machine's stack alone.
-
-        Raises:
-            BadInput: A stack that runs elsewhere was named.
-        """
+        """Ends, with `BadInput`, a command for this machine's stack where one that runs elsewhere was named."""
         if self.remote() is not None:
             raise BadInput(f"'{command}' is for the stack on this machine: {instead}")
 
     def known_stack(self) -> StackInfo:
-        """The stack of this machine that was set up, running or not.
-
-        Raises:
-            StackNotUp: None was set up in the settings' home.
-        """
+        """The stack of this machine, running or not; `StackNotUp` where none was set up in the settings' home."""
         from infra.stack.info import StackInfo
 
         settings = self.settings()
@@ -174,13 +153,9 @@ class Session:
 
     def enter(self, info: AnyStack) -> None:
         """Sets the variables with which MLflow's client and boto3 reach the stack."""
-        variables = info.client_environ()
         for name in _OTHERS:
             self.environ.pop(name, None)
-        self.environ.update(variables)
-        token = variables.get("TRACKYARD_SERVING_TOKEN")
-        if token and self.fetch is clients.fetch_json:
-            self.fetch = partial(clients.fetch_json, token=token)
+        self.environ.update(info.client_environ())
         # Somebody waits in front of the terminal: one more try, then say that the server is away.
         self.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
         for name in ("NO_PROXY", "no_proxy"):
@@ -199,16 +174,21 @@ class Session:
         with mapped(info.api_urls["mlflow"]):
             yield self.tracker(info)
 
+    def service_status(self, info: AnyStack) -> dict[str, Any]:
+        """What the service says of itself; whatever goes wrong is an `httpx.HTTPError` or a `ValueError`."""
+        return self.fetch(f"{info.api_urls['serving']}/status", self.environ.get("TRACKYARD_SERVING_TOKEN", ""))
+
+    def live_model(self, info: AnyStack) -> dict[str, Any] | None:
+        """What the service says of the model that it serves: empty for none; None when it does not answer."""
+        import httpx
+
+        try:
+            return dict(self.service_status(info).get("model") or {})
+        except (httpx.HTTPError, ValueError):
+            return None
+
     def agree(self, asking: str, question: str) -> None:
-        """Asks whether to go on, and ends the command where the answer is no.
-
-        Args:
-            asking: What asks, and before what, for the error.
-            question: What is asked.
-
-        Raises:
-            BadInput: Nobody can answer.
-        """
+        """Asks whether to go on, and ends the command at a no; `BadInput`, after what asks, where nobody can answer."""
         if not self.interactive():
             raise BadInput(f"{asking}, and nobody can answer here: add --yes")
         typer.confirm(question, abort=True)

@@ -148,7 +148,7 @@ def _all_checks(session: Session) -> list[Check]:
         *([] if session.remote() else checks.check_machine(settings, is_running=True)),
         *checks.check_parts(session.status(info)),
         checks.airflow_login(lambda: session.airflow(info).dag(DAG_ID)),
-        *checks.champions(lambda: session.fetch(f"{info.api_urls['serving']}/status")),
+        *checks.champions(lambda: session.service_status(info)),
         checks.clock(session.server_date(f"{info.api_urls['mlflow']}/health"), session.now()),
     ]
 

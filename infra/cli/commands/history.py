@@ -77,11 +77,7 @@ def champion(
 
 
 def parse_moment(text: str) -> datetime:
-    """A moment with its time zone; without one it is meant in the local one.
-
-    Raises:
-        BadInput: It is no moment.
-    """
+    """A moment with its time zone, the local one where it has none; `BadInput` where it is no moment."""
     try:
         return datetime.fromisoformat(text).astimezone()
     except ValueError as error:

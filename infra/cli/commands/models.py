@@ -109,7 +109,7 @@ def _move(session: Session, model: str | None, find: Callable[[MlflowClient, str
 
 
 def _say_what_is_served(session: Session, info: AnyStack, name: str, version: str) -> None:
-    served = served_model(session, info, name, version)
+    served = _served(session, info, name, version)
     url = info.urls["serving"]
     if served is None:
         say(session.out, f"the service at {url} does not answer; it loads the champion when it is back")
@@ -122,18 +122,13 @@ def _say_what_is_served(session: Session, info: AnyStack, name: str, version: st
         say(session.out, f"the service at {url} has not loaded it yet (live version: {live}): see 'trackyard status'")
 
 
-def served_model(session: Session, info: AnyStack, name: str, version: str) -> dict[str, Any] | None:
+def _served(session: Session, info: AnyStack, name: str, version: str) -> dict[str, Any] | None:
     """What the service serves: asked until it is that version, or for a few seconds; None when it does not answer."""
-    import httpx
-
     deadline = session.clock() + _SERVICE_WAIT_S
     while True:
-        try:
-            served = dict(session.fetch(f"{info.api_urls['serving']}/status").get("model") or {})
-        except (httpx.HTTPError, ValueError):
-            served = None
-        is_it = served is not None and (served.get("name"), str(served.get("version"))) == (name, version)
+        served = session.live_model(info)
         is_other = served is not None and served.get("name") not in (None, name)
+        is_it = served is not None and (served.get("name"), str(served.get("version"))) == (name, version)
         if is_it or is_other or session.clock() > deadline:
             return served
         session.sleep(0.25)

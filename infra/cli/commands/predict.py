@@ -35,16 +35,16 @@ def predict(
         raise BadInput(f"{file} does not exist: name a CSV or Parquet file")
     name = session.model_name(model)
     info = session.running_stack()
-    champion = load_champion(session, info, name)
+    champion = _load_champion(session, info, name)
     from ml.registry.batch_scoring import ADDED, score_file
 
     # Only a terminal shows it; in a pipe stderr stays empty.
     with session.errors.status("scoring") as shown:
 
-        def told(rows: int) -> None:
+        def show_progress(rows: int) -> None:
             shown.update(f"{rows:,} rows scored")
 
-        scored = score_file(champion, file, output or session.out.file, told=told)
+        scored = score_file(champion, file, output or session.out.file, told=show_progress)
     for column, count in scored.unseen.items():
         if count:
             say(session.errors, f"{count} of {scored.rows} rows have a {column!r} that training never saw")
@@ -55,13 +55,8 @@ def predict(
     say(session.out, f"{scored.rows} rows scored with {name} version {champion.version}: {output}")
 
 
-def load_champion(session: Session, info: AnyStack, name: str) -> LoadedModel:
-    """The champion of a model, downloaded, checked and loaded.
-
-    Raises:
-        BadInput: There is no champion.
-        Untrusted: Its file is not what was recorded.
-    """
+def _load_champion(session: Session, info: AnyStack, name: str) -> LoadedModel:
+    """The champion of a model, downloaded, checked and loaded."""
     from ml.registry.versions import CHAMPION, aliases
 
     with session.mlflow(info) as tracker:

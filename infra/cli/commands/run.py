@@ -51,8 +51,10 @@ def run(
     Exits with 0 only if the run succeeded. Ctrl-C ends the following; the run goes on.
     """
     session: Session = context.obj
-    settled = settle_config(session, config, assignments or [], rows, data)
-    local = local_source(_named(data, settled), settled.data.max_bytes)
+    settled = _settle_config(session, config, assignments or [], rows, data)
+    # Without --data and without an address, the file that the configuration names.
+    named = data if data is not None or settled.data.uri else settled.data.file
+    local = local_source(named, settled.data.max_bytes)
     if local is None and not settled.data.uri:
         refuse_default(settled)
     info = session.running_stack()
@@ -63,7 +65,7 @@ def run(
         _refuse_address(session, info, uri)
     run_id = new_run_id(session.now(), secrets.token_hex(2))
     with _telling_that_it_goes_on(session, info, run_id):
-        trigger_once(airflow, (DAG_ID, run_id), conf_of(settled, uri, note), session)
+        trigger_once(airflow, (DAG_ID, run_id), _conf_of(settled, uri, note), session)
         if no_wait:
             _say_triggered(session, info, run_id, as_json=as_json)
             return
@@ -83,14 +85,10 @@ def _telling_that_it_goes_on(session: Session, info: AnyStack, run_id: str) -> I
         raise AirflowDown(f"{error}; {run_id} goes on if it was triggered ('trackyard runs' lists it)") from error
 
 
-def settle_config(
+def _settle_config(
     session: Session, file: Path | None, assignments: list[str], rows: int | None, data: str | None
 ) -> PipelineConfig:
-    """The configuration of a run: the file, then `--set`, then `--rows` and an address given as `--data`.
-
-    Raises:
-        Misconfigured: A key or value is not allowed.
-    """
+    """The configuration of a run: the file, then `--set`, then `--rows` and an address given as `--data`."""
     from ml.config.loading import load_config, parse_assignments, resolve
 
     if data is not None and not data.strip():
@@ -110,20 +108,12 @@ def settle_config(
     return settled
 
 
-def _named(data: str | None, config: PipelineConfig) -> str | None:
-    """What `--data` names, or else the file of a configuration that names no address."""
-    return data if data is not None or config.data.uri else config.data.file
-
-
 def _refuse_address(session: Session, info: AnyStack, uri: str) -> None:
-    """Refuses before anything is triggered what the run would refuse.
-
-    A stack elsewhere whose bucket cannot be reached from here is left to do it by itself: its trigger form does, and
-    its first task.
-    """
+    """Refuses before anything is triggered what the run would refuse."""
     try:
         store = session.store(info)
     except StoreDown:
+        # A stack elsewhere whose bucket cannot be reached from here does it by itself, in its first task.
         return
     refuse(uri, store, allowed_sources(info.client_environ()).hosts)
 
@@ -166,7 +156,7 @@ def new_run_id(now: datetime, token: str) -> str:
     return f"cli__{now.strftime('%Y-%m-%dT%H-%M-%S')}.{now.microsecond // 1000:03d}Z__{token}"
 
 
-def conf_of(config: PipelineConfig, uri: str, note: str) -> dict[str, Any]:
+def _conf_of(config: PipelineConfig, uri: str, note: str) -> dict[str, Any]:
     """What the trigger says: the whole configuration, so that the run does not depend on the worker's own file."""
     plain = config.as_dict()
     plain["data"]["uri"] = uri

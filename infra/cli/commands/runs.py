@@ -9,7 +9,7 @@ import typer
 from infra.cli.model_access import notice
 from infra.cli.options import DAG_ID, Conditions, Json, ModelFilter
 from infra.cli.output import finite, local_time, number, seconds, show_list
-from infra.cli.records import latest_runs, run_summary, version_rows, versions_by_run
+from infra.cli.records import all_versions, latest_runs, run_summary, version_rows
 from infra.cli.run_filter import Condition, Facts, check_names, parse_condition, sort_key
 from infra.cli.session import Session
 
@@ -45,7 +45,7 @@ def runs(
     looked_at = SEARCHED if conditions or sort else limit
     dag_runs = session.airflow(info).dag_runs(DAG_ID, limit=looked_at)
     with session.mlflow(info) as tracker:
-        rows, facts = run_rows_and_facts(dag_runs, tracker, looked_at)
+        rows, facts = _rows_and_facts(dag_runs, tracker, looked_at)
     rows = chosen(rows, facts, conditions, (sort, ascending))[:limit]
     headings = ["run", "state", "started", "took", "version", *SHOWN]
     empty = "no runs yet: 'trackyard run' starts one"
@@ -66,20 +66,17 @@ def _run_cells(row: dict[str, Any]) -> list[str]:
 def chosen(
     rows: list[dict[str, Any]], facts: list[Facts], conditions: list[Condition], order: tuple[str | None, bool]
 ) -> list[dict[str, Any]]:
-    """The rows that fulfil every condition, in the order that was asked for.
+    """The rows that fulfil every condition, in the order that was asked for; `BadInput` where no run has such a name.
 
     Args:
         rows: As `runs --json` prints them.
         facts: What is known of each, by name.
         conditions: What each must fulfil.
         order: The name to sort by, or None to leave them; and whether the least comes first.
-
-    Raises:
-        BadInput: No run has such a name.
     """
     name, is_ascending = order
     check_names([*(each.name for each in conditions), *filter(None, [name])], facts)
-    pairs = [(row, known) for row, known in zip(rows, facts, strict=True) if all(c.holds(known) for c in conditions)]
+    pairs = [(row, each) for row, each in zip(rows, facts, strict=True) if all(c.holds(each) for c in conditions)]
     if name:
         # Those without a value come last, whichever way the others are sorted.
         having = [pair for pair in pairs if pair[1].get(name) is not None]
@@ -88,13 +85,13 @@ def chosen(
     return [row for row, _ in pairs]
 
 
-def run_rows_and_facts(
+def _rows_and_facts(
     dag_runs: list[dict[str, Any]], tracker: MlflowClient, limit: int
 ) -> tuple[list[dict[str, Any]], list[Facts]]:
     """Airflow's runs with what MLflow recorded about each, as `runs --json` prints them; and all facts by name."""
     # A DAG run may be older than others that MLflow has more than one of, so MLflow is asked for a few more.
     recorded = latest_runs(tracker, DAG_ID, min(1000, limit + 50))
-    versions = versions_by_run(tracker)
+    versions = {version.run_id: version for version in all_versions(tracker)}
     rows: list[dict[str, Any]] = []
     facts: list[Facts] = []
     for dag_run in dag_runs:
@@ -109,9 +106,9 @@ def run_rows_and_facts(
                 "metrics": finite(run.data.metrics) if run else {},
             }
         )
-        known = {**run.data.tags, **run.data.params, **run.data.metrics} if run else {}
+        recorded_facts = {**run.data.tags, **run.data.params, **run.data.metrics} if run else {}
         model = {"model": version.name, "version": str(version.version)} if version else {}
-        facts.append({"model": known.get("model.name"), **known, **summary, **model})
+        facts.append({"model": recorded_facts.get("model.name"), **recorded_facts, **summary, **model})
     return rows, facts
 
 

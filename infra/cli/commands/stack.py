@@ -85,7 +85,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     if is_running:
         session.enter(info)
         pipeline = _pipeline(session.airflow(info))
-        model = _live_model(session, info.api_urls["serving"])
+        model = session.live_model(info) or None
     parts = session.status(info)
     if as_json:
         show_json(session.out, {"parts": [asdict(part) for part in parts], "pipeline": pipeline, "model": model})
@@ -129,16 +129,6 @@ def _pipeline(airflow: AirflowClient) -> dict[str, Any]:
         return {"last_run": None, "running": [], "error": str(error)}
     ended = [run for run in runs if run["state"] in ENDED_RUN]
     return {"last_run": ended[0] if ended else None, "running": [run for run in runs if run not in ended]}
-
-
-def _live_model(session: Session, url: str) -> dict[str, Any] | None:
-    import httpx
-
-    try:
-        model = session.fetch(f"{url}/status").get("model")
-    except (httpx.HTTPError, ValueError):
-        return None
-    return dict(model) if model else None
 
 
 def credentials(context: typer.Context, as_json: Json = False) -> None:

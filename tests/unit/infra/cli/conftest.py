@@ -204,7 +204,7 @@ class CommandLine:
             tracker=lambda info: self.tracker,
             store=self._store,  # type: ignore[arg-type]
             load=self._load,
-            fetch=lambda url: self.service,
+            fetch=lambda url, token: self.service,
             server_date=lambda url: "Sat, 31 Jan 2026 09:30:15 GMT",
             clock=self.clock.now,
             sleep=self.clock.sleep,
