@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ml.errors import AirflowDown, BadInput, PipelineError
+from infra.cli.errors import CommandFailed
+from ml.errors import AirflowDown, BadInput
 
 if TYPE_CHECKING:
     from infra.cli.session import Session
@@ -23,10 +24,6 @@ ENDED_RUN = frozenset({"success", "failed"})
 POLL_S = 0.5
 OUTAGE_S = 60.0
 """How long an Airflow that does not answer is waited for."""
-
-
-class StillRunning(PipelineError):
-    """The run did not end within the time that was given; it goes on."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +90,6 @@ def news(before: RunView | None, after: RunView) -> list[TaskView]:
     return [task for task in worth_telling if (task.task_id, task.state, task.try_number) not in seen]
 
 
-def failed_tasks(view: RunView) -> list[TaskView]:
-    """The tasks that failed themselves, the first one first; those that only had no chance are not among them."""
-    return [task for task in view.tasks if task.state == "failed"]
-
-
 def follow(
     airflow: AirflowClient,
     run: tuple[str, str],
@@ -116,7 +108,7 @@ def follow(
 
     Raises:
         AirflowDown: Airflow was away for longer than a minute.
-        StillRunning: The run took longer than `timeout_s`.
+        CommandFailed: The run took longer than `timeout_s`.
     """
     begin = last_answer = session.clock()
     before: RunView | None = None
@@ -133,7 +125,7 @@ def follow(
                 return view
             before = view
         if timeout_s is not None and session.clock() - begin > timeout_s:
-            raise StillRunning(f"{run[1]} has not ended after {timeout_s:g} s; it goes on")
+            raise CommandFailed(f"{run[1]} has not ended after {timeout_s:g} s; it goes on")
         session.sleep(POLL_S)
 
 

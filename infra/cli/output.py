@@ -16,18 +16,11 @@ from rich.text import Text
 from ml.errors import BadInput
 
 STYLES: Mapping[str, str] = {
-    "success": "green",
-    "ready": "green",
-    "ok": "green",
-    "failed": "bold red",
-    "wrong": "bold red",
+    **dict.fromkeys(("success", "ready", "ok"), "green"),
+    **dict.fromkeys(("failed", "wrong"), "bold red"),
     "upstream_failed": "red",
-    "running": "cyan",
-    "starting": "cyan",
-    "up_for_retry": "yellow",
-    "awaiting_input": "yellow",
-    "note": "yellow",
-    "stopped": "yellow",
+    **dict.fromkeys(("running", "starting"), "cyan"),
+    **dict.fromkeys(("up_for_retry", "awaiting_input", "note", "stopped"), "yellow"),
 }
 """The colour of a word that stands alone in a cell."""
 
@@ -49,11 +42,16 @@ def show_json(console: Console, value: Any) -> None:
 
 def show_table(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Prints rows under headings: a table on a terminal, columns of plain text in a pipe (never cut short)."""
-    if console.is_terminal:
-        console.print(table_of(headings, rows))
+    if not console.is_terminal:
+        for line in plain_lines(headings, rows):
+            say(console, line)
         return
-    for line in plain_lines(headings, rows):
-        say(console, line)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell), style=STYLES.get(cell, "")) for cell in row))
+    console.print(table)
 
 
 def show_list(
@@ -72,16 +70,6 @@ def show_list(
         show_table(console, headings, [cells_of(each) for each in values])
     else:
         say(console, empty)
-
-
-def table_of(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """The rows as a table for a terminal; a cell that is a known word has its colour."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell), style=STYLES.get(cell, "")) for cell in row))
-    return table
 
 
 def plain_lines(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -92,26 +92,18 @@ def every(search: Callable[..., Any], **conditions: Any) -> Iterator[Any]:
             return
 
 
-def aliases_of(tracker: MlflowClient, name: str) -> dict[str, list[str]]:
-    """The aliases of each version of a model."""
-    from ml.registry.versions import aliases
-
-    by_version: dict[str, list[str]] = {}
-    for alias, version in aliases(tracker, name).items():
-        by_version.setdefault(version, []).append(alias)
-    return {version: sorted(names) for version, names in by_version.items()}
-
-
 def version_rows(tracker: MlflowClient, name: str | None = None) -> list[dict[str, Any]]:
     """Every version as `models --json` prints it."""
+    from ml.registry.versions import aliases
+
     versions = all_versions(tracker, name)
-    aliases = {each: aliases_of(tracker, each) for each in {version.name for version in versions}}
+    pointers = {each: aliases(tracker, each) for each in {version.name for version in versions}}
     metrics = _metrics_of(tracker, [version.run_id for version in versions if version.run_id])
     return [
         {
             "name": version.name,
             "version": str(version.version),
-            "aliases": aliases[version.name].get(str(version.version), []),
+            "aliases": sorted(a for a, target in pointers[version.name].items() if target == str(version.version)),
             "metrics": finite(metrics.get(version.run_id or "", {})),
             "run_id": version.run_id,
             "dag_run_id": version.tags.get("airflow.run_id"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from infra.cli.errors import CommandFailed
-from infra.cli.following import RunView, failed_tasks
+from infra.cli.following import RunView
 from infra.cli.options import DAG_ID
 from infra.cli.output import finite, number, say, seconds, show_json, show_table
 from infra.cli.records import Outcome, run_outcome
@@ -29,7 +29,13 @@ def report(session: Session, info: AnyStack, view: RunView, airflow: AirflowClie
         CommandFailed: The run failed; the message says in which task and why.
         TrackerDown: The run succeeded, and MLflow could not say what it made.
     """
-    outcome, problem = _outcome(session, info, view.run_id)
+    outcome = Outcome()
+    problem: PipelineError | None = None
+    try:
+        with session.mlflow(info) as tracker:
+            outcome = run_outcome(tracker, DAG_ID, view.run_id)
+    except PipelineError as error:
+        problem = error
     if as_json:
         show_json(session.out, result_json(view, outcome))
     else:
@@ -38,14 +44,6 @@ def report(session: Session, info: AnyStack, view: RunView, airflow: AirflowClie
         raise _failure(info, view, outcome, airflow)
     if problem is not None:
         raise TrackerDown(f"{view.run_id} succeeded, but its metrics could not be read: {problem}")
-
-
-def _outcome(session: Session, info: AnyStack, run_id: str) -> tuple[Outcome, PipelineError | None]:
-    try:
-        with session.mlflow(info) as tracker:
-            return run_outcome(tracker, DAG_ID, run_id), None
-    except PipelineError as error:
-        return Outcome(), error
 
 
 def result_json(view: RunView, outcome: Outcome) -> dict[str, Any]:
@@ -98,7 +96,7 @@ def _failure(info: AnyStack, view: RunView, outcome: Outcome, airflow: AirflowCl
     link = airflow_link(info.urls["airflow"], view.run_id)
     if outcome.error:
         return CommandFailed(f"{outcome.failed_task or view.run_id} failed: {outcome.error}", [link])
-    failed = failed_tasks(view)
+    failed = [task for task in view.tasks if task.state == "failed"]
     if not failed:
         return CommandFailed(f"{view.run_id} ended as {view.state} without a failed task: it was stopped", [link])
     task = failed[0]

@@ -127,12 +127,7 @@ class Session:
         return StackInfo.load(settings)
 
     def running_stack(self) -> AnyStack:
-        """The stack, with this process's variables set so that MLflow's client and boto3 reach it.
-
-        Raises:
-            StackNotUp: It does not run.
-            Misconfigured: The logins of a stack that runs elsewhere are not known.
-        """
+        """The stack, with this process's variables set to reach it; `StackNotUp` where it does not run."""
         info = self.remote() or self.known_stack()
         if not self.is_running(info):
             raise StackNotUp
@@ -163,12 +158,7 @@ class Session:
 
     @contextmanager
     def mlflow(self, info: AnyStack) -> Iterator[MlflowClient]:
-        """MLflow's client for a stack; what MLflow raises meanwhile becomes one of our errors.
-
-        Raises:
-            TrackerDown: The server does not answer, or fails.
-            Misconfigured: It refuses the account or the host name.
-        """
+        """MLflow's client for a stack; what MLflow raises meanwhile becomes `TrackerDown` or `Misconfigured`."""
         from ml.tracking.runs import mapped
 
         with mapped(info.api_urls["mlflow"]):

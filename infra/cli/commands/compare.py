@@ -122,6 +122,8 @@ def _of_dag_run(tracker: MlflowClient, word: str) -> Run:
 
 def _read(tracker: MlflowClient, run: Run, label: str, *, images: bool) -> Subject:
     """What a run kept, for a comparison."""
+    import pandas as pd
+
     from ml.evaluation.comparison import Subject
 
     tags = run.data.tags
@@ -135,15 +137,9 @@ def _read(tracker: MlflowClient, run: Run, label: str, *, images: bool) -> Subje
         params=dict(run.data.params),
         tags=dict(tags),
         metrics=dict(run.data.metrics),
-        predictions=_table(predictions),
+        predictions=None if predictions is None else pd.read_parquet(io.BytesIO(predictions)),
         images=files,
     )
-
-
-def _table(content: bytes | None) -> Any:
-    import pandas as pd
-
-    return None if content is None else pd.read_parquet(io.BytesIO(content))
 
 
 def _files(tracker: MlflowClient, run_id: str, *, images: bool) -> dict[str, bytes]:

@@ -125,9 +125,7 @@ def _is_address(data: str) -> bool:
 def local_source(data: str | None, max_bytes: int | None = None) -> Path | None:
     """The file or folder that `--data` names, or None where it is an address or nothing.
 
-    Raises:
-        BadInput: There is no such file, it is empty, or it is larger than `max_bytes`.
-        UnreadableData: The folder has no Parquet file.
+    `BadInput` where it is not there, is empty, or is larger than `max_bytes`.
     """
     if not data or _is_address(data):
         return None

@@ -68,11 +68,8 @@ def chosen(
 ) -> list[dict[str, Any]]:
     """The rows that fulfil every condition, in the order that was asked for; `BadInput` where no run has such a name.
 
-    Args:
-        rows: As `runs --json` prints them.
-        facts: What is known of each, by name.
-        conditions: What each must fulfil.
-        order: The name to sort by, or None to leave them; and whether the least comes first.
+    Rows are as `runs --json` prints them, facts what is known of each by name. The order is the name to sort by, or
+    None to leave them, and whether the least comes first.
     """
     name, is_ascending = order
     check_names([*(each.name for each in conditions), *filter(None, [name])], facts)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from infra.cli.following import RunView, StillRunning, TaskView, follow, news, run_view, trigger_once
+from infra.cli.errors import CommandFailed
+from infra.cli.following import RunView, TaskView, follow, news, run_view, trigger_once
 from ml.errors import AirflowDown, BadInput
 
 RUN = ("Airflow_Lab2", "cli__1")
@@ -109,7 +110,7 @@ def test_an_outage_longer_than_the_patience_is_an_error() -> None:
 
 
 def test_a_run_that_takes_longer_than_allowed_is_left_going() -> None:
-    with pytest.raises(StillRunning, match="it goes on"):
+    with pytest.raises(CommandFailed, match="it goes on"):
         follow(_Reader("running"), RUN, lambda *_: None, _Clock(), timeout_s=10)
 
 
