@@ -23,11 +23,9 @@ _SHOWN_LINES = 8
 
 
 def report(session: Session, info: AnyStack, view: RunView, airflow: AirflowClient, *, as_json: bool) -> None:
-    """Prints the result of a run that has ended.
+    """Prints the result of a run that has ended; `CommandFailed` says in which task and why it failed.
 
-    Raises:
-        CommandFailed: The run failed; the message says in which task and why.
-        TrackerDown: The run succeeded, and MLflow could not say what it made.
+    Where it succeeded and MLflow cannot say what it made, that is `TrackerDown`.
     """
     outcome = Outcome()
     problem: PipelineError | None = None

@@ -123,14 +123,11 @@ def _is_address(data: str) -> bool:
 
 
 def local_source(data: str | None, max_bytes: int | None = None) -> Path | None:
-    """The file or folder that `--data` names, or None where it is an address or nothing.
-
-    `BadInput` where it is not there, is empty, or is larger than `max_bytes`.
-    """
+    """The file or folder that `--data` names, else None; `BadInput` where it is missing, empty or above `max_bytes`."""
     if not data or _is_address(data):
         return None
     path = Path(data).expanduser()
-    if not path.exists():
+    if not path.is_file() and not path.is_dir():
         raise BadInput(f"{path} does not exist: name a CSV or Parquet file, or give an s3:// address")
     size = _size_of(path)
     if path.is_file() and size == 0:

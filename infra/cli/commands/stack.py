@@ -40,8 +40,7 @@ def up(context: typer.Context) -> None:
     with Board(session.out) as board:
         info = session.control().up(settings, StartReport(board))
     say(session.out, f"the stack is up after {seconds(session.clock() - begin)}")
-    logins = info.logins()
-    users = {name: login["username"] for name, login in logins.items() if name != "s3"}
+    users = {name: login["username"] for name, login in info.logins().items() if name != "s3"}
     rows = [[name, url, users.get(name, "-")] for name, url in info.urls.items()]
     show_table(session.out, ["part", "url", "user"], rows)
     say(session.out, "passwords and keys: trackyard credentials")
