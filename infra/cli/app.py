@@ -41,7 +41,6 @@ def root(
             metavar="URL",
             envvar="TRACKYARD_REMOTE",
             help="Airflow's address of a stack that runs elsewhere, in containers say.",
-            show_default=False,
         ),
     ] = "",
     version: Annotated[
@@ -54,29 +53,13 @@ def root(
         typer.echo(context.get_help())
 
 
-app.command("up")(stack.up)
-app.command("down")(stack.down)
-app.command("run")(run.run)
-app.add_typer(data, name="data")
+for command in (
+    stack.up, stack.down, run.run, stack.status, stack.credentials, runs.runs, runs.models, compare.compare,
+    models.promote, models.rollback, predict.predict, checks.init, checks.init_env, stack.logs, checks.mail,
+    checks.doctor, backups.backup, backups.restore, history.history, history.champion, lineage.lineage,
+    lineage.reproduce, gc.gc,
+):  # fmt: skip
+    app.command()(command)
 data.command("add")(run.data_add)
-app.command("status")(stack.status)
-app.command("credentials")(stack.credentials)
-app.command("runs")(runs.runs)
-app.command("models")(runs.models)
-app.command("compare")(compare.compare)
-app.command("promote")(models.promote)
-app.command("rollback")(models.rollback)
-app.command("predict")(predict.predict)
-app.command("init")(checks.init)
-app.command("init-env")(checks.init_env)
-app.command("logs")(stack.logs)
-app.command("mail")(checks.mail)
-app.command("doctor")(checks.doctor)
-app.command("backup")(backups.backup)
-app.command("restore")(backups.restore)
-app.command("history")(history.history)
-app.command("champion")(history.champion)
-app.command("lineage")(lineage.lineage)
-app.command("reproduce")(lineage.reproduce)
-app.command("gc")(gc.gc)
+app.add_typer(data, name="data")
 app.add_typer(tokens, name="token")

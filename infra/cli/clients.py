@@ -1,12 +1,12 @@
-"""The doors from the command line to the stack and its servers, and what the commands ask behind each.
+"""How the command line reaches the stack and its servers: each function opens a client or asks a server.
 
-Effects: each function opens a client or asks a server. `infra.cli.session` holds them as its defaults.
+`infra.cli.session` has them as its defaults.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 from ml.errors import StoreDown
 
@@ -15,53 +15,17 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
-    from infra.settings import Settings
-    from infra.stack.info import PartStatus, StackInfo
-    from infra.stack.startup import Report
+    from infra.cli.remote import RemoteStack
+    from infra.stack.info import StackInfo
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
     from serving.upstream.airflow import AirflowClient
 
-
-class AnyStack(Protocol):
-    """What the commands need to know of a stack, on this machine or elsewhere."""
-
-    @property
-    def urls(self) -> Mapping[str, str]:
-        """The addresses in a browser, by part."""
-
-    @property
-    def api_urls(self) -> Mapping[str, str]:
-        """The addresses from here, by part."""
-
-    def logins(self) -> dict[str, dict[str, str]]:
-        """The logins for people, by part."""
-
-    def client_environ(self) -> dict[str, str]:
-        """The variables with which MLflow's client and boto3 reach it."""
+    AnyStack = StackInfo | RemoteStack
 
 
-class StackControl(Protocol):
-    """What the commands do with the stack as a whole."""
-
-    def up(self, settings: Settings, report: Report) -> StackInfo:
-        """Starts what does not run and waits until it does its job."""
-
-    def down(self, settings: Settings, report: Report) -> None:
-        """Stops every part."""
-
-    def wipe(self, settings: Settings) -> None:
-        """Deletes the state of a stopped stack."""
-
-    def is_running(self, info: StackInfo) -> bool:
-        """Tells whether the stack's process manager answers."""
-
-    def status(self, info: StackInfo) -> list[PartStatus]:
-        """Looks at every part now."""
-
-
-def open_control() -> StackControl:
-    """The stack on this machine."""
+def open_control() -> ModuleType:
+    """What starts, stops and looks at the stack on this machine."""
     from infra.stack import control
 
     return control
@@ -83,11 +47,7 @@ def open_tracker(info: AnyStack) -> MlflowClient:
 
 
 def open_store(info: AnyStack) -> Store:
-    """The data store; its keys come from the variables that `Session.enter` sets.
-
-    Raises:
-        StoreDown: The stack's bucket is not known here.
-    """
+    """The data store; `StoreDown` where the stack's bucket is not known here."""
     from ml.data.store import Store
     from ml.settings import TaskSettings
 
@@ -110,13 +70,8 @@ def load_version(tracker: MlflowClient, name: str, version: str, workdir: Path) 
     return loaded
 
 
-def fetch_json(url: str, token: str = "") -> dict[str, Any]:
-    """The JSON object behind an address; whatever goes wrong is an `httpx.HTTPError` or a `ValueError`.
-
-    Args:
-        url: The address.
-        token: What lets us in where the service asks for a token.
-    """
+def fetch_json(url: str, token: str) -> dict[str, Any]:
+    """The JSON object behind an address, with a token or ""; errors are `httpx.HTTPError` and `ValueError`."""
     import httpx
 
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -130,7 +85,6 @@ def fetch_date(url: str) -> str | None:
     import httpx
 
     try:
-        date: str | None = httpx.get(url, timeout=5.0, trust_env=False).headers.get("date")
+        return cast("str | None", httpx.get(url, timeout=5.0, trust_env=False).headers.get("date"))
     except httpx.HTTPError:
         return None
-    return date

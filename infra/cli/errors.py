@@ -15,12 +15,7 @@ class StackNotUp(Unavailable):
 
 
 class CommandFailed(PipelineError):
-    """The command did what it should and the thing itself failed: a red run, a check that found something.
-
-    Args:
-        message: One line.
-        hint: Further lines for people, below it.
-    """
+    """The command did what it should and the thing itself failed, such as a run; `hint` are lines below the message."""
 
     def __init__(self, message: str, hint: Sequence[str] = ()) -> None:
         super().__init__(message)

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ml.errors import AirflowDown, BadInput, PipelineError
+from infra.cli.errors import CommandFailed
+from ml.errors import AirflowDown, BadInput
 
 if TYPE_CHECKING:
+    from infra.cli.session import Session
     from serving.upstream.airflow import AirflowClient
 
 ENDED_TASK = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
 WAITS = frozenset({"up_for_retry", "awaiting_input"})
 ENDED_RUN = frozenset({"success", "failed"})
-
-
-class StillRunning(PipelineError):
-    """The run did not end within the time that was given; it goes on."""
+POLL_S = 0.5
+OUTAGE_S = 60.0
+"""How long an Airflow that does not answer is waited for."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,6 @@ class TaskView:
     state: str
     duration_s: float | None = None
     try_number: int = 0
-
-    @property
-    def has_ended(self) -> bool:
-        """Tells whether nothing more will happen to it by itself."""
-        return self.state in ENDED_TASK
 
 
 @dataclass(frozen=True)
@@ -84,85 +80,53 @@ def seconds_of(dag_run: Mapping[str, Any]) -> float | None:
     end = dag_run.get("end_date")
     if not begin or not end:
         return None
-    return max(0.0, (_moment(end) - _moment(begin)).total_seconds())
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
 
 
 def news(before: RunView | None, after: RunView) -> list[TaskView]:
     """The tasks that ended, or that wait for another try or for a person, since the look before."""
-    known = {(task.task_id, task.state, task.try_number) for task in before.tasks} if before else set()
-    return [
-        task
-        for task in after.tasks
-        if (task.has_ended or task.state in WAITS) and (task.task_id, task.state, task.try_number) not in known
-    ]
-
-
-def failed_tasks(view: RunView) -> list[TaskView]:
-    """The tasks that failed themselves, the first one first; those that only had no chance are not among them."""
-    return [task for task in view.tasks if task.state == "failed"]
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long following goes on: between looks, while Airflow is away, and in all (None: without an end)."""
-
-    poll_s: float = 0.5
-    outage_s: float = 60.0
-    timeout_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Time:
-    """The clock and the wait that the loop uses; a test passes its own."""
-
-    clock: Callable[[], float]
-    sleep: Callable[[float], None]
+    seen = {(task.task_id, task.state, task.try_number) for task in before.tasks} if before else set()
+    worth_telling = [task for task in after.tasks if task.state in ENDED_TASK | WAITS]
+    return [task for task in worth_telling if (task.task_id, task.state, task.try_number) not in seen]
 
 
 def follow(
     airflow: AirflowClient,
     run: tuple[str, str],
     on_look: Callable[[RunView, list[TaskView]], None],
-    time: Time,
-    patience: Patience = Patience(),
+    session: Session,
+    timeout_s: float | None = None,
 ) -> RunView:
-    """Looks at a run until it has ended.
+    """Looks at a run, by the ids of its DAG and its own, until it has ended, and returns the last view.
 
     Args:
         airflow: Airflow.
         run: The ids of the DAG and of the run.
         on_look: Is told each view, and the tasks that are news in it.
-        time: The clock and the wait.
-        patience: How long to go on.
-
-    Returns:
-        The last view.
+        session: Has the clock and the wait.
+        timeout_s: How long to go on; None for without an end.
 
     Raises:
-        AirflowDown: Airflow was away for longer than `patience.outage_s`.
-        StillRunning: The run took longer than `patience.timeout_s`.
+        AirflowDown: Airflow was away for longer than a minute.
+        CommandFailed: The run took longer than `timeout_s`.
     """
-    begin = last_answer = time.clock()
+    begin = last_answer = session.clock()
     before: RunView | None = None
     while True:
         try:
             view = _look(airflow, run)
-            last_answer = time.clock()
+            last_answer = session.clock()
         except AirflowDown:
-            if time.clock() - last_answer > patience.outage_s:
+            if session.clock() - last_answer > OUTAGE_S:
                 raise
         else:
             on_look(view, news(before, view))
             if view.has_ended:
                 return view
             before = view
-        if patience.timeout_s is not None and time.clock() - begin > patience.timeout_s:
-            raise StillRunning(f"{run[1]} has not ended after {patience.timeout_s:g} s; it goes on")
-        time.sleep(patience.poll_s)
+        if timeout_s is not None and session.clock() - begin > timeout_s:
+            raise CommandFailed(f"{run[1]} has not ended after {timeout_s:g} s; it goes on")
+        session.sleep(POLL_S)
 
 
 def _look(airflow: AirflowClient, run: tuple[str, str]) -> RunView:
@@ -171,26 +135,24 @@ def _look(airflow: AirflowClient, run: tuple[str, str]) -> RunView:
     return run_view(dag_run, airflow.task_instances(*run))
 
 
-def trigger_once(
-    airflow: AirflowClient, run: tuple[str, str], conf: Mapping[str, Any], time: Time, patience: Patience = Patience()
-) -> None:
+def trigger_once(airflow: AirflowClient, run: tuple[str, str], conf: Mapping[str, Any], session: Session) -> None:
     """Triggers a run under an id of our choice, so that asking again after a lost answer makes no second run.
 
     Raises:
-        AirflowDown: Airflow was away for longer than `patience.outage_s`.
+        AirflowDown: Airflow was away for longer than a minute.
         BadInput: Airflow refused it; its reason is the message.
     """
     dag_id, run_id = run
-    begin = time.clock()
+    begin = session.clock()
     asked_before = False
     while True:
         try:
             airflow.trigger(dag_id, conf, run_id=run_id, note=str(conf.get("note") or "") or None)
         except AirflowDown:
-            if time.clock() - begin > patience.outage_s:
+            if session.clock() - begin > OUTAGE_S:
                 raise
             asked_before = True
-            time.sleep(patience.poll_s)
+            session.sleep(POLL_S)
         except BadInput:
             if asked_before and _exists(airflow, run):
                 return

@@ -6,13 +6,15 @@ is ever removed, and nothing of a run whose version has an alias.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from infra.cli.following import ENDED_RUN
+from infra.cli.records import every
 from ml.errors import BadInput
 from ml.gate import learned_rows
 from ml.tracking.runs import RUN_KEY
@@ -40,23 +42,15 @@ class Garbage:
         orphans: Objects that no run refers to.
     """
 
-    open_runs: list[Run] = field(default_factory=list)
-    tables: list[Listed] = field(default_factory=list)
-    orphans: list[Listed] = field(default_factory=list)
+    open_runs: list[Run]
+    tables: list[Listed]
+    orphans: list[Listed]
 
 
 def find(tracker: MlflowClient, store: Store, airflow: AirflowClient, before: datetime) -> Garbage:
-    """Looks for what can go.
-
-    Args:
-        tracker: An MLflow client.
-        store: The bucket.
-        airflow: Airflow's API.
-        before: What was begun or written after it stays, whatever it is: it may be of a run that has just begun.
-    """
+    """Looks for what can go; what was begun or written after `before` stays: it may be of a run that has just begun."""
     runs = list(_runs(tracker))
-    alive = _Alive(airflow, runs)
-    open_runs = [run for run in runs if run.info.status == "RUNNING" and _began(run) < before and not alive.has(run)]
+    open_runs = _left_open(airflow, runs, before)
     dead = {run.info.run_id for run in open_runs}
     busy = {_key(run) for run in runs if run.info.status == "RUNNING" and run.info.run_id not in dead}
     kept, known = busy | _aliased(tracker), {_key(run) for run in runs}
@@ -74,14 +68,14 @@ def find(tracker: MlflowClient, store: Store, airflow: AirflowClient, before: da
     return Garbage(open_runs, tables, orphans)
 
 
-def remove(found: Garbage, tracker: MlflowClient, store: Store, report: Callable[[str], None]) -> None:
+def remove(garbage: Garbage, tracker: MlflowClient, store: Store, report: Callable[[str], None]) -> None:
     """Closes the runs and removes the objects that `find` found."""
     from ml.tracking.runs import close
 
-    for run in found.open_runs:
+    for run in garbage.open_runs:
         status = close(tracker, run)
         report(f"closed MLflow run {run.info.run_id} as {status}")
-    for each in (*found.tables, *found.orphans):
+    for each in (*garbage.tables, *garbage.orphans):
         store.delete(each.key)
 
 
@@ -89,36 +83,26 @@ def _runs(tracker: MlflowClient) -> Iterator[Run]:
     """Every run of ours, also one that was deleted in MLflow: whoever restores it finds its data."""
     from mlflow.entities import ViewType
 
-    experiments = [each.experiment_id for each in tracker.search_experiments(ViewType.ALL, max_results=1000)]
-    token: str | None = None
-    while True:
-        page = tracker.search_runs(
-            experiments, f"tags.{RUN_KEY} != ''", run_view_type=ViewType.ALL, max_results=1000, page_token=token
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return
+    experiments = [each.experiment_id for each in every(tracker.search_experiments, view_type=ViewType.ALL)]
+    ours = f"tags.{RUN_KEY} != ''"
+    return every(tracker.search_runs, experiment_ids=experiments, filter_string=ours, run_view_type=ViewType.ALL)
 
 
 def _began(run: Run) -> datetime:
     return datetime.fromtimestamp(int(run.info.start_time or 0) / 1000, UTC)
 
 
-class _Alive:
-    """Which runs go on, each DAG run being asked about once."""
+def _left_open(airflow: AirflowClient, runs: list[Run], before: datetime) -> list[Run]:
+    """The runs that are RUNNING and whose DAG run does not go on, each DAG run being asked about once."""
+    by_id = {run.info.run_id: run for run in runs}
+    goes_on = functools.cache(lambda run_id: _goes_on(airflow, by_id[run_id]))
 
-    def __init__(self, airflow: AirflowClient, runs: list[Run]) -> None:
-        self._airflow = airflow
-        self._runs = {run.info.run_id: run for run in runs}
-        self._known: dict[str, bool] = {}
+    def is_alive(run: Run) -> bool:
+        # A candidate of a search goes on as long as the run that it belongs to.
+        parent = run.data.tags.get(_PARENT)
+        return bool(goes_on(parent if parent in by_id else run.info.run_id))
 
-    def has(self, run: Run) -> bool:
-        """Whether a run goes on; a candidate of a search does as long as the run that it belongs to."""
-        run = self._runs.get(run.data.tags.get(_PARENT, ""), run)
-        if run.info.run_id not in self._known:
-            self._known[run.info.run_id] = _goes_on(self._airflow, run)
-        return self._known[run.info.run_id]
+    return [run for run in runs if run.info.status == "RUNNING" and _began(run) < before and not is_alive(run)]
 
 
 def _goes_on(airflow: AirflowClient, run: Run) -> bool:
@@ -144,12 +128,11 @@ def _aliased(tracker: MlflowClient) -> set[str]:
     """The keys of the runs whose versions have an alias."""
     from ml.registry.versions import aliases
 
-    found: set[str] = set()
+    keys: set[str] = set()
     for model in tracker.search_registered_models(max_results=1000):
         for version in set(aliases(tracker, model.name).values()):
-            tags: dict[str, Any] = dict(tracker.get_model_version(model.name, version).tags)
-            found.add(tags.get(RUN_KEY, ""))
-    return found - {""}
+            keys.add(tracker.get_model_version(model.name, version).tags.get(RUN_KEY, ""))
+    return keys - {""}
 
 
 def _object_of(run: Run, bucket: str) -> str:

@@ -10,11 +10,7 @@ from typing import BinaryIO
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """The last lines of a file, going on in its rotated predecessor (`.1`) where it has too few.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
+    """The last lines of a file (else `OSError`), going on in its rotated predecessor (`.1`) where it has too few."""
     lines = _tail(path, count)
     rotated = path.with_name(f"{path.name}.1")
     if len(lines) < count and rotated.exists():
@@ -38,9 +34,9 @@ def new_lines(path: Path, wait: Callable[[], object]) -> Iterator[str]:
     rest = b""
     try:
         while True:
-            found = handle.read() if handle else b""
-            if found:
-                *lines, rest = (rest + found).split(b"\n")
+            added = handle.read() if handle else b""
+            if added:
+                *lines, rest = (rest + added).split(b"\n")
                 yield from (line.decode("utf-8", "replace") for line in lines)
             elif handle is None or _is_another(path, handle):
                 if handle:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from infra.cli.session import Session, session_of
+from infra.cli.session import Session
 from ml.errors import BadInput, Misconfigured, Unavailable
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def notice(session: Session, info: AnyStack, names: Iterable[str]) -> None:
 
 def asked_for(context: typer.Context, model: str | None) -> tuple[Session, AnyStack, str]:
     """What a command about one model works with: its session, the running stack, and the model's name."""
-    session = session_of(context)
-    return session, session.running_stack(), model or session.pipeline_config().model.name
+    session: Session = context.obj
+    return session, session.running_stack(), session.model_name(model)
 
 
 def check_model(tracker: MlflowClient, name: str) -> None:

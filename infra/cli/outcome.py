@@ -45,15 +45,7 @@ def lines_of(error: BaseException) -> list[str]:
 class TrackyardGroup(TyperGroup):
     """The group of all commands, and the edge at which every error becomes a line on stderr and an exit code."""
 
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        windows_expand_args: bool = True,
-        **extra: Any,
-    ) -> Any:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
         """Runs one command and ends the process with its exit code."""
         given = list(sys.argv[1:] if args is None else args)
         session: Session = extra.setdefault("obj", Session())
@@ -62,7 +54,7 @@ class TrackyardGroup(TyperGroup):
         session.debug = session.debug or "--debug" in given
         arguments = [argument for argument in given if argument != "--debug"]
         try:
-            code = super().main(arguments, "trackyard", complete_var, False, windows_expand_args, **extra)
+            code = super().main(arguments, *more, **{**extra, "prog_name": "trackyard", "standalone_mode": False})
         except TyperException as error:
             session.complain([f"{error.format_message()} ('{_help_command(error)} --help' shows how)"])
             sys.exit(error.exit_code)

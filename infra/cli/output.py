@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,11 @@ from rich.text import Text
 from ml.errors import BadInput
 
 STYLES: Mapping[str, str] = {
-    "success": "green",
-    "ready": "green",
-    "ok": "green",
-    "failed": "bold red",
-    "wrong": "bold red",
+    **dict.fromkeys(("success", "ready", "ok"), "green"),
+    **dict.fromkeys(("failed", "wrong"), "bold red"),
     "upstream_failed": "red",
-    "running": "cyan",
-    "starting": "cyan",
-    "up_for_retry": "yellow",
-    "awaiting_input": "yellow",
-    "note": "yellow",
-    "stopped": "yellow",
+    **dict.fromkeys(("running", "starting"), "cyan"),
+    **dict.fromkeys(("up_for_retry", "awaiting_input", "note", "stopped"), "yellow"),
 }
 """The colour of a word that stands alone in a cell."""
 
@@ -49,21 +42,34 @@ def show_json(console: Console, value: Any) -> None:
 
 def show_table(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Prints rows under headings: a table on a terminal, columns of plain text in a pipe (never cut short)."""
-    if console.is_terminal:
-        console.print(table_of(headings, rows))
+    if not console.is_terminal:
+        for line in plain_lines(headings, rows):
+            say(console, line)
         return
-    for line in plain_lines(headings, rows):
-        say(console, line)
-
-
-def table_of(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """The rows as a table for a terminal; a cell that is a known word has its colour."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(cell), style=STYLES.get(cell, "")) for cell in row))
-    return table
+    console.print(table)
+
+
+def show_list(
+    console: Console,
+    values: Sequence[Any],
+    headings: Sequence[str],
+    cells_of: Callable[[Any], Sequence[str]],
+    *,
+    as_json: bool,
+    empty: str,
+) -> None:
+    """Prints a list: as JSON, as a table with the cells of each value, or the line that says why there is nothing."""
+    if as_json:
+        show_json(console, values)
+    elif values:
+        show_table(console, headings, [cells_of(each) for each in values])
+    else:
+        say(console, empty)
 
 
 def plain_lines(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -109,12 +115,10 @@ def number(value: float | None) -> str:
 
 
 def local_time(value: str | datetime | None) -> str:
-    """A moment for people, in their own time zone: an ISO 8601 text with a zone, or a datetime."""
+    """A moment for people, in their own time zone: an ISO 8601 text or a datetime, with a zone."""
     if not value:
         return "-"
-    moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -128,11 +132,7 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Writes a file that appears whole or not at all.
-
-    Raises:
-        BadInput: It cannot be written there.
-    """
+    """Writes a file that appears whole or not at all; `BadInput` where it cannot be written there."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_text(text, encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -22,29 +21,20 @@ class Board:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=8) if console.is_terminal else None
+        self._live = Live(console=console, refresh_per_second=8)
         self._spinners: dict[str, Spinner] = {}
-
-    @property
-    def is_live(self) -> bool:
-        """Tells whether people see the table."""
-        return self._live is not None
+        self.is_live = console.is_terminal
 
     def __enter__(self) -> Self:
-        if self._live is not None:
+        if self.is_live:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
 
     def draw(self, rows: list[tuple[str, str, str]]) -> None:
         """Shows rows of a name, a state and a detail."""
-        if self._live is None:
-            return
         table = Table.grid(padding=(0, 2, 0, 0))
         for name, state, detail in rows:
             mark = self._spinners.setdefault(name, Spinner("dots")) if state in _BUSY else Text(" ")
@@ -76,20 +66,14 @@ class StartReport:
         self._board.say(text)
 
 
-class RunReport:
-    """How a DAG run goes, task by task."""
-
-    def __init__(self, board: Board) -> None:
-        self._board = board
-
-    def look(self, view: RunView, news: list[TaskView]) -> None:
-        """Shows a view, and the tasks that are news in it."""
-        if self._board.is_live:
-            rows = [(task.task_id, task.state, _took(task)) for task in view.tasks]
-            self._board.draw([*rows, ("run", view.state, seconds(view.duration_s) if view.duration_s else "")])
-            return
-        for task in news:
-            self._board.say(task_line(task))
+def show_run(board: Board, view: RunView, news: list[TaskView]) -> None:
+    """Shows how a DAG run goes: all its tasks on a terminal, else those that are news."""
+    if board.is_live:
+        rows = [(task.task_id, task.state, _took(task)) for task in view.tasks]
+        board.draw([*rows, ("run", view.state, seconds(view.duration_s) if view.duration_s else "")])
+        return
+    for task in news:
+        board.say(task_line(task))
 
 
 def task_line(task: TaskView) -> str:

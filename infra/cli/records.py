@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +21,7 @@ _PAGE = 1000
 class Outcome:
     """What a DAG run left in MLflow; everything is empty when it did not get that far.
 
-    Attributes:
-        mlflow_run_id: The MLflow run.
-        experiment_id: The experiment that it is in.
-        model_name: The registered model.
-        version: The version that it registered.
-        is_champion: Whether that version became champion.
-        reason: Why, or why not.
-        metrics: Every metric by name.
-        failed_task: The task that recorded an error.
-        error: What it recorded, on one line.
+    `reason` is why its version became champion, or why not; `error` is what the failed task recorded, on one line.
     """
 
     mlflow_run_id: str | None = None
@@ -75,57 +66,44 @@ def experiment_ids(tracker: MlflowClient) -> list[str]:
 
 def latest_runs(tracker: MlflowClient, dag_id: str, limit: int) -> dict[str, Run]:
     """The latest MLflow runs of a DAG, the newest first, by the id of their DAG run."""
-    found = tracker.search_runs(
-        experiment_ids(tracker),
-        f"tags.`airflow.dag_id` = '{dag_id}'",
-        max_results=limit,
-        order_by=["attributes.start_time DESC"],
-    )
+    condition, order = f"tags.`airflow.dag_id` = '{dag_id}'", ["attributes.start_time DESC"]
     runs: dict[str, Run] = {}
-    for run in found:
+    for run in tracker.search_runs(experiment_ids(tracker), condition, max_results=limit, order_by=order):
         runs.setdefault(run.data.tags.get("airflow.run_id", run.info.run_id), run)
     return runs
-
-
-def versions_by_run(tracker: MlflowClient) -> dict[str, ModelVersion]:
-    """Every model version, by the MLflow run that it came from."""
-    return {version.run_id: version for version in all_versions(tracker) if version.run_id}
 
 
 def all_versions(tracker: MlflowClient, name: str | None = None) -> list[ModelVersion]:
     """Every version of one registered model, or of all, the newest first of each."""
     from ml.registry.versions import named
 
-    found: list[ModelVersion] = []
+    versions = every(tracker.search_model_versions, filter_string=named(name) if name else None)
+    return sorted(versions, key=lambda version: (version.name, -int(version.version)))
+
+
+def every(search: Callable[..., Any], **conditions: Any) -> Iterator[Any]:
+    """All that a search of MLflow's finds, page after page."""
     token: str | None = None
     while True:
-        page = tracker.search_model_versions(named(name) if name else None, _PAGE, page_token=token)
-        found.extend(page)
+        page = search(**conditions, max_results=_PAGE, page_token=token)
+        yield from page
         token = page.token
         if not token:
-            return sorted(found, key=lambda version: (version.name, -int(version.version)))
-
-
-def aliases_of(tracker: MlflowClient, name: str) -> dict[str, list[str]]:
-    """The aliases of each version of a model."""
-    from ml.registry.versions import aliases
-
-    by_version: dict[str, list[str]] = {}
-    for alias, version in aliases(tracker, name).items():
-        by_version.setdefault(version, []).append(alias)
-    return {version: sorted(names) for version, names in by_version.items()}
+            return
 
 
 def version_rows(tracker: MlflowClient, name: str | None = None) -> list[dict[str, Any]]:
     """Every version as `models --json` prints it."""
+    from ml.registry.versions import aliases
+
     versions = all_versions(tracker, name)
-    aliases = {each: aliases_of(tracker, each) for each in {version.name for version in versions}}
+    pointers = {each: aliases(tracker, each) for each in {version.name for version in versions}}
     metrics = _metrics_of(tracker, [version.run_id for version in versions if version.run_id])
     return [
         {
             "name": version.name,
             "version": str(version.version),
-            "aliases": aliases[version.name].get(str(version.version), []),
+            "aliases": sorted(a for a, target in pointers[version.name].items() if target == str(version.version)),
             "metrics": finite(metrics.get(version.run_id or "", {})),
             "run_id": version.run_id,
             "dag_run_id": version.tags.get("airflow.run_id"),
@@ -135,13 +113,13 @@ def version_rows(tracker: MlflowClient, name: str | None = None) -> list[dict[st
 
 
 def _metrics_of(tracker: MlflowClient, run_ids: list[str]) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
+    metrics: dict[str, dict[str, float]] = {}
     experiments = experiment_ids(tracker)
     for begin in range(0, len(run_ids), 100):
         ids = ", ".join(f"'{run_id}'" for run_id in run_ids[begin : begin + 100])
         for run in tracker.search_runs(experiments, f"attributes.run_id IN ({ids})", max_results=100):
-            found[run.info.run_id] = dict(run.data.metrics)
-    return found
+            metrics[run.info.run_id] = dict(run.data.metrics)
+    return metrics
 
 
 def run_summary(run: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ asks each part over HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,15 @@ from infra.stack.info import PartStatus
 from infra.stack.plan import FLOWER_USER
 from ml.errors import BadInput, Misconfigured, one_line
 
-PUBLISHED = ("airflow", "mlflow", "serving", "flower")
+_HEALTH = {"mlflow": "/health", "serving": "/health", "flower": "/healthcheck"}
+"""Where each part besides Airflow tells how it is."""
+_AIRFLOW_PARTS = {
+    "metadatabase": "airflow-api-server",
+    "scheduler": "airflow-scheduler",
+    "dag_processor": "airflow-dag-processor",
+    "triggerer": "airflow-triggerer",
+}
+"""The parts that Airflow tells of, by its own names for them; if it can tell, its server and database are healthy."""
 TIMEOUT_S = 5.0
 
 
@@ -39,7 +47,7 @@ class RemoteStack:
 
     @classmethod
     def at(cls, url: str, environ: Mapping[str, str], env_file: Path) -> RemoteStack:
-        """The stack whose Airflow is at an address.
+        """The stack whose Airflow is at an address; `BadInput` where that is no http:// or https:// address.
 
         Args:
             url: Airflow's address. The other parts are at the same host's ports, or, where it is called
@@ -47,44 +55,40 @@ class RemoteStack:
             environ: The process's variables; they win over the file's.
             env_file: The `.env` file, which need not be there.
 
-        Raises:
-            BadInput: It is no http:// or https:// address.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             raise BadInput(f"{url!r} is no address: --remote takes Airflow's, http://HOST:8080 say")
-        known = {**(init_env.read(env_file) if env_file.exists() else {}), **environ}
-        inside = {
-            "airflow": url.rstrip("/"),
-            "mlflow": environ.get("MLFLOW_TRACKING_URI") if "TRACKYARD_SERVING_API_URL" in environ else None,
-            "serving": environ.get("TRACKYARD_SERVING_API_URL"),
-        }
-        api = {name: inside.get(name) or _beside(url, name, known) for name in PUBLISHED}
-        shown = {name: known.get(f"TRACKYARD_{name.upper()}_URL") or api[name] for name in PUBLISHED}
-        return cls(shown, {**api, **_overridden(environ, inside)}, known)
+        settings = {**(init_env.read(env_file) if env_file.exists() else {}), **environ}
+        inside = environ.get("TRACKYARD_SERVING_API_URL")
+        if inside:
+            # In a container the parts have other addresses than in a browser.
+            named = {"mlflow": environ.get("MLFLOW_TRACKING_URI"), "serving": inside}
+        else:
+            named = {name: environ.get(f"TRACKYARD_{name.upper()}_URL") for name in _HEALTH}
+        api = {name: named.get(name) or _beside(url, name, settings) for name in _HEALTH}
+        api = {"airflow": url.rstrip("/"), **api}
+        shown = {name: settings.get(f"TRACKYARD_{name.upper()}_URL") or address for name, address in api.items()}
+        return cls(shown, api, settings)
 
     def logins(self) -> dict[str, dict[str, str]]:
-        """The logins for people: url, username and password of airflow, mlflow and flower, as far as they are known.
-
-        Raises:
-            Misconfigured: None is known.
-        """
+        """The logins for people, as in `StackInfo.logins`; `Misconfigured` where Airflow's or MLflow's is not known."""
         accounts = {
             "airflow": (airflow_server.ADMIN, "AIRFLOW_ADMIN_PASSWORD"),
             "mlflow": (tracking_server.ADMIN, "MLFLOW_ADMIN_PASSWORD"),
             "flower": (FLOWER_USER, "FLOWER_PASSWORD"),
         }
-        found = {
+        logins = {
             name: {"url": self.urls[name], "username": user, "password": self.environ[variable]}
             for name, (user, variable) in accounts.items()
             if self.environ.get(variable)
         }
-        if not {"airflow", "mlflow"} <= set(found):
+        if not {"airflow", "mlflow"} <= set(logins):
             raise Misconfigured(
                 "AIRFLOW_ADMIN_PASSWORD and MLFLOW_ADMIN_PASSWORD are not known: run this where the stack's .env is, "
                 "name that file with TRACKYARD_ENV_FILE, or export them"
             )
-        return found
+        return logins
 
     def client_environ(self) -> dict[str, str]:
         """The variables with which MLflow's client, boto3 and `ml` reach this stack, as its administrator."""
@@ -104,11 +108,7 @@ class RemoteStack:
 
     @property
     def mail_url(self) -> str:
-        """The address of the mail server's API.
-
-        Raises:
-            Misconfigured: It is not known here.
-        """
+        """The address of the mail server's API; `Misconfigured` where it is not known here."""
         url = self.environ.get("TRACKYARD_MAIL_URL")
         if not url:
             raise Misconfigured(
@@ -117,40 +117,29 @@ class RemoteStack:
         return url
 
 
-def _beside(url: str, name: str, known: Mapping[str, str]) -> str:
+def _beside(url: str, name: str, settings: Mapping[str, str]) -> str:
     """The address of a part, from that of Airflow."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host.startswith("airflow."):
         return f"{parts.scheme}://{name}.{parts.netloc.removeprefix('airflow.')}"
-    port = known.get(f"{name.upper()}_PORT") or DEFAULT_PORTS[name]
+    port = settings.get(f"{name.upper()}_PORT") or DEFAULT_PORTS[name]
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _overridden(environ: Mapping[str, str], inside: Mapping[str, str | None]) -> dict[str, str]:
-    """The addresses that variables name, for a command line that is not in a container."""
-    named = {name: environ.get(f"TRACKYARD_{name.upper()}_URL") for name in PUBLISHED if name != "airflow"}
-    return {name: url for name, url in named.items() if url and not inside["serving"]}
 
 
 def status(stack: RemoteStack) -> list[PartStatus]:
     """Asks every part that can be asked over HTTP; Airflow tells of its scheduler, dag-processor and triggerer."""
-    asked: dict[str, Callable[[], list[PartStatus]]] = {
-        "airflow": lambda: _airflow(stack),
-        "mlflow": lambda: [_answers(stack, "mlflow", "/health")],
-        "serving": lambda: [_answers(stack, "serving", "/health")],
-        "flower": lambda: [_answers(stack, "flower", "/healthcheck")],
-    }
-    with ThreadPoolExecutor(len(asked)) as pool:
-        found = list(pool.map(lambda ask: ask(), asked.values()))
-    return [part for parts in found for part in parts]
+    with ThreadPoolExecutor() as pool:
+        airflow = pool.submit(_airflow, stack)
+        others = pool.map(lambda name: _answers(stack, name), _HEALTH)
+        return [*airflow.result(), *others]
 
 
-def _answers(stack: RemoteStack, name: str, path: str) -> PartStatus:
+def _answers(stack: RemoteStack, name: str) -> PartStatus:
     import httpx
 
     try:
-        httpx.get(stack.api_urls[name] + path, timeout=TIMEOUT_S, trust_env=False).raise_for_status()
+        httpx.get(stack.api_urls[name] + _HEALTH[name], timeout=TIMEOUT_S, trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
         return PartStatus(name, "failed", one_line(error, limit=None), stack.urls[name], None, None)
     return PartStatus(name, "ready", "answers", stack.urls[name], None, None)
@@ -159,29 +148,17 @@ def _answers(stack: RemoteStack, name: str, path: str) -> PartStatus:
 def _airflow(stack: RemoteStack) -> list[PartStatus]:
     import httpx
 
-    names = {
-        "metadatabase": "airflow-api-server",
-        "scheduler": "airflow-scheduler",
-        "dag_processor": "airflow-dag-processor",
-        "triggerer": "airflow-triggerer",
-    }
+    url = stack.urls["airflow"]
     try:
         answer = httpx.get(f"{stack.api_urls['airflow']}/api/v2/monitor/health", timeout=TIMEOUT_S, trust_env=False)
-        answer.raise_for_status()
-        health = answer.json()
+        health = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
-        detail = one_line(error, limit=None)
-        return [PartStatus("airflow-api-server", "failed", detail, stack.urls["airflow"], None, None)]
+        return [PartStatus("airflow-api-server", "failed", one_line(error, limit=None), url, None, None)]
     return [
-        PartStatus(
-            part,
-            "ready" if health[key]["status"] == "healthy" else "failed",
-            "healthy"
-            if health[key]["status"] == "healthy"
-            else f"its heartbeat is {health[key]['status'] or 'missing'}",
-            stack.urls["airflow"] if key == "metadatabase" else None,
-            None,
-            None,
-        )
-        for key, part in names.items()
+        PartStatus(part, *_state_of(health[key]["status"]), url if key == "metadatabase" else None, None, None)
+        for key, part in _AIRFLOW_PARTS.items()
     ]
+
+
+def _state_of(health: str | None) -> tuple[str, str]:
+    return ("ready", "healthy") if health == "healthy" else ("failed", f"its heartbeat is {health or 'missing'}")

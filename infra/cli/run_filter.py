@@ -17,7 +17,7 @@ from ml.errors import BadInput
 Facts = Mapping[str, Any]
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge, "<=": operator.le, "!=": operator.ne, "=": operator.eq, ">": operator.gt, "<": operator.lt,
-    "~": lambda found, wanted: str(wanted).casefold() in str(found).casefold(),
+    "~": lambda fact, wanted: str(wanted).casefold() in str(fact).casefold(),
 }  # fmt: skip
 _CONDITION = re.compile(r"^\s*(?P<name>[^<>=!~]+?)\s*(?P<sign>>=|<=|!=|=|>|<|~)\s*(?P<value>.*?)\s*$", re.DOTALL)
 
@@ -32,30 +32,27 @@ class Condition:
 
     def holds(self, facts: Facts) -> bool:
         """Whether a run fulfils it; one that has no such name fulfils `!=` alone."""
-        found = facts.get(self.name)
-        if found is None:
+        fact = facts.get(self.name)
+        if fact is None:
             return self.sign == "!="
-        ours, wanted = as_number(found), as_number(self.value)
+        ours, wanted = as_number(fact), as_number(self.value)
         if self.sign != "~" and ours is not None and wanted is not None:
             return _OPERATORS[self.sign](ours, wanted)
-        return _OPERATORS[self.sign](str(found), self.value)
+        return _OPERATORS[self.sign](str(fact), self.value)
 
 
 def parse_condition(text: str) -> Condition:
-    """Reads a condition.
+    """Reads a condition; `BadInput` where it has no sign, or no name.
 
     >>> parse_condition("test_roc_auc >= 0.9")
     Condition(name='test_roc_auc', sign='>=', value='0.9')
-
-    Raises:
-        BadInput: It has no sign, or no name.
     """
-    found = _CONDITION.match(text)
-    if found is None:
+    match = _CONDITION.match(text)
+    if match is None:
         raise BadInput(
             f"{text!r} is no condition: write NAME SIGN VALUE with >=, <=, !=, =, >, < or ~ (holds the text)"
         )
-    return Condition(found["name"], found["sign"], found["value"])
+    return Condition(*match.group("name", "sign", "value"))
 
 
 def as_number(value: Any) -> float | None:
@@ -73,15 +70,11 @@ def as_number(value: Any) -> float | None:
 
 
 def check_names(names: Iterable[str], runs: Sequence[Facts]) -> None:
-    """Refuses a name that no run has, which is a slip more often than a wish.
-
-    Raises:
-        BadInput: It is named, with the nearest one that there is.
-    """
-    known = {name for facts in runs for name in facts}
+    """Refuses, with `BadInput`, a name that no run has: that is a slip more often than a wish."""
+    there = {name for facts in runs for name in facts}
     for name in names:
-        if runs and name not in known:
-            near = difflib.get_close_matches(name, sorted(known), n=1)
+        if runs and name not in there:
+            near = difflib.get_close_matches(name, sorted(there), n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise BadInput(f"no run has {name!r}{hint}: name a metric, a parameter, a tag or a field of the list")
 

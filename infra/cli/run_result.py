@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from infra.cli.errors import CommandFailed
-from infra.cli.following import RunView, failed_tasks
+from infra.cli.following import RunView
 from infra.cli.options import DAG_ID
 from infra.cli.output import finite, number, say, seconds, show_json, show_table
 from infra.cli.records import Outcome, run_outcome
@@ -23,13 +23,17 @@ _SHOWN_LINES = 8
 
 
 def report(session: Session, info: AnyStack, view: RunView, airflow: AirflowClient, *, as_json: bool) -> None:
-    """Prints the result of a run that has ended.
+    """Prints the result of a run that has ended; `CommandFailed` says in which task and why it failed.
 
-    Raises:
-        CommandFailed: The run failed; the message says in which task and why.
-        TrackerDown: The run succeeded, and MLflow could not say what it made.
+    Where it succeeded and MLflow cannot say what it made, that is `TrackerDown`.
     """
-    outcome, problem = _outcome(session, info, view.run_id)
+    outcome = Outcome()
+    problem: PipelineError | None = None
+    try:
+        with session.mlflow(info) as tracker:
+            outcome = run_outcome(tracker, DAG_ID, view.run_id)
+    except PipelineError as error:
+        problem = error
     if as_json:
         show_json(session.out, result_json(view, outcome))
     else:
@@ -38,16 +42,6 @@ def report(session: Session, info: AnyStack, view: RunView, airflow: AirflowClie
         raise _failure(info, view, outcome, airflow)
     if problem is not None:
         raise TrackerDown(f"{view.run_id} succeeded, but its metrics could not be read: {problem}")
-
-
-def _outcome(session: Session, info: AnyStack, run_id: str) -> tuple[Outcome, PipelineError | None]:
-    from ml.tracking.runs import mapped
-
-    try:
-        with mapped(info.api_urls["mlflow"]):
-            return run_outcome(session.tracker(info), DAG_ID, run_id), None
-    except PipelineError as error:
-        return Outcome(), error
 
 
 def result_json(view: RunView, outcome: Outcome) -> dict[str, Any]:
@@ -76,7 +70,7 @@ def _show(session: Session, info: AnyStack, view: RunView, outcome: Outcome) -> 
         say(out, f"model     {outcome.model_name} version {outcome.version}")
         why = f": {outcome.reason}" if outcome.reason else ""
         say(out, f"champion  {'yes' if outcome.is_champion else 'no'}{why}")
-    for name, url in links(info.urls, view.run_id, outcome).items():
+    for name, url in _links(info.urls, view.run_id, outcome).items():
         say(out, f"{name:<9} {url}")
 
 
@@ -85,22 +79,22 @@ def airflow_link(url: str, run_id: str) -> str:
     return f"{url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
 
 
-def links(urls: Mapping[str, str], run_id: str, outcome: Outcome) -> dict[str, str]:
+def _links(urls: Mapping[str, str], run_id: str, outcome: Outcome) -> dict[str, str]:
     """Where to look at a run: its pages in Airflow and MLflow, its version, and the service."""
-    found = {"airflow": airflow_link(urls["airflow"], run_id)}
+    pages = {"airflow": airflow_link(urls["airflow"], run_id)}
     if outcome.mlflow_run_id:
-        found["mlflow"] = f"{urls['mlflow']}/#/experiments/{outcome.experiment_id}/runs/{outcome.mlflow_run_id}"
+        pages["mlflow"] = f"{urls['mlflow']}/#/experiments/{outcome.experiment_id}/runs/{outcome.mlflow_run_id}"
     if outcome.version is not None and outcome.model_name:
         name = quote(outcome.model_name, safe="")
-        found["version"] = f"{urls['mlflow']}/#/models/{name}/versions/{outcome.version}"
-    return {**found, "service": urls["serving"]}
+        pages["version"] = f"{urls['mlflow']}/#/models/{name}/versions/{outcome.version}"
+    return {**pages, "service": urls["serving"]}
 
 
 def _failure(info: AnyStack, view: RunView, outcome: Outcome, airflow: AirflowClient) -> CommandFailed:
     link = airflow_link(info.urls["airflow"], view.run_id)
     if outcome.error:
         return CommandFailed(f"{outcome.failed_task or view.run_id} failed: {outcome.error}", [link])
-    failed = failed_tasks(view)
+    failed = [task for task in view.tasks if task.state == "failed"]
     if not failed:
         return CommandFailed(f"{view.run_id} ended as {view.state} without a failed task: it was stopped", [link])
     task = failed[0]
@@ -108,10 +102,10 @@ def _failure(info: AnyStack, view: RunView, outcome: Outcome, airflow: AirflowCl
         log = airflow.task_log(DAG_ID, view.run_id, task.task_id, max(1, task.try_number))
     except PipelineError as error:
         return CommandFailed(f"{task.task_id} failed, and its log could not be read: {error}", [link])
-    return CommandFailed(f"{task.task_id} failed; its log says:", [*error_lines(log), link])
+    return CommandFailed(f"{task.task_id} failed; its log says:", [*_error_lines(log), link])
 
 
-def error_lines(log: list[str]) -> list[str]:
+def _error_lines(log: list[str]) -> list[str]:
     """The last lines of a task's log that tell of an error, or its last lines where none does."""
     errors = [line for line in log if re.search(r"\b(error|critical|exception|traceback)\b|Error\b", line, re.I)]
     return [f"  {line}" for line in (errors or log)[-_SHOWN_LINES:]]

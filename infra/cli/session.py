@@ -1,6 +1,6 @@
-"""What every command gets: the settings, the consoles, and the doors to the stack and its servers.
+"""What every command gets: the settings, the consoles, and the ways to reach the stack and its servers.
 
-Each door is an argument with a real default, so that a test opens its own. The process's variables are read and, for
+Each way is an argument with a real default, so that a test passes its own. The process's variables are read and, for
 MLflow's client and boto3, written here and nowhere else in the command line.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from infra.cli.clients import AnyStack
     from infra.cli.remote import RemoteStack
-    from infra.stack.info import StackInfo
+    from infra.stack.info import PartStatus, StackInfo
     from ml.config.schema import PipelineConfig
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
@@ -54,16 +55,8 @@ class Session:
     """One call of the command line.
 
     Attributes:
-        environ: The process's variables.
-        control: Gets what starts, stops and looks at the stack.
-        airflow: Opens Airflow's API for a stack.
-        tracker: Opens MLflow's client for a stack.
-        store: Opens the data store of a stack.
-        load: Downloads, checks and loads a registered version.
-        fetch: Gets a JSON object from an address.
-        server_date: Gets the time that a server says it is.
+        control, airflow, tracker, store, load, fetch, server_date: As their defaults in `infra.cli.clients`.
         clock: Seconds that only grow.
-        sleep: Waits for so many seconds.
         now: The time of day, with its zone.
         interactive: Tells whether somebody can answer a question.
         debug: Whether errors show where they came from.
@@ -71,12 +64,12 @@ class Session:
     """
 
     environ: MutableMapping[str, str] = field(default_factory=lambda: os.environ)
-    control: Callable[[], clients.StackControl] = clients.open_control
+    control: Callable[[], ModuleType] = clients.open_control
     airflow: Callable[[AnyStack], AirflowClient] = clients.open_airflow
     tracker: Callable[[AnyStack], MlflowClient] = clients.open_tracker
     store: Callable[[AnyStack], Store] = clients.open_store
     load: Callable[[MlflowClient, str, str, Path], LoadedModel] = clients.load_version
-    fetch: Callable[[str], dict[str, Any]] = clients.fetch_json
+    fetch: Callable[[str, str], dict[str, Any]] = clients.fetch_json
     server_date: Callable[[str], str | None] = clients.fetch_date
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -96,30 +89,22 @@ class Session:
         )
 
     def settings(self) -> Settings:
-        """The stack's settings.
-
-        Raises:
-            Misconfigured: A `TRACKYARD_*` variable is unknown or has a value that cannot be used.
-        """
+        """The stack's settings; `Misconfigured` where a `TRACKYARD_*` variable is unknown or cannot be used."""
         return Settings.from_env(self.environ)
 
     def pipeline_config(self) -> PipelineConfig:
-        """The configuration that the stack's runs have by default; the built-in one where there is no file.
-
-        Raises:
-            Misconfigured: The file has a key or value that is not allowed.
-        """
+        """What the stack's runs have by default; `Misconfigured` where a key or value of its file is not allowed."""
         from ml.config.loading import load_config
 
         file = self.settings().pipeline_file
         return load_config(file if file and file.exists() else None)
 
-    def remote(self) -> RemoteStack | None:
-        """The stack that `--remote` or `TRACKYARD_REMOTE` names, or None.
+    def model_name(self, named: str | None) -> str:
+        """The registered model that a command is about: the one that was named, or the pipeline file's."""
+        return named or self.pipeline_config().model.name
 
-        Raises:
-            BadInput: The address is none.
-        """
+    def remote(self) -> RemoteStack | None:
+        """The stack that `--remote` or `TRACKYARD_REMOTE` names, or None; `BadInput` where that is no address."""
         url = self.remote_url or self.environ.get("TRACKYARD_REMOTE", "")
         if not url:
             return None
@@ -128,20 +113,12 @@ class Session:
         return RemoteStack.at(url, self.environ, Path(self.environ.get("TRACKYARD_ENV_FILE") or ".env"))
 
     def refuse_remote(self, command: str, instead: str) -> None:
-        """Ends a command that works on this machine's stack alone.
-
-        Raises:
-            BadInput: A stack that runs elsewhere was named.
-        """
+        """Ends, with `BadInput`, a command for this machine's stack where one that runs elsewhere was named."""
         if self.remote() is not None:
             raise BadInput(f"'{command}' is for the stack on this machine: {instead}")
 
     def known_stack(self) -> StackInfo:
-        """The stack of this machine that was set up, running or not.
-
-        Raises:
-            StackNotUp: None was set up in the settings' home.
-        """
+        """The stack of this machine, running or not; `StackNotUp` where none was set up in the settings' home."""
         from infra.stack.info import StackInfo
 
         settings = self.settings()
@@ -150,35 +127,61 @@ class Session:
         return StackInfo.load(settings)
 
     def running_stack(self) -> AnyStack:
-        """The stack, with this process's variables set so that MLflow's client and boto3 reach it.
-
-        Raises:
-            StackNotUp: It does not run.
-            Misconfigured: The logins of a stack that runs elsewhere are not known.
-        """
-        remote = self.remote()
-        if remote is not None:
-            self.enter(remote)
-            return remote
-        info = self.known_stack()
-        if not self.control().is_running(info):
+        """The stack, with this process's variables set to reach it; `StackNotUp` where it does not run."""
+        info = self.remote() or self.known_stack()
+        if not self.is_running(info):
             raise StackNotUp
         self.enter(info)
         return info
 
+    def is_running(self, info: AnyStack) -> bool:
+        """Tells whether a stack runs; one that runs elsewhere is taken to."""
+        from infra.stack.info import StackInfo
+
+        return not isinstance(info, StackInfo) or bool(self.control().is_running(info))
+
+    def status(self, info: AnyStack) -> list[PartStatus]:
+        """Looks at every part of a stack now."""
+        from infra.cli import remote
+
+        return remote.status(info) if isinstance(info, remote.RemoteStack) else list(self.control().status(info))
+
     def enter(self, info: AnyStack) -> None:
         """Sets the variables with which MLflow's client and boto3 reach the stack."""
-        variables = info.client_environ()
         for name in _OTHERS:
             self.environ.pop(name, None)
-        self.environ.update(variables)
-        token = variables.get("TRACKYARD_SERVING_TOKEN")
-        if token and self.fetch is clients.fetch_json:
-            self.fetch = partial(clients.fetch_json, token=token)
+        self.environ.update(info.client_environ())
         # Somebody waits in front of the terminal: one more try, then say that the server is away.
         self.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
         for name in ("NO_PROXY", "no_proxy"):
             self.environ[name] = ",".join(filter(None, ["127.0.0.1,localhost", self.environ.get(name, "")]))
+
+    @contextmanager
+    def mlflow(self, info: AnyStack) -> Iterator[MlflowClient]:
+        """MLflow's client for a stack; what MLflow raises meanwhile becomes `TrackerDown` or `Misconfigured`."""
+        from ml.tracking.runs import mapped
+
+        with mapped(info.api_urls["mlflow"]):
+            yield self.tracker(info)
+
+    def service_status(self, info: AnyStack) -> dict[str, Any]:
+        """What the service says of itself; whatever goes wrong is an `httpx.HTTPError` or a `ValueError`."""
+        return self.fetch(f"{info.api_urls['serving']}/status", self.environ.get("TRACKYARD_SERVING_TOKEN", ""))
+
+    def live_model(self, info: AnyStack) -> dict[str, Any] | None:
+        """What the service says of the model that it serves: empty for none; None when it does not answer."""
+        import httpx
+
+        try:
+            return dict(self.service_status(info).get("model") or {})
+        except (httpx.HTTPError, ValueError):
+            return None
+
+    def agree(self, asking: str, question: str) -> None:
+        """Asks whether to go on, and ends the command at a no; `BadInput`, after what asks, where nobody can answer."""
+        if not self.interactive():
+            raise BadInput(f"{asking}, and nobody can answer here: add --yes")
+        typer.confirm(question, abort=True)
 
     def complain(self, lines: list[str]) -> None:
         """Prints an error on stderr: one line, and hints below it."""
@@ -186,9 +189,3 @@ class Session:
         say(self.errors, f"trackyard: {first}", style="bold red" if self.errors.is_terminal else None)
         for hint in hints:
             say(self.errors, hint)
-
-
-def session_of(context: typer.Context) -> Session:
-    """The session that `infra.cli.outcome` put into Typer's context."""
-    session: Session = context.obj
-    return session

@@ -8,15 +8,14 @@ from typing import Annotated
 import typer
 
 from infra.cli.output import say
-from infra.cli.session import Session, session_of
-from ml.errors import BadInput
+from infra.cli.session import Session
 
 _ELSEWHERE = "TRACKYARD_BACKUP_DATABASE_URL"
 
 
 def backup(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The file to make.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="The file to make.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write the databases and buckets to one file. The stack may go on working meanwhile, or be stopped.
@@ -27,7 +26,7 @@ def backup(
     from infra.backup.embedded import backup_stack
     from infra.backup.target import Target
 
-    session = session_of(context)
+    session: Session = context.obj
     settings = session.settings()
     file = file.expanduser().absolute()
     if session.environ.get(_ELSEWHERE):
@@ -39,7 +38,7 @@ def backup(
 
 def restore(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A file that 'trackyard backup' made.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="A file that 'trackyard backup' made.")],
     force: Annotated[bool, typer.Option("--force", help="Replace what a stack holds that is not empty.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before replacing.")] = False,
     trust: Annotated[bool, typer.Option("--trust", help="Restore a file whose seal cannot be checked here.")] = False,
@@ -54,7 +53,7 @@ def restore(
     from infra.backup.restore import restore as put_back
     from infra.backup.target import Target
 
-    session = session_of(context)
+    session: Session = context.obj
     settings = session.settings()
     file = file.expanduser().absolute()
     doors = Doors(
@@ -71,11 +70,9 @@ def restore(
 
 
 def _agreed(session: Session, there: str, yes: bool) -> bool:
-    if yes:
-        return True
-    if not session.interactive():
-        raise BadInput("--force asks before it replaces, and nobody can answer here: add --yes")
-    return typer.confirm(f"Replace what the stack holds ({there}) by the backup?", abort=True)
+    if not yes:
+        session.agree("--force asks before it replaces", f"Replace what the stack holds ({there}) by the backup?")
+    return True
 
 
 def _passphrase(session: Session) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from email.utils import format_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,16 +12,14 @@ import typer
 
 from infra.cli.commands.run import local_source, upload
 from infra.cli.errors import CommandFailed, StackNotUp
-from infra.cli.options import DAG_ID, Json
-from infra.cli.output import local_time, say, show_json, show_table, write_file
-from infra.cli.session import Session, session_of
+from infra.cli.options import DAG_ID, DataFile, Json
+from infra.cli.output import local_time, say, show_json, show_list, show_table, write_file
+from infra.cli.session import Session
 from ml.errors import BadInput, UnreadableData
 
 if TYPE_CHECKING:
-    from infra.cli.clients import AnyStack
-    from infra.cli.mailbox import Mail
+    from infra.cli.mails import Mail
     from infra.stack.doctor import Check
-    from infra.stack.info import PartStatus
     from ml.reading.tables import RawTable
 
 MAX_INIT_BYTES = 2 * 2**30
@@ -30,10 +27,8 @@ MAX_INIT_BYTES = 2 * 2**30
 
 def init(
     context: typer.Context,
-    data: Annotated[
-        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
-    ],
-    target: Annotated[str, typer.Option("--target", help="The column to predict.", show_default=False)],
+    data: DataFile,
+    target: Annotated[str, typer.Option("--target", help="The column to predict.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("pipeline.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     add: Annotated[
@@ -46,25 +41,26 @@ def init(
     Read the file and correct what was guessed wrong.
     """
     from ml.config.loading import parse_config
+    from ml.config.schema import PipelineConfig
     from ml.config.yaml_text import read_yaml
     from ml.inspection.inspect import HEADINGS, findings, inspect_table, model_name_of, remarks
     from ml.inspection.pipeline_template import pipeline_yaml
 
-    session = session_of(context)
+    session: Session = context.obj
     if output.exists() and not force:
         raise BadInput(f"{output} exists: name another file with --output, or add --force to write over it")
-    found = inspect_table(_read(data), target, data.name)
-    name = model_name_of(data.resolve().name.split(".")[0])
-    config = parse_config(read_yaml(pipeline_yaml(found, name)), str(output))
-    local = local_source(str(data), config.data.max_bytes) if add else None
+    table = inspect_table(_read(data), target, data.name)
+    local = local_source(str(data), PipelineConfig().data.max_bytes) if add else None
     uri = upload(session, session.running_stack(), local) if local else ""
-    text = pipeline_yaml(found, name, uri, os.path.relpath(data.resolve(), output.resolve().parent))
+    name = model_name_of(data.resolve().name.split(".")[0])
+    text = pipeline_yaml(table, name, uri, os.path.relpath(data.resolve(), output.resolve().parent))
+    parse_config(read_yaml(text), str(output))
     write_file(output, text)
-    show_table(session.out, HEADINGS, findings(found))
-    for line in remarks(found):
+    show_table(session.out, HEADINGS, findings(table))
+    for line in remarks(table):
         say(session.out, line)
-    features = sum(1 for column in found.columns if not column.drop_because) - 1
-    say(session.out, f"{output}: {found.rows} rows, {features} features, target {target!r}, 1 is {found.positive!r}")
+    features = sum(1 for column in table.columns if not column.drop_because) - 1
+    say(session.out, f"{output}: {table.rows} rows, {features} features, target {target!r}, 1 is {table.positive!r}")
     is_default = output.resolve() == session.settings().pipeline_file
     say(session.out, "next: trackyard run" + ("" if is_default else f" --config {output}"))
 
@@ -84,53 +80,41 @@ def _read(data: Path) -> RawTable:
 
 def mail(
     context: typer.Context,
-    number: Annotated[
-        int | None, typer.Argument(min=1, help="Show this mail; 1 is the newest.", show_default=False)
-    ] = None,
+    number: Annotated[int | None, typer.Argument(min=1, help="Show this mail; 1 is the newest.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the mail that was sent, the newest first; or show one."""
-    from infra.cli import mailbox, mailpit
+    from infra.cli.mails import read_mailbox, read_mailpit
 
-    session = session_of(context)
+    session: Session = context.obj
     remote = session.remote()
-    mails = mailpit.read_mails(remote.mail_url) if remote else mailbox.read_mails(session.known_stack().mail_dir)
+    mails = read_mailpit(remote.mail_url) if remote else read_mailbox(session.known_stack().mail_dir)
     if number is not None and number > len(mails):
         have = f"there are {len(mails)}" if mails else "no mail was sent yet"
         raise BadInput(f"there is no mail {number}: {have}")
+    if number is None:
+        rows = [_head(place, each) for place, each in enumerate(mails, 1)]
+        headings, empty = ["", "date", "to", "subject"], "no mail was sent yet"
+        show_list(session.out, rows, headings, _cells, as_json=as_json, empty=empty)
+        return
+    shown = mails[number - 1]
     if as_json:
-        numbered = list(enumerate(mails, 1))
-        listed = [_as_json(place, each, with_text=number is not None) for place, each in numbered]
-        show_json(session.out, listed if number is None else listed[number - 1])
-    elif number is not None:
-        _show_mail(session, mails[number - 1])
-    elif not mails:
-        say(session.out, "no mail was sent yet")
-    else:
-        rows = [[str(place), local_time(each.date), each.to, each.subject] for place, each in enumerate(mails, 1)]
-        show_table(session.out, ["", "date", "to", "subject"], rows)
+        show_json(session.out, {**_head(number, shown), "text": shown.text, "html": shown.html})
+        return
+    say(session.out, f"From: {shown.sender}")
+    say(session.out, f"To: {shown.to}")
+    say(session.out, f"Date: {format_datetime(shown.date)}")
+    say(session.out, f"Subject: {shown.subject}")
+    say(session.out, f"\n{shown.text}")
 
 
-def _as_json(place: int, mail: Mail, *, with_text: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "number": place,
-        "date": mail.date.isoformat(),
-        "from": mail.sender,
-        "to": mail.to,
-        "subject": mail.subject,
-    }
-    return {**found, "text": mail.text, "html": mail.html} if with_text else found
+def _head(number: int, mail: Mail) -> dict[str, Any]:
+    date = mail.date.isoformat()
+    return {"number": number, "date": date, "from": mail.sender, "to": mail.to, "subject": mail.subject}
 
 
-def _show_mail(session: Session, mail: Mail) -> None:
-    for name, value in (
-        ("From", mail.sender),
-        ("To", mail.to),
-        ("Date", format_datetime(mail.date)),
-        ("Subject", mail.subject),
-    ):
-        say(session.out, f"{name}: {value}")
-    say(session.out, f"\n{mail.text}")
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [str(row["number"]), local_time(row["date"]), row["to"], row["subject"]]
 
 
 def doctor(context: typer.Context, as_json: Json = False) -> None:
@@ -138,13 +122,12 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 
     Exits with 1 when anything is wrong. A stack that does not run is not: then the ports it would use are checked.
     """
-    session = session_of(context)
+    session: Session = context.obj
     checks = _all_checks(session)
     if as_json:
         show_json(session.out, [asdict(check) for check in checks])
     else:
-        rows = [[check.name, check.state, check.found, check.do] for check in checks]
-        show_table(session.out, ["check", "state", "found", "what to do"], rows)
+        show_table(session.out, ["check", "state", "found", "what to do"], [astuple(check) for check in checks])
     wrong = [check.name for check in checks if check.state == "wrong"]
     if wrong:
         raise CommandFailed(f"wrong: {', '.join(wrong)}")
@@ -156,29 +139,16 @@ def _all_checks(session: Session) -> list[Check]:
     from infra.stack import doctor as checks
 
     settings = session.settings()
-    remote = session.remote()
-    if remote is not None:
-        from infra.cli.remote import status
-
-        session.enter(remote)
-        return _stack_checks(session, remote, status(remote))
     try:
-        info = session.known_stack()
-        session.running_stack()
+        info = session.running_stack()
     except StackNotUp:
         stopped = checks.Check("stack", checks.NOTE, "it does not run", "'trackyard up' starts it")
         return [*checks.check_machine(settings, is_running=False), stopped]
-    parts = session.control().status(info)
-    return [*checks.check_machine(settings, is_running=True), *_stack_checks(session, info, parts)]
-
-
-def _stack_checks(session: Session, info: AnyStack, parts: Sequence[PartStatus]) -> list[Check]:
-    from infra.stack import doctor as checks
-
     return [
-        *checks.check_parts(parts),
+        *([] if session.remote() else checks.check_machine(settings, is_running=True)),
+        *checks.check_parts(session.status(info)),
         checks.airflow_login(lambda: session.airflow(info).dag(DAG_ID)),
-        *checks.champions(lambda: session.fetch(f"{info.api_urls['serving']}/status")),
+        *checks.champions(lambda: session.service_status(info)),
         checks.clock(session.server_date(f"{info.api_urls['mlflow']}/health"), session.now()),
     ]
 
@@ -193,6 +163,6 @@ def init_env(
     """
     from infra.deploy.init_env import write
 
-    session = session_of(context)
+    session: Session = context.obj
     write(output, session.environ)
     say(session.out, f"{output}: secrets and settings (mode 0600); next: docker compose up -d --wait")

@@ -13,7 +13,7 @@ import typer
 from infra.cli.options import Json, Model
 from infra.cli.output import number, say, show_json, show_table, write_file
 from infra.cli.records import experiment_ids
-from infra.cli.session import session_of
+from infra.cli.session import Session
 from ml.errors import BadInput
 
 if TYPE_CHECKING:
@@ -23,18 +23,15 @@ if TYPE_CHECKING:
 
     from ml.evaluation.comparison import Comparison, Measure, Subject
 
-MOST = 8
+LABELS = "ABCDEFGH"
 
 
 def compare(
     context: typer.Context,
     runs: Annotated[
-        list[str],
-        typer.Argument(help="Runs: a DAG run, a version (3, name/3), an alias or an MLflow run.", show_default=False),
+        list[str], typer.Argument(help="Runs: a DAG run, a version (3, name/3), an alias or an MLflow run.")
     ],
-    html: Annotated[
-        Path | None, typer.Option("--html", help="Also write a report to this file.", show_default=False)
-    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Also write a report to this file.")] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
@@ -44,43 +41,35 @@ def compare(
     """
     from ml.evaluation import comparison
     from ml.evaluation.comparison_report import page
-    from ml.tracking.runs import mapped
 
-    session = session_of(context)
-    if not 2 <= len(runs) <= MOST:
-        raise BadInput(
-            f"{len(runs)} runs are named: name 2 to {MOST}, the baseline first ('trackyard runs' lists them)"
-        )
+    session: Session = context.obj
+    if not 2 <= len(runs) <= len(LABELS):
+        many = f"name 2 to {len(LABELS)}, the baseline first ('trackyard runs' lists them)"
+        raise BadInput(f"{len(runs)} runs are named: {many}")
     info = session.running_stack()
-    name = model or session.pipeline_config().model.name
-    with mapped(info.api_urls["mlflow"]):
-        tracker = session.tracker(info)
-        found = [find(tracker, word, name) for word in runs]
-        letters = (chr(ord("A") + at) for at in range(len(found)))
-        subjects = [
-            read(tracker, run, letter, images=html is not None) for letter, run in zip(letters, found, strict=True)
-        ]
-    told = comparison.compare(subjects)
+    name = session.model_name(model)
+    with session.mlflow(info) as tracker:
+        named = [find(tracker, word, name) for word in runs]
+        images = html is not None
+        subjects = [_read(tracker, run, label, images=images) for run, label in zip(named, LABELS, strict=False)]
+    compared = comparison.compare(subjects)
     if html is not None:
-        write_file(html, page(told))
+        write_file(html, page(compared))
     if as_json:
-        show_json(session.out, as_plain(told))
+        show_json(session.out, _plain(compared))
         return
-    _show(session.out, told)
+    _show(session.out, compared)
     if html is not None:
         say(session.out, f"report: {html}")
 
 
 def find(tracker: MlflowClient, word: str, model: str) -> Run:
-    """The MLflow run that somebody means.
+    """The MLflow run that somebody means; `BadInput` where there is none, or more than one.
 
     Args:
         tracker: A client of MLflow.
         word: A DAG run's id or how it begins, a version (`3` or `name/3`), an alias, or an MLflow run's id.
         model: The model whose versions and aliases are meant where none is named.
-
-    Raises:
-        BadInput: There is none, or more than one.
     """
     from mlflow.exceptions import MlflowException
 
@@ -121,60 +110,60 @@ def _of_version(tracker: MlflowClient, name: str, version: str) -> Run:
 def _of_dag_run(tracker: MlflowClient, word: str) -> Run:
     if "'" in word or "%" in word:
         raise BadInput(f"{word!r} is no run's id: 'trackyard runs' lists them")
-    found = tracker.search_runs(
-        experiment_ids(tracker), f"tags.`airflow.run_id` LIKE '{word}%'", order_by=["attributes.start_time DESC"]
-    )
-    exact = [run for run in found if run.data.tags.get("airflow.run_id") == word]
-    kept = exact[:1] or found
-    if len(kept) != 1:
-        what = "no run is called so, or begins so" if not kept else f"{len(kept)} runs begin so"
+    like, order = f"tags.`airflow.run_id` LIKE '{word}%'", ["attributes.start_time DESC"]
+    similar = tracker.search_runs(experiment_ids(tracker), like, order_by=order)
+    exact = [run for run in similar if run.data.tags.get("airflow.run_id") == word]
+    matches = exact[:1] or similar
+    if len(matches) != 1:
+        what = f"{len(matches)} runs begin so" if matches else "no run is called so, or begins so"
         raise BadInput(f"{word!r}: {what}: 'trackyard runs' lists them")
-    return kept[0]
+    return matches[0]
 
 
-def read(tracker: MlflowClient, run: Run, label: str, *, images: bool) -> Subject:
+def _read(tracker: MlflowClient, run: Run, label: str, *, images: bool) -> Subject:
     """What a run kept, for a comparison."""
+    import pandas as pd
+
     from ml.evaluation.comparison import Subject
 
     tags = run.data.tags
-    version = f"{tags['model.name']} {tags['model.version']}" if "model.version" in tags else "-"
     files = _files(tracker, run.info.run_id, images=images)
     predictions = files.pop("test_predictions.parquet", None)
     return Subject(
         label=label,
         run_id=tags.get("airflow.run_id", run.info.run_name or run.info.run_id),
-        version=version,
+        version=f"{tags['model.name']} {tags['model.version']}" if "model.version" in tags else "-",
         state=run.info.status.lower(),
         params=dict(run.data.params),
         tags=dict(tags),
         metrics=dict(run.data.metrics),
-        predictions=_table(predictions),
+        predictions=None if predictions is None else pd.read_parquet(io.BytesIO(predictions)),
         images=files,
     )
 
 
-def _table(content: bytes | None) -> Any:
-    import pandas as pd
-
-    return None if content is None else pd.read_parquet(io.BytesIO(content))
-
-
 def _files(tracker: MlflowClient, run_id: str, *, images: bool) -> dict[str, bytes]:
     """The test predictions and, if wanted, the plots of a run, by their names; a run that failed early has none."""
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory(prefix="trackyard-") as directory:
         for folder in ("tables", *((None,) if images else ())):
             for entry in tracker.list_artifacts(run_id, folder):
                 if entry.path.endswith((".png", "test_predictions.parquet")):
                     local = Path(tracker.download_artifacts(run_id, entry.path, directory))
-                    found[local.name] = local.read_bytes()
-    return found
+                    contents[local.name] = local.read_bytes()
+    return contents
 
 
-def _show(out: Console, told: Comparison) -> None:
-    labels = [each.label for each in told.subjects]
-    show_table(out, ["", "version", "run", "state"], [[s.label, s.version, s.run_id, s.state] for s in told.subjects])
-    for title, rows in (("parameters that differ", told.params), ("data", told.data), ("origin", told.origin)):
+def _show(out: Console, compared: Comparison) -> None:
+    labels = [each.label for each in compared.subjects]
+    show_table(
+        out, ["", "version", "run", "state"], [[s.label, s.version, s.run_id, s.state] for s in compared.subjects]
+    )
+    for title, rows in (
+        ("parameters that differ", compared.params),
+        ("data", compared.data),
+        ("origin", compared.origin),
+    ):
         say(out, "")
         if rows:
             show_table(out, [title, *labels], [[name, *(value[:60] for value in values)] for name, values in rows])
@@ -182,53 +171,52 @@ def _show(out: Console, told: Comparison) -> None:
             say(out, f"{title}: none")
     say(out, "")
     headings = [labels[0], *(f"{label} (difference from {labels[0]})" for label in labels[1:])]
-    show_table(out, ["metric", *headings], [[name, *map(_told, measures)] for name, measures in told.metrics.items()])
+    show_table(
+        out,
+        ["metric", *headings],
+        [[name, *map(_measure_text, measures)] for name, measures in compared.metrics.items()],
+    )
 
 
-def _told(measure: Measure) -> str:
+def _measure_text(measure: Measure) -> str:
     if measure.value is None:
         return "-"
-    told = number(measure.value)
+    text = number(measure.value)
     if measure.interval and measure.difference is None:
-        told += " [{:.4f}, {:.4f}]".format(*measure.interval)
+        text += " [{:.4f}, {:.4f}]".format(*measure.interval)
     if measure.difference is not None:
-        told += f" ({measure.difference:+.6f}"
+        text += f" ({measure.difference:+.6f}"
         if measure.difference_interval:
-            told += " [{:+.4f}, {:+.4f}]".format(*measure.difference_interval)
+            text += " [{:+.4f}, {:+.4f}]".format(*measure.difference_interval)
         word = ", ".join(filter(None, [measure.verdict, "paired" if measure.is_paired else ""]))
-        told += f" {word})" if word else ")"
-    return told
+        text += f" {word})" if word else ")"
+    return text
 
 
-def as_plain(told: Comparison) -> dict[str, Any]:
+def _plain(compared: Comparison) -> dict[str, Any]:
     """A comparison as `compare --json` prints it."""
-
-    def rows(found: list[tuple[str, list[str]]]) -> dict[str, list[str]]:
-        return dict(found)
-
-    def finite(pair: tuple[float, float] | None) -> list[float | None] | None:
-        return None if pair is None else [value if abs(value) < float("inf") else None for value in pair]
-
     return {
         "runs": [
             {"label": each.label, "dag_run_id": each.run_id, "version": each.version, "state": each.state}
-            for each in told.subjects
+            for each in compared.subjects
         ],
-        "params": rows(told.params),
-        "data": rows(told.data),
-        "origin": rows(told.origin),
-        "metrics": {
-            name: [
-                {
-                    "value": each.value,
-                    "interval": finite(each.interval),
-                    "difference": each.difference,
-                    "difference_interval": finite(each.difference_interval),
-                    "paired": each.is_paired,
-                    "verdict": each.verdict,
-                }
-                for each in measures
-            ]
-            for name, measures in told.metrics.items()
-        },
+        "params": dict(compared.params),
+        "data": dict(compared.data),
+        "origin": dict(compared.origin),
+        "metrics": {name: [_plain_measure(each) for each in measures] for name, measures in compared.metrics.items()},
     }
+
+
+def _plain_measure(measure: Measure) -> dict[str, Any]:
+    return {
+        "value": measure.value,
+        "interval": _finite(measure.interval),
+        "difference": measure.difference,
+        "difference_interval": _finite(measure.difference_interval),
+        "paired": measure.is_paired,
+        "verdict": measure.verdict,
+    }
+
+
+def _finite(interval: tuple[float, float] | None) -> list[float | None] | None:
+    return interval and [value if abs(value) < float("inf") else None for value in interval]

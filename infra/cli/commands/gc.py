@@ -9,7 +9,7 @@ import typer
 
 from infra.cli.options import Json
 from infra.cli.output import say, show_json
-from infra.cli.session import session_of
+from infra.cli.session import Session
 
 if TYPE_CHECKING:
     from infra.cli.garbage import Garbage
@@ -29,44 +29,43 @@ def gc(
     Versions stay, and with them all that belongs to a version with an alias.
     """
     from infra.cli.garbage import find, remove
-    from ml.tracking.runs import mapped
 
-    session = session_of(context)
+    session: Session = context.obj
     info = session.running_stack()
-    tracker, store = session.tracker(info), session.store(info)
+    store = session.store(info)
     before = session.now() - timedelta(days=older_than)
     lines: list[str] = []
-    with mapped(info.api_urls["mlflow"]):
-        found = find(tracker, store, session.airflow(info), before)
+    with session.mlflow(info) as tracker:
+        garbage = find(tracker, store, session.airflow(info), before)
         if not dry_run:
-            remove(found, tracker, store, lines.append)
+            remove(garbage, tracker, store, lines.append)
     if as_json:
-        show_json(session.out, _plain(found, dry_run=dry_run))
+        show_json(session.out, _plain(garbage, dry_run=dry_run))
         return
-    for line in [*_listed(found), *lines, _summary(found, "would go" if dry_run else "removed")]:
+    for line in [*_listed(garbage), *lines, _summary(garbage, "would go" if dry_run else "removed")]:
         say(session.out, line)
 
 
-def _plain(found: Garbage, *, dry_run: bool) -> dict[str, Any]:
+def _plain(garbage: Garbage, *, dry_run: bool) -> dict[str, Any]:
     return {
         "dry_run": dry_run,
-        "open_runs": [run.info.run_id for run in found.open_runs],
-        "intermediate": [each.key for each in found.tables],
-        "unused": [each.key for each in found.orphans],
+        "open_runs": [run.info.run_id for run in garbage.open_runs],
+        "intermediate": [each.key for each in garbage.tables],
+        "unused": [each.key for each in garbage.orphans],
     }
 
 
-def _listed(found: Garbage) -> list[str]:
+def _listed(garbage: Garbage) -> list[str]:
     lines = [
         f"open run      {run.info.run_id} of {run.data.tags.get('airflow.run_id', '?')}, whose DAG run is over"
-        for run in found.open_runs
+        for run in garbage.open_runs
     ]
-    for what, objects in (("intermediate", found.tables), ("unused", found.orphans)):
+    for what, objects in (("intermediate", garbage.tables), ("unused", garbage.orphans)):
         lines += [f"{what:<13} {each.key} ({each.size:,} bytes)" for each in objects]
     return lines
 
 
-def _summary(found: Garbage, verb: str) -> str:
-    size = sum(each.size for each in (*found.tables, *found.orphans))
-    counts = f"{len(found.open_runs)} open runs, {len(found.tables)} intermediate"
-    return f"{counts} and {len(found.orphans)} unused objects ({size:,} bytes) {verb}"
+def _summary(garbage: Garbage, verb: str) -> str:
+    size = sum(each.size for each in (*garbage.tables, *garbage.orphans))
+    counts = f"{len(garbage.open_runs)} open runs, {len(garbage.tables)} intermediate"
+    return f"{counts} and {len(garbage.orphans)} unused objects ({size:,} bytes) {verb}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,13 +11,11 @@ import typer
 from infra.cli.errors import CommandFailed
 from infra.cli.model_access import asked_for, check_model, history_of
 from infra.cli.options import Json, Model
-from infra.cli.output import local_time, say, show_json, show_table
+from infra.cli.output import local_time, say, show_json, show_list
 from ml.errors import BadInput
 
 if TYPE_CHECKING:
     from ml.history.ledger import Entry
-
-log = logging.getLogger(__name__)
 
 
 def history(
@@ -28,79 +25,59 @@ def history(
     as_json: Json = False,
 ) -> None:
     """List who moved the champion, when, from what to what, why and by which way, the oldest first."""
-    from ml.tracking.runs import mapped
-
     session, info, name = asked_for(context, model)
-    with mapped(info.api_urls["mlflow"]):
-        check_model(session.tracker(info), name)
-        found = history_of(session, info, name)
-        problems = found.problems() if verify else []
+    with session.mlflow(info) as tracker:
+        check_model(tracker, name)
+        moves = history_of(session, info, name)
+        problems = moves.problems() if verify else []
         if problems:
             raise CommandFailed(f"the history of {name} is not what was written: {problems[0]}", problems[1:])
-        found.observe()
-        entries = found.entries()
-    if as_json:
-        show_json(session.out, [_plain(entry) for entry in entries])
-        return
-    if verify:
+        moves.observe()
+        entries = moves.entries()
+    if verify and not as_json:
         head = f", the newest with hash {entries[-1].hash}" if entries else ""
         say(session.out, f"the history of {name} is whole: {len(entries)} entries{head}")
         return
-    cells = [
-        [
-            str(entry.number),
-            local_time(entry.at),
-            entry.before or "-",
-            entry.after or "-",
-            entry.way,
-            entry.who,
-            entry.why,
-        ]
-        for entry in entries
-    ]
-    if not cells:
-        say(session.out, f"{name} never had a champion: 'trackyard promote VERSION' makes one")
-        return
-    show_table(session.out, ["entry", "when", "from", "to", "way", "who", "why"], cells)
+    headings = ["entry", "when", "from", "to", "way", "who", "why"]
+    empty = f"{name} never had a champion: 'trackyard promote VERSION' makes one"
+    show_list(session.out, [_plain(entry) for entry in entries], headings, _cells, as_json=as_json, empty=empty)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    versions = [row["from"] or "-", row["to"] or "-"]
+    return [str(row["number"]), local_time(row["at"]), *versions, row["way"], row["who"], row["why"]]
 
 
 def champion(
     context: typer.Context,
     at: Annotated[
-        str,
-        typer.Option("--at", help="A moment such as 2026-05-01T12:00Z; local time without a zone, now by default."),
+        str, typer.Option("--at", help="A moment such as 2026-05-01T12:00Z; local time without a zone, now by default.")
     ] = "",
     model: Model = None,
     as_json: Json = False,
 ) -> None:
     """Tell which version was champion at a moment, since when, and why."""
     from ml.history.ledger import champion_at
-    from ml.tracking.runs import mapped
 
     parsed = parse_moment(at) if at else None
     session, info, name = asked_for(context, model)
     moment = parsed or session.now()
-    with mapped(info.api_urls["mlflow"]):
-        check_model(session.tracker(info), name)
-        found = history_of(session, info, name)
-        found.observe()
-        entry = champion_at(found.entries(), moment)
-    told = local_time(moment)
+    with session.mlflow(info) as tracker:
+        check_model(tracker, name)
+        moves = history_of(session, info, name)
+        moves.observe()
+        entry = champion_at(moves.entries(), moment)
     if entry is None or entry.after is None:
-        raise CommandFailed(f"{name} had no champion at {told}")
+        raise CommandFailed(f"{name} had no champion at {local_time(moment)}")
     if as_json:
         show_json(session.out, {"name": name, "version": entry.after, "at": moment.isoformat(), "entry": _plain(entry)})
         return
-    say(session.out, f"{name} version {entry.after} was champion at {told}")
+    say(session.out, f"{name} version {entry.after} was champion at {local_time(moment)}")
     say(session.out, f"since {local_time(entry.at)}, by {entry.way} ({entry.who}): {entry.why}")
 
 
 def parse_moment(text: str) -> datetime:
-    """A moment with its time zone; without one it is meant in the local one.
-
-    Raises:
-        BadInput: It is no moment.
-    """
+    """A moment with its time zone, the local one where it has none; `BadInput` where it is no moment."""
     try:
         return datetime.fromisoformat(text).astimezone()
     except ValueError as error:
@@ -108,5 +85,5 @@ def parse_moment(text: str) -> datetime:
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
-    found = asdict(entry)
-    return {"from" if key == "before" else "to" if key == "after" else key: value for key, value in found.items()}
+    shown_as = {"before": "from", "after": "to"}
+    return {shown_as.get(name, name): value for name, value in asdict(entry).items()}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli.options import Model
+from infra.cli.options import DataFile, Model
 from infra.cli.output import say
-from infra.cli.session import Session, session_of
+from infra.cli.session import Session
 from ml.errors import BadInput
 
 if TYPE_CHECKING:
@@ -20,12 +20,9 @@ if TYPE_CHECKING:
 
 def predict(
     context: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
-    ],
+    file: DataFile,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Where to write (.csv, .parquet); stdout by default.", show_default=False),
+        Path | None, typer.Option("--output", "-o", help="Where to write (.csv, .parquet); stdout by default.")
     ] = None,
     model: Model = None,
 ) -> None:
@@ -33,21 +30,21 @@ def predict(
 
     Rows and columns keep their order; the file is read in pieces, so that its size does not matter.
     """
-    session = session_of(context)
+    session: Session = context.obj
     if not file.exists():
         raise BadInput(f"{file} does not exist: name a CSV or Parquet file")
-    name = model or session.pipeline_config().model.name
+    name = session.model_name(model)
     info = session.running_stack()
-    champion = load_champion(session, info, name)
+    champion = _load_champion(session, info, name)
     from ml.registry.batch_scoring import ADDED, score_file
 
     # Only a terminal shows it; in a pipe stderr stays empty.
     with session.errors.status("scoring") as shown:
 
-        def told(rows: int) -> None:
+        def show_progress(rows: int) -> None:
             shown.update(f"{rows:,} rows scored")
 
-        scored = score_file(champion, file, output or session.out.file, told=told)
+        scored = score_file(champion, file, output or session.out.file, told=show_progress)
     for column, count in scored.unseen.items():
         if count:
             say(session.errors, f"{count} of {scored.rows} rows have a {column!r} that training never saw")
@@ -58,18 +55,11 @@ def predict(
     say(session.out, f"{scored.rows} rows scored with {name} version {champion.version}: {output}")
 
 
-def load_champion(session: Session, info: AnyStack, name: str) -> LoadedModel:
-    """The champion of a model, downloaded, checked and loaded.
-
-    Raises:
-        BadInput: There is no champion.
-        Untrusted: Its file is not what was recorded.
-    """
+def _load_champion(session: Session, info: AnyStack, name: str) -> LoadedModel:
+    """The champion of a model, downloaded, checked and loaded."""
     from ml.registry.versions import CHAMPION, aliases
-    from ml.tracking.runs import mapped
 
-    tracker = session.tracker(info)
-    with mapped(info.api_urls["mlflow"]):
+    with session.mlflow(info) as tracker:
         version = aliases(tracker, name).get(CHAMPION)
         if version is None:
             raise BadInput(f"{name} has no champion yet: 'trackyard run' or 'trackyard promote VERSION' makes one")

@@ -14,12 +14,12 @@ import typer
 
 from infra.cli import run_result
 from infra.cli.errors import CommandFailed
-from infra.cli.following import Patience, RunView, Time, follow, trigger_once
-from infra.cli.options import DAG_ID, Assignments, ConfigFile, DataSource, Json
+from infra.cli.following import RunView, follow, trigger_once
+from infra.cli.options import DAG_ID, Assignments, ConfigFile, DataFile, DataSource, Json
 from infra.cli.output import say, show_json
-from infra.cli.progress import Board, RunReport
+from infra.cli.progress import Board, show_run
 from infra.cli.records import Outcome
-from infra.cli.session import Session, session_of
+from infra.cli.session import Session
 from ml.data.folders import files_of, put_folder
 from ml.data.sources import refuse, refuse_default
 from ml.errors import AirflowDown, BadInput, StoreDown
@@ -38,13 +38,11 @@ def run(
     data: DataSource = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    rows: Annotated[
-        int | None, typer.Option("--rows", help="How many rows to generate, without --data.", show_default=False)
-    ] = None,
-    note: Annotated[str, typer.Option("--note", help="Kept with the run.", show_default=False)] = "",
+    rows: Annotated[int | None, typer.Option("--rows", help="How many rows to generate, without --data.")] = None,
+    note: Annotated[str, typer.Option("--note", help="Kept with the run.")] = "",
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not follow the run.")] = False,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="Follow for so many seconds at most.", show_default=False)
+        float | None, typer.Option("--timeout", min=0, help="Follow for so many seconds at most.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -52,9 +50,11 @@ def run(
 
     Exits with 0 only if the run succeeded. Ctrl-C ends the following; the run goes on.
     """
-    session = session_of(context)
-    settled = settle_config(session, config, assignments or [], rows, data)
-    local = local_source(_named(data, settled), settled.data.max_bytes)
+    session: Session = context.obj
+    settled = _settle_config(session, config, assignments or [], rows, data)
+    # Without --data and without an address, the file that the configuration names.
+    named = data if data is not None or settled.data.uri else settled.data.file
+    local = local_source(named, settled.data.max_bytes)
     if local is None and not settled.data.uri:
         refuse_default(settled)
     info = session.running_stack()
@@ -65,11 +65,11 @@ def run(
         _refuse_address(session, info, uri)
     run_id = new_run_id(session.now(), secrets.token_hex(2))
     with _telling_that_it_goes_on(session, info, run_id):
-        trigger_once(airflow, (DAG_ID, run_id), conf_of(settled, uri, note), Time(session.clock, session.sleep))
+        trigger_once(airflow, (DAG_ID, run_id), _conf_of(settled, uri, note), session)
         if no_wait:
             _say_triggered(session, info, run_id, as_json=as_json)
             return
-        view = _follow(session, airflow, run_id, Patience(timeout_s=timeout), quiet=as_json)
+        view = _follow(session, airflow, run_id, timeout, quiet=as_json)
     run_result.report(session, info, view, airflow, as_json=as_json)
 
 
@@ -85,14 +85,10 @@ def _telling_that_it_goes_on(session: Session, info: AnyStack, run_id: str) -> I
         raise AirflowDown(f"{error}; {run_id} goes on if it was triggered ('trackyard runs' lists it)") from error
 
 
-def settle_config(
+def _settle_config(
     session: Session, file: Path | None, assignments: list[str], rows: int | None, data: str | None
 ) -> PipelineConfig:
-    """The configuration of a run: the file, then `--set`, then `--rows` and an address given as `--data`.
-
-    Raises:
-        Misconfigured: A key or value is not allowed.
-    """
+    """The configuration of a run: the file, then `--set`, then `--rows` and an address given as `--data`."""
     from ml.config.loading import load_config, parse_assignments, resolve
 
     if data is not None and not data.strip():
@@ -112,20 +108,12 @@ def settle_config(
     return settled
 
 
-def _named(data: str | None, config: PipelineConfig) -> str | None:
-    """What `--data` names, or else the file of a configuration that names no address."""
-    return data if data is not None or config.data.uri else config.data.file
-
-
 def _refuse_address(session: Session, info: AnyStack, uri: str) -> None:
-    """Refuses before anything is triggered what the run would refuse.
-
-    A stack elsewhere whose bucket cannot be reached from here is left to do it by itself: its trigger form does, and
-    its first task.
-    """
+    """Refuses before anything is triggered what the run would refuse."""
     try:
         store = session.store(info)
     except StoreDown:
+        # A stack elsewhere whose bucket cannot be reached from here does it by itself, in its first task.
         return
     refuse(uri, store, allowed_sources(info.client_environ()).hosts)
 
@@ -135,37 +123,23 @@ def _is_address(data: str) -> bool:
 
 
 def local_source(data: str | None, max_bytes: int | None = None) -> Path | None:
-    """The file or folder that `--data` names, or None where it is an address or nothing.
-
-    Raises:
-        BadInput: There is no such file, it is empty, or it is larger than `max_bytes`.
-        UnreadableData: The folder has no Parquet file.
-    """
+    """The file or folder that `--data` names, else None; `BadInput` where it is missing, empty or above `max_bytes`."""
     if not data or _is_address(data):
         return None
     path = Path(data).expanduser()
-    if not path.is_dir():
-        return check_file(path, max_bytes)
-    size = sum(each.stat().st_size for each in files_of(path).values())
-    if max_bytes is not None and size > max_bytes:
-        raise BadInput(f"{path} has {size:,} bytes, and data.max_bytes allows {max_bytes:,}: raise it with --set")
-    return path
-
-
-def check_file(path: Path, max_bytes: int | None = None) -> Path:
-    """The path of a file that can be a data set.
-
-    Raises:
-        BadInput: It is not there, empty, or larger than `max_bytes`.
-    """
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
         raise BadInput(f"{path} does not exist: name a CSV or Parquet file, or give an s3:// address")
-    size = path.stat().st_size
-    if size == 0:
+    size = _size_of(path)
+    if path.is_file() and size == 0:
         raise BadInput(f"{path} is empty: it needs a header and rows")
     if max_bytes is not None and size > max_bytes:
         raise BadInput(f"{path} has {size:,} bytes, and data.max_bytes allows {max_bytes:,}: raise it with --set")
     return path
+
+
+def _size_of(path: Path) -> int:
+    """The bytes of a file, or of all Parquet files of a folder."""
+    return sum(each.stat().st_size for each in (files_of(path).values() if path.is_dir() else [path]))
 
 
 def new_run_id(now: datetime, token: str) -> str:
@@ -177,7 +151,7 @@ def new_run_id(now: datetime, token: str) -> str:
     return f"cli__{now.strftime('%Y-%m-%dT%H-%M-%S')}.{now.microsecond // 1000:03d}Z__{token}"
 
 
-def conf_of(config: PipelineConfig, uri: str, note: str) -> dict[str, Any]:
+def _conf_of(config: PipelineConfig, uri: str, note: str) -> dict[str, Any]:
     """What the trigger says: the whole configuration, so that the run does not depend on the worker's own file."""
     plain = config.as_dict()
     plain["data"]["uri"] = uri
@@ -204,13 +178,13 @@ def _make_dag_ready(session: Session, airflow: AirflowClient, *, quiet: bool) ->
             say(session.out, f"{DAG_ID} was paused: it is not any more")
 
 
-def _follow(session: Session, airflow: AirflowClient, run_id: str, patience: Patience, *, quiet: bool) -> RunView:
-    time = Time(session.clock, session.sleep)
+def _follow(session: Session, airflow: AirflowClient, run_id: str, timeout: float | None, *, quiet: bool) -> RunView:
+    run = (DAG_ID, run_id)
     if quiet:
-        return follow(airflow, (DAG_ID, run_id), lambda view, news: None, time, patience)
+        return follow(airflow, run, lambda view, news: None, session, timeout)
     say(session.out, f"run {run_id}")
     with Board(session.out) as board:
-        return follow(airflow, (DAG_ID, run_id), RunReport(board).look, time, patience)
+        return follow(airflow, run, partial(show_run, board), session, timeout)
 
 
 def _say_triggered(session: Session, info: AnyStack, run_id: str, *, as_json: bool) -> None:
@@ -230,19 +204,16 @@ def upload(session: Session, info: AnyStack, path: Path) -> str:
         return put()
     from rich.progress import Progress
 
-    total = sum(each.stat().st_size for each in (files_of(path).values() if path.is_dir() else [path]))
     with Progress(console=session.errors, transient=True) as progress:
-        bar = progress.add_task(f"uploading {path.name}", total=total)
+        bar = progress.add_task(f"uploading {path.name}", total=_size_of(path))
         return put(progress=lambda size: progress.advance(bar, size))
 
 
 def data_add(
     context: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(help="A CSV or Parquet file, or a folder of Parquet files.", show_default=False)
-    ],
+    file: DataFile,
 ) -> None:
     """Put a local file or folder into the bucket, once, and print its s3:// address for the trigger form."""
-    session = session_of(context)
+    session: Session = context.obj
     local = local_source(str(file)) or file
     say(session.out, upload(session, session.running_stack(), local))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,12 +16,12 @@ from infra.cli.options import DAG_ID, Json
 from infra.cli.output import local_time, mebibytes, say, seconds, show_json, show_table
 from infra.cli.progress import Board, StartReport
 from infra.cli.records import run_summary
-from infra.cli.session import Session, session_of
+from infra.cli.session import Session
 from ml.errors import BadInput, Misconfigured, PipelineError
 
 if TYPE_CHECKING:
-    from infra.cli.remote import RemoteStack
-    from infra.settings import Settings
+    from rich.console import Console
+
     from infra.stack.info import PartStatus
     from serving.upstream.airflow import AirflowClient
 
@@ -32,15 +33,14 @@ def up(context: typer.Context) -> None:
 
     Starting a stack that runs changes nothing. 'trackyard credentials' shows the passwords.
     """
-    session = session_of(context)
+    session: Session = context.obj
     session.refuse_remote("up", "'docker compose up -d --wait' starts the one in containers")
     settings = session.settings()
     begin = session.clock()
     with Board(session.out) as board:
         info = session.control().up(settings, StartReport(board))
     say(session.out, f"the stack is up after {seconds(session.clock() - begin)}")
-    logins = info.logins()
-    users = {name: login["username"] for name, login in logins.items() if name != "s3"}
+    users = {name: login["username"] for name, login in info.logins().items() if name != "s3"}
     rows = [[name, url, users.get(name, "-")] for name, url in info.urls.items()]
     show_table(session.out, ["part", "url", "user"], rows)
     say(session.out, "passwords and keys: trackyard credentials")
@@ -52,27 +52,17 @@ def down(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting.")] = False,
 ) -> None:
     """Stop every part of the stack; with --wipe, delete its state too."""
-    session = session_of(context)
+    session: Session = context.obj
     session.refuse_remote("down", "'docker compose down' stops the one in containers")
     settings = session.settings()
     if wipe and settings.home.exists() and not yes:
-        if not session.interactive():
-            raise BadInput("--wipe asks before it deletes, and nobody can answer here: add --yes")
-        typer.confirm(f"Delete every run, model, mail and secret in {settings.home}?", abort=True)
-    _stop(session, settings)
+        session.agree("--wipe asks before it deletes", f"Delete every run, model, mail and secret in {settings.home}?")
+    with session.out.status("each part ends its work") if session.out.is_terminal else nullcontext():
+        session.control().down(settings, StartReport(Board(session.out)))
     say(session.out, "the stack is stopped")
     if wipe:
         session.control().wipe(settings)
         say(session.out, f"{settings.home} is deleted")
-
-
-def _stop(session: Session, settings: Settings) -> None:
-    report = StartReport(Board(session.out))
-    if not session.out.is_terminal:
-        session.control().down(settings, report)
-        return
-    with session.out.status("each part ends its work"):
-        session.control().down(settings, report)
 
 
 def status(context: typer.Context, as_json: Json = False) -> None:
@@ -80,77 +70,55 @@ def status(context: typer.Context, as_json: Json = False) -> None:
 
     Exits with 1 when a part is not ready, and with 3 when the stack does not run.
     """
-    session = session_of(context)
+    session: Session = context.obj
     remote = session.remote()
-    if remote is not None:
-        _remote_status(session, remote, as_json=as_json)
-        return
-    try:
-        info = session.known_stack()
-    except StackNotUp:
-        if as_json:
-            show_json(session.out, {"parts": [], "pipeline": {"last_run": None, "running": []}, "model": None})
-        raise
-    is_running = session.control().is_running(info)
-    parts = session.control().status(info)
     pipeline: dict[str, Any] = {"last_run": None, "running": []}
     model: dict[str, Any] | None = None
+    try:
+        info = remote or session.known_stack()
+    except StackNotUp:
+        if as_json:
+            show_json(session.out, {"parts": [], "pipeline": pipeline, "model": model})
+        raise
+    is_running = session.is_running(info)
     if is_running:
         session.enter(info)
         pipeline = _pipeline(session.airflow(info))
-        model = _live_model(session, info.urls["serving"])
-    _tell_status(session, parts, pipeline, model, as_json=as_json)
+        model = session.live_model(info) or None
+    parts = session.status(info)
+    if as_json:
+        show_json(session.out, {"parts": [asdict(part) for part in parts], "pipeline": pipeline, "model": model})
+    else:
+        _show_status(session.out, parts, pipeline, model)
     if not is_running:
         raise StackNotUp
-    _refuse_unready(parts, "trackyard logs PART")
-
-
-def _remote_status(session: Session, remote: RemoteStack, *, as_json: bool) -> None:
-    from infra.cli.remote import status as look
-
-    session.enter(remote)
-    parts = look(remote)
-    pipeline = _pipeline(session.airflow(remote))
-    model = _live_model(session, remote.api_urls["serving"])
-    _tell_status(session, parts, pipeline, model, as_json=as_json)
-    _refuse_unready(parts, "docker compose logs PART")
-
-
-def _refuse_unready(parts: Sequence[PartStatus], command: str) -> None:
     failed = [part.name for part in parts if part.state != "ready"]
     if failed:
+        command = "docker compose logs PART" if remote else "trackyard logs PART"
         raise CommandFailed(f"not ready: {', '.join(failed)} ('{command}' shows why)")
 
 
-def _tell_status(
-    session: Session,
-    parts: Sequence[PartStatus],
-    pipeline: dict[str, Any],
-    model: dict[str, Any] | None,
-    *,
-    as_json: bool,
+def _show_status(
+    out: Console, parts: Sequence[PartStatus], pipeline: dict[str, Any], model: dict[str, Any] | None
 ) -> None:
-    if as_json:
-        show_json(session.out, {"parts": [asdict(part) for part in parts], "pipeline": pipeline, "model": model})
-        return
     rows = [
         [part.name, part.state, part.url or "-", str(part.pid or "-"), mebibytes(part.memory_bytes), part.detail]
         for part in parts
     ]
-    show_table(session.out, ["part", "state", "url", "pid", "memory", "detail"], rows)
+    show_table(out, ["part", "state", "url", "pid", "memory", "detail"], rows)
     memory = sum(part.memory_bytes or 0 for part in parts)
     if memory:
-        say(session.out, f"memory in all: {mebibytes(memory)}")
+        say(out, f"memory in all: {mebibytes(memory)}")
     last = pipeline["last_run"]
     if last:
         took = f", {seconds(last['duration_s'])}" if last["duration_s"] is not None else ""
-        say(session.out, f"last run: {last['dag_run_id']} {last['state']}{took}, {local_time(last['started_at'])}")
+        say(out, f"last run: {last['dag_run_id']} {last['state']}{took}, {local_time(last['started_at'])}")
     for run in pipeline["running"]:
-        say(session.out, f"running: {run['dag_run_id']} since {local_time(run['started_at'])}")
+        say(out, f"running: {run['dag_run_id']} since {local_time(run['started_at'])}")
     if model and model.get("version"):
-        say(session.out, f"live model: {model['name']} version {model['version']}")
+        say(out, f"live model: {model['name']} version {model['version']}")
     elif parts:
-        say(session.out, "live model: none")
+        say(out, "live model: none")
 
 
 def _pipeline(airflow: AirflowClient) -> dict[str, Any]:
@@ -162,19 +130,9 @@ def _pipeline(airflow: AirflowClient) -> dict[str, Any]:
     return {"last_run": ended[0] if ended else None, "running": [run for run in runs if run not in ended]}
 
 
-def _live_model(session: Session, url: str) -> dict[str, Any] | None:
-    import httpx
-
-    try:
-        model = session.fetch(f"{url}/status").get("model")
-    except (httpx.HTTPError, ValueError):
-        return None
-    return dict(model) if model else None
-
-
 def credentials(context: typer.Context, as_json: Json = False) -> None:
     """Show the logins of Airflow, MLflow, Flower and S3. The only command that shows a secret."""
-    session = session_of(context)
+    session: Session = context.obj
     logins = (session.remote() or session.known_stack()).logins()
     if as_json:
         show_json(session.out, logins)
@@ -185,7 +143,7 @@ def credentials(context: typer.Context, as_json: Json = False) -> None:
 
 def logs(
     context: typer.Context,
-    part: Annotated[str, typer.Argument(help="A part, as 'trackyard status' names it.", show_default=False)],
+    part: Annotated[str, typer.Argument(help="A part, as 'trackyard status' names it.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines to begin with.")] = 50,
 ) -> None:
@@ -193,7 +151,7 @@ def logs(
     from infra.cli.log_tail import last_lines, new_lines
     from infra.stack.parts import PART_NAMES
 
-    session = session_of(context)
+    session: Session = context.obj
     session.refuse_remote("logs", f"'docker compose logs {part}' shows those of containers")
     known = (*PART_NAMES, *OTHER_LOGS)
     if part not in known:

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from infra.cli.app import app
-from infra.cli.clients import AnyStack
 from infra.cli.session import Session
 from infra.credentials import Credentials
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
@@ -24,6 +23,9 @@ from infra.stack.preparation import StackError
 from infra.stack.startup import Report
 from ml.errors import AirflowDown, BadInput, StoreDown
 from tests.fakes import MemoryStore
+
+if TYPE_CHECKING:
+    from infra.cli.clients import AnyStack
 
 
 class Clock:
@@ -202,7 +204,7 @@ class CommandLine:
             tracker=lambda info: self.tracker,
             store=self._store,  # type: ignore[arg-type]
             load=self._load,
-            fetch=lambda url: self.service,
+            fetch=lambda url, token: self.service,
             server_date=lambda url: "Sat, 31 Jan 2026 09:30:15 GMT",
             clock=self.clock.now,
             sleep=self.clock.sleep,

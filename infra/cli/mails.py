@@ -1,4 +1,7 @@
-"""The mail that the local server filed: list it and read it. Effects: reads a Maildir; the command line calls it."""
+"""The mail that was sent: from the Maildir of the local server, or from Mailpit beside a stack in containers.
+
+Source of Mailpit's API: https://mailpit.axllent.org/docs/api-v1/ (messages, message/ID/raw).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,16 @@ from email.parser import BytesParser
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml.errors import Unavailable
+
+if TYPE_CHECKING:
+    import httpx
 
 _BLOCKS = frozenset({"p", "div", "br", "tr", "li", "h1", "h2", "h3", "h4", "table", "ul", "ol"})
 _HIDDEN = frozenset({"style", "script", "head", "title"})
+_MOST = 200
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,7 @@ class Mail:
     html: str | None
 
 
-def read_mails(folder: Path) -> list[Mail]:
+def read_mailbox(folder: Path) -> list[Mail]:
     """Every mail of a Maildir, the newest first; none when the folder is not there yet."""
     files = [path for part in ("new", "cur") for path in (folder / part).glob("*") if path.is_file()]
     mails = [mail for mail in (_read(path) for path in files) if mail is not None]
@@ -41,16 +51,30 @@ def _read(path: Path) -> Mail | None:
     except FileNotFoundError:
         # A mail program moves what it has shown from new/ to cur/.
         return None
-    return parse_mail(content, arrived)
+    return _parse(content, arrived)
 
 
-def parse_mail(content: bytes, arrived: datetime | None = None) -> Mail:
-    """A mail from its text.
+def read_mailpit(url: str) -> list[Mail]:
+    """The newest two hundred mails, the newest first; `Unavailable` where Mailpit does not answer."""
+    import httpx
 
-    Args:
-        content: The message with its headers.
-        arrived: The date of one that tells none itself; the beginning of time when that is not known either.
-    """
+    try:
+        with httpx.Client(base_url=url, timeout=10, trust_env=False) as client:
+            listed = client.get("/api/v1/messages", params={"limit": _MOST})
+            listed.raise_for_status()
+            return [_mail(client, str(each["ID"])) for each in listed.json()["messages"]]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise Unavailable(f"the mail server at {url} does not answer ({error}): is it up?") from error
+
+
+def _mail(client: httpx.Client, message_id: str) -> Mail:
+    raw = client.get(f"/api/v1/message/{message_id}/raw")
+    raw.raise_for_status()
+    return _parse(raw.content)
+
+
+def _parse(content: bytes, arrived: datetime | None = None) -> Mail:
+    """A mail from its text; one that tells no date itself has that of its arrival, or the beginning of time."""
     message = BytesParser(EmailMessage, policy=policy.default).parsebytes(content)
     return Mail(
         date=_sent(message) or arrived or datetime.fromtimestamp(0, UTC),

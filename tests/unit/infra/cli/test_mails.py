@@ -6,7 +6,7 @@ import mailbox
 from email.message import EmailMessage
 from pathlib import Path
 
-from infra.cli.mailbox import read_mails, text_of_html
+from infra.cli.mails import read_mailbox, text_of_html
 
 
 def _deliver(folder: Path, subject: str, date: str, html: str | None = None, text: str | None = None) -> None:
@@ -26,13 +26,13 @@ def test_the_newest_mail_comes_first(tmp_path: Path) -> None:
     _deliver(tmp_path / "mail", "new", "Thu, 01 Jan 2026 12:00:00 +0100", text="x")
     _deliver(tmp_path / "mail", "no date", "", text="x")
 
-    assert [mail.subject for mail in read_mails(tmp_path / "mail")] == ["no date", "new", "old"]
+    assert [mail.subject for mail in read_mailbox(tmp_path / "mail")] == ["no date", "new", "old"]
 
 
 def test_a_mail_with_html_alone_has_words(tmp_path: Path) -> None:
     _deliver(tmp_path / "mail", "run é", "", html="<style>p{}</style><h1>Run</h1><p>done &amp; well</p>")
 
-    mail = read_mails(tmp_path / "mail")[0]
+    mail = read_mailbox(tmp_path / "mail")[0]
 
     assert (mail.subject, mail.text) == ("run é", "Run\ndone & well")
     assert "<h1>" in (mail.html or "")
@@ -41,11 +41,11 @@ def test_a_mail_with_html_alone_has_words(tmp_path: Path) -> None:
 def test_plain_text_is_preferred(tmp_path: Path) -> None:
     _deliver(tmp_path / "mail", "s", "", html="<p>html</p>", text="plain")
 
-    assert read_mails(tmp_path / "mail")[0].text.strip() == "plain"
+    assert read_mailbox(tmp_path / "mail")[0].text.strip() == "plain"
 
 
 def test_a_folder_that_is_not_there_has_no_mail(tmp_path: Path) -> None:
-    assert read_mails(tmp_path / "nowhere") == []
+    assert read_mailbox(tmp_path / "nowhere") == []
 
 
 def test_a_table_keeps_a_line_for_each_row() -> None:
