@@ -45,8 +45,8 @@ def tell(
     images |= plots.curve_plots(_learning(context), by_threshold, importance, len(features.columns))
     runs.log_files(client, context.mlflow_run_id, images)
     logged_images.log_images(client, run, images)
-    table = {PREDICTIONS.rpartition("/")[2]: _predictions(context, target, probability)}
-    runs.log_files(client, context.mlflow_run_id, table, PREDICTIONS.rpartition("/")[0])
+    folder, _, name = PREDICTIONS.rpartition("/")
+    runs.log_files(client, context.mlflow_run_id, {name: _predictions(context, target, probability)}, folder)
     _describe(context, model, importance)
 
 
@@ -85,13 +85,8 @@ def _describe(context: Context, model: LoadedModel, importance: dict[str, float]
         profile=profile,
         importance=importance,
         rows={part: (len(found), float(found.mean())) for part, found in parts.items()},
-        links={
-            "DAG run in Airflow": context.airflow_link(),
-            "Run in MLflow": context.run_link(),
-            "Version": context.version_link(model.name, model.version),
-        },
+        links=context.links(model.name, model.version),
         version=model.version,
-        note=run.data.tags.get("note", ""),
         reading=context.described_columns,
     )
     text = model_card.card(facts)

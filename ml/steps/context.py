@@ -148,6 +148,11 @@ class Context:
         found: pd.Series = self.table(f"y_{part}")[self.roles.target]
         return found
 
+    def links(self, model: str, version: str | None) -> dict[str, str]:
+        """The pages of the DAG run, the MLflow run, and the version if there is one, by what they lead to."""
+        links = {"DAG run in Airflow": self.airflow_link(), "Run in MLflow": self.run_link()}
+        return links | ({"Model version": self.version_link(model, version)} if version else {})
+
     def airflow_link(self) -> str:
         """The DAG run's page."""
         return f"{self.settings.airflow_url}/dags/{quote(self.dag_id)}/runs/{quote(self.run_id, safe='')}"

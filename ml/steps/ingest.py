@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ml.config import loading as configuration
 from ml.config.schema import PipelineConfig
 from ml.data import addresses as address
 from ml.errors import PipelineError
-from ml.settings import allowed_sources
 from ml.steps.context import Context, base_config, step
 from ml.steps.search import is_tuned, plan
-
-if TYPE_CHECKING:
-    from ml.data.store import Store
-    from ml.reading.tables import RawTable
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +61,12 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
 
 def _keep(context: Context, mlflow_run_id: str, settled: PipelineConfig) -> None:
     """Reads and checks the data, keeps it as a snapshot, and tells the run what it is."""
+    from ml.data import sources
     from ml.inspection import profile
     from ml.reading import columns, contract
     from ml.tracking import runs
 
-    raw, name = read_source(context.store, settled)
+    raw, name = sources.read(settled, context.store, context.settings.data_hosts)
     readings = columns.columns_of(raw.frame, settled, raw.commas)
     frame = contract.check(raw.frame, settled, name, readings, raw.commas)
     described_columns = columns.described(readings, settled, raw)
@@ -115,28 +110,19 @@ def _settle(context: Context, asked: PipelineConfig) -> PipelineConfig:
     return asked
 
 
-def read_source(store: Store, settled: PipelineConfig) -> tuple[RawTable, str]:
-    """The table that a configuration names, and what to call it; `load` says what is raised."""
-    from ml.data import sources
-
-    return sources.read(settled, store, allowed_sources(os.environ).hosts)
-
-
 def _run_tags(context: Context, note: str, triggered: str) -> dict[str, str]:
     from ml.steps import earlier_attempt, reporting
     from ml.tracking import provenance
 
     link = context.airflow_link()
-    origin = provenance.tags(context.settings.git_commit, link)
-    about = reporting.RunReport(context.dag_id, context.run_id, True, "", links={"DAG run in Airflow": link})
     tags = {
-        **origin,
+        **provenance.tags(context.settings.git_commit, link),
         "run_key": context.key,
         "airflow.dag_id": context.dag_id,
         "airflow.run_id": context.run_id,
         "airflow.url": link,
         earlier_attempt.TRIGGERED_TAG: triggered,
-        "mlflow.note.content": reporting.note(about, note),
+        "mlflow.note.content": reporting.note(context.dag_id, context.run_id, {"DAG run in Airflow": link}, note),
         "note": note,
     }
     return {name: value for name, value in tags.items() if value}
@@ -161,7 +147,7 @@ def preprocess(context: Context) -> str:
         log.info("column=%r is left out: %s", name, why)
     train, test = decide.split_rows(frame, context.config)
     context.store.write_json({"train": train.tolist(), "test": test.tolist()}, context.path("rows.json"))
-    decided = {"roles": roles.as_dict(), "rows": f"{context.path('rows.json')}"}
+    decided = {"roles": roles.as_dict(), "rows": context.path("rows.json")}
     address = context.store.write_json(decided, context.path("split.json"))
     params = {
         "features.numeric": ", ".join(roles.numeric),

@@ -33,6 +33,7 @@ def promote(context: Context, version: str) -> dict[str, Any]:
     Raises:
         GateFailed: The version failed the gate: it is tagged, no alias is moved, and trying again cannot help.
     """
+    from ml.history.intent import Cause
     from ml.registry import versions
     from ml.steps import evidence
 
@@ -49,7 +50,9 @@ def promote(context: Context, version: str) -> dict[str, Any]:
     waits = accepted and not is_live and mode == "approve"
     if accepted and not is_live:
         if mode == "auto":
-            accepted, reason = _go_live(context, version, _by_run(context, reason))
+            accepted, reason = _go_live(
+                context, version, Cause(f"{context.dag_id} {context.run_id}", "DAG run", reason)
+            )
         else:
             accepted, reason = False, _not_yet(mode, version, reason)
     approval = WAITING if waits else ""
@@ -68,12 +71,6 @@ def history_of(context: Context) -> History:
     from ml.history.champion_moves import History
 
     return History(context.store, context.tracker, context.config.model.name)
-
-
-def _by_run(context: Context, reason: str) -> Cause:
-    from ml.history.intent import Cause
-
-    return Cause(f"{context.dag_id} {context.run_id}", "DAG run", reason)
 
 
 def _go_live(context: Context, version: str, cause: Cause) -> tuple[bool, str]:
@@ -147,6 +144,7 @@ def approval(context: Context) -> dict[str, Any]:
     """
     from ml.gate import report
     from ml.steps import evidence
+    from ml.steps.reporting import links_line
     from ml.tracking import runs
 
     tags = context.run.data.tags
@@ -158,14 +156,12 @@ def approval(context: Context) -> dict[str, Any]:
         runs.write(context.tracker, context.mlflow_run_id, tags={"promotion.approval": WAITING})
     version = tags["model.version"]
     about = evidence.about_of(context, version) | {"why": tags["promotion.reason"]}
-    pages = [
-        f"[MLflow run]({context.run_link()})",
-        f"[model version]({context.version_link(context.config.model.name, version)})",
-    ]
+    name = context.config.model.name
+    pages = {"MLflow run": context.run_link(), "model version": context.version_link(name, version)}
     body = report.markdown(evidence.read_verdict(context), about)
     return {
-        "subject": f"May {context.config.model.name} version {version} go live?",
-        "body": f"{body}\n\n{' · '.join(pages)}",
+        "subject": f"May {name} version {version} go live?",
+        "body": f"{body}\n\n{links_line(pages)}",
         "hours": context.config.promotion.approval_hours,
     }
 

@@ -6,6 +6,7 @@ order in which a sum is added up changes its last bits.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,16 +92,17 @@ def _mlflow_digest(frame: pd.DataFrame, target: str) -> str:
 
 def _data(store: Store, key: str, config: PipelineConfig) -> tuple[pd.DataFrame, dict[str, Column] | None, str]:
     """The rows that the run kept; once those are cleared away, its source read again."""
+    from ml.data import sources
     from ml.reading import contract
     from ml.reading.columns import columns_of
-    from ml.steps.ingest import read_source
+    from ml.settings import allowed_sources
 
     snapshot, kept = f"runs/{key}/raw.parquet", f"runs/{key}/columns.json"
     if store.exists(snapshot):
         readings = store.read_json(kept)["columns"] if store.exists(kept) else {}
         columns = {name: Column.of(name, each) for name, each in readings.items()}
         return store.read_parquet(snapshot), columns or None, "the run's snapshot"
-    raw, source = read_source(store, config)
+    raw, source = sources.read(config, store, allowed_sources(os.environ).hosts)
     columns = columns_of(raw.frame, config, raw.commas)
     return contract.check(raw.frame, config, source, columns, raw.commas), columns, source
 
