@@ -16,7 +16,6 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from ml import steps
 from ml.steps import rollout
 
-SILENCE_S = 60.0
 AGAIN_S = 30.0
 POLL_S = 2.0
 
@@ -55,7 +54,7 @@ class RolloutTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yields one event: what `ml.steps.rollout.Watch.look` found, with the model and the known champions."""
         await asyncio.sleep(self.pause_s)
-        watch = rollout.Watch.from_environment(self.rollout_id, self.model, SILENCE_S, self.champions)
+        watch = rollout.Watch(self.rollout_id, self.model, champions=self.champions)
         while True:
             end = await watch.look()
             if end is not None:

@@ -53,16 +53,15 @@ def tell(
 def _learning(context: Context) -> dict[str, list[tuple[int, float]]]:
     """The points that the training step wrote."""
     names = [name for name in context.run.data.metrics if name.startswith("learning/")]
-    found = {name: context.tracker.get_metric_history(context.mlflow_run_id, name) for name in sorted(names)}
-    return {name: sorted((point.step, point.value) for point in points) for name, points in found.items()}
+    series = {name: context.tracker.get_metric_history(context.mlflow_run_id, name) for name in sorted(names)}
+    return {name: sorted((point.step, point.value) for point in points) for name, points in series.items()}
 
 
 def _predictions(context: Context, target: pd.Series, probability: np.ndarray) -> bytes:
     import pandas as pd
 
-    rows = context.store.read_json(context.split["rows"])["test"]
     buffer = io.BytesIO()
-    frame = pd.DataFrame({"row": rows, "target": target.to_numpy(), "probability": probability})
+    frame = pd.DataFrame({"row": context.positions["test"], "target": target.to_numpy(), "probability": probability})
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
 
@@ -76,7 +75,7 @@ def _describe(context: Context, model: LoadedModel, importance: dict[str, float]
         profile = context.store.read_json(context.path("profile.json"))
     except UnreadableData:
         profile = {}
-    parts = {part: context.target(part) for part in ("train", "test")}
+    targets = {part: context.table(f"y_{part}")[context.roles.target] for part in ("train", "test")}
     facts = model_card.Facts(
         config=context.config,
         roles=context.roles,
@@ -84,7 +83,7 @@ def _describe(context: Context, model: LoadedModel, importance: dict[str, float]
         tags=run.data.tags,
         profile=profile,
         importance=importance,
-        rows={part: (len(found), float(found.mean())) for part, found in parts.items()},
+        rows={part: (len(target), float(target.mean())) for part, target in targets.items()},
         links=context.links(model.name, model.version),
         version=model.version,
         reading=context.described_columns,

@@ -118,21 +118,18 @@ def _rows_of(context: Context, version: str) -> int | None:
 def gather(context: Context, version: str, current: str | None) -> Evidence:
     """What the gate judges a version from: the held-out rows, and what it and the champion say of them."""
     from ml.evaluation import metrics as score
-    from ml.training.features import features_of
 
-    features, target = context.test_part()
+    features, target = context.part("test")
+    taught, labels = context.part("train")
     model = pull(context, version)
     raw = context.table("raw")
-    known = features_of(context.table("X_train"), context.roles)
-    known["\0target"] = context.target("train").to_numpy()
-    held_out = context.store.read_json(context.path("rows.json"))["test"]
     evidence = Evidence(
         features=features,
         target=target.to_numpy(dtype=float),
         probability=score.probabilities(model.pipeline, features),
         pipeline=model.pipeline,
-        known=known,
-        rows=raw.iloc[held_out].reset_index(drop=True),
+        known=taught.assign(**{"\0target": labels.to_numpy()}),
+        rows=raw.iloc[context.positions["test"]].reset_index(drop=True),
         total=len(raw),
         contract=_broken(context, raw),
     )

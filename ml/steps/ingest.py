@@ -1,7 +1,6 @@
 """The steps that load a data set, split it, and separate features from the target.
 
-An entry point: each step reads its settings from the environment. Every step can be run again, after a kill or by
-hand, and finds what the earlier try made. What flows from one to the next is in S3 under the run's key.
+Effects: MLflow and S3; `ml.steps` says what holds for every step.
 """
 
 from __future__ import annotations
@@ -147,8 +146,7 @@ def preprocess(context: Context) -> str:
         log.info("column=%r is left out: %s", name, why)
     train, test = decide.split_rows(frame, context.config)
     context.store.write_json({"train": train.tolist(), "test": test.tolist()}, context.path("rows.json"))
-    decided = {"roles": roles.as_dict(), "rows": context.path("rows.json")}
-    address = context.store.write_json(decided, context.path("split.json"))
+    address = context.store.write_json({"roles": roles.as_dict()}, context.path("split.json"))
     params = {
         "features.numeric": ", ".join(roles.numeric),
         "features.categorical": ", ".join(roles.categorical) or "none",
@@ -176,9 +174,8 @@ def separate(context: Context) -> list[int]:
     from ml.training import features as decide
 
     frame, roles = context.table("raw"), context.roles
-    positions = context.store.read_json(context.split["rows"])
     for part, context_name in (("train", "training"), ("test", "test")):
-        rows = frame.iloc[positions[part]]
+        rows = frame.iloc[context.positions[part]]
         features, target = decide.features_of(rows, roles), decide.target_of(rows, roles)
         if part == "train":
             context.store.write_parquet(learned_rows.table(features, target), context.path(learned_rows.FILE))
