@@ -35,7 +35,7 @@ class TaskSettings:
     serving_url: str
     pipeline_file: Path | None
     git_commit: str
-    data_hosts: tuple[str, ...] = ()
+    data_hosts: tuple[str, ...]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> TaskSettings:
@@ -52,7 +52,7 @@ class TaskSettings:
             mlflow_uri=mlflow_uri,
             s3_endpoint=environ.get("TRACKYARD_S3_ENDPOINT", ""),
             bucket=bucket,
-            data_buckets=allowed.buckets or (bucket,),
+            data_buckets=allowed.buckets,
             airflow_url=environ.get("TRACKYARD_AIRFLOW_URL", "http://localhost:8080").rstrip("/"),
             mlflow_url=environ.get("TRACKYARD_MLFLOW_URL", mlflow_uri).rstrip("/"),
             serving_url=environ.get("TRACKYARD_SERVING_URL", "http://localhost:5555").rstrip("/"),

@@ -47,11 +47,6 @@ def pull(context: Context, version: str) -> LoadedModel:
 def live(context: Context, evidence: Evidence, current: str) -> Champion:
     """The champion, with what it says of the held-out rows or why it says nothing, and which of them it learned from.
 
-    Args:
-        context: The run.
-        evidence: What the run found, without a champion.
-        current: The champion's version.
-
     Raises:
         Unavailable: A server is away, which says nothing about the champion.
     """
@@ -75,8 +70,8 @@ def _learned(context: Context, champion: LoadedModel, evidence: Evidence) -> NDA
     """Which held-out rows the champion was trained on and this version was not, by the columns that it takes."""
     from ml.gate.learned_rows import hashes, only_theirs
 
-    names, known = list(champion.inputs), evidence.known
-    held_out, ours = hashes(evidence.features[names], evidence.target), hashes(known[names], known.iloc[:, -1])
+    names, taught = list(champion.inputs), evidence.known
+    held_out, ours = hashes(evidence.features[names], evidence.target), hashes(taught[names], taught.iloc[:, -1])
     return only_theirs(held_out, _hashes_of(context, champion), ours)
 
 

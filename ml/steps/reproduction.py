@@ -42,13 +42,9 @@ class Likeness:
 
 
 def again(store: Store, key: str, registered: Any, data_digest: str) -> Likeness:
-    """Trains a version again and compares.
+    """Trains the version of the run with a key again, and compares it with the registered Pipeline.
 
-    Args:
-        store: The bucket.
-        key: The run's key.
-        registered: The version's own Pipeline.
-        data_digest: The digest that was recorded of its data; empty when none was.
+    `data_digest` is what was recorded of its data, empty when nothing was.
 
     Raises:
         UnreadableData: The configuration or the data of the run is gone, or the data is not the same any more.

@@ -66,19 +66,14 @@ class Services:
 
 def roll_out(
     rollout_id: str,
-    services: Services | None = None,
+    services: Services,
     patience_s: float = 90.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, str]:
-    """Waits until the service is up and serves the champion, and makes this the live rollout.
+    """Waits until the service is up and serves the champion, and makes this, by its DAG run's id, the live rollout.
 
-    Args:
-        rollout_id: What this rollout is called: the DAG run's id.
-        services: Where everything is; from the environment when None.
-        patience_s: How many seconds the service may take.
-        clock: Seconds that only grow.
-        sleep: Waits for so many seconds.
+    The service may take `patience_s` seconds, as `clock` counts them.
 
     Returns:
         `{"name", "version", "url"}` of what is live.
@@ -86,7 +81,6 @@ def roll_out(
     Raises:
         Unavailable: The service or MLflow did not come that far in time; the message says how far it came.
     """
-    services = services or Services.from_env()
     deadline = clock() + patience_s
     while True:
         try:
@@ -102,9 +96,8 @@ def roll_out(
         sleep(0.3)
 
 
-def nothing_to_roll_out(services: Services | None = None) -> str:
+def nothing_to_roll_out(services: Services) -> str:
     """Why there is nothing to roll out: the served model has no champion, as before a first approval. Else empty."""
-    services = services or Services.from_env()
     try:
         name = _served(services)["name"]
         if _registered_model(services, name)["aliases"].get("champion") is None:
@@ -178,18 +171,13 @@ def _write_tag(services: Services, name: str, rollout_id: str) -> None:
 class Watch:
     """Looks again and again at whether a rollout is still the live one and the service answers.
 
-    Attributes:
-        rollout_id: The rollout.
-        model: The registered model that it put live.
-        services: Where the service and MLflow are; from the environment when none are given.
-        silence_s: How many seconds the service may be silent.
-        clock: Seconds that only grow.
-        champions: The champion of each model as the history knows it; None to look at no version.
+    The service may be silent for `silence_s` seconds, as `clock` counts them. `champions` has the champion of each
+    model as the history knows it; None to look at no version. `model` is the one that the rollout put live.
     """
 
     rollout_id: str
     model: str
-    services: Services = field(default_factory=Services.from_env)
+    services: Services
     silence_s: float = 60.0
     clock: Callable[[], float] = time.monotonic
     champions: Mapping[str, str] | None = None
