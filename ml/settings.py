@@ -11,16 +11,13 @@ from ml.errors import Misconfigured
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """The addresses that a step needs.
+    """The addresses that a step needs; each `..._url` is one in a browser.
 
     Attributes:
         mlflow_uri: MLflow's address; its client reads the account from its own variables.
         s3_endpoint: The S3 address, empty for AWS.
         bucket: The bucket that intermediates and uploaded data sets are kept in.
         data_buckets: The buckets that data may be read from.
-        airflow_url: Airflow's address in a browser.
-        mlflow_url: MLflow's address in a browser.
-        serving_url: The service's address in a browser.
         pipeline_file: The file whose values are the defaults, or None for the built-in ones.
         git_commit: The commit of the code, empty when unknown.
         data_hosts: The hosts, `name` or `name:port`, that data may be fetched from over http(s).

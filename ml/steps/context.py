@@ -45,10 +45,7 @@ def base_config(pipeline_file: str | Path | None) -> PipelineConfig:
 class Context:
     """What a step works with: the clients, the run's key, and its configuration once that is known.
 
-    Args:
-        dag_id: The DAG.
-        run_id: The DAG run.
-        settings: Where everything is; from the environment when None.
+    Where everything is comes from the environment, unless `settings` say it.
     """
 
     def __init__(self, dag_id: str, run_id: str, settings: TaskSettings | None = None) -> None:

@@ -29,11 +29,8 @@ _CLOCKS = timedelta(minutes=5)
 def set_aside(tracker: MlflowClient, store: Store, key: str, triggered: str) -> bool:
     """Makes room for a new DAG run whose key an earlier one has; tells whether there was one. It can be done twice.
 
-    Args:
-        tracker: An MLflow client.
-        store: The bucket.
-        key: The run key of both.
-        triggered: When Airflow was asked for the new one, ISO 8601; empty where that is unknown, and nothing is done.
+    Both have the run key `key`. `triggered` is when Airflow was asked for the new one, ISO 8601; empty where that is
+    unknown, and nothing is done.
     """
     earlier = runs.find_run(tracker, key)
     if not triggered or earlier is None or not _is_earlier(earlier, datetime.fromisoformat(triggered)):

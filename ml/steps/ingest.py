@@ -24,10 +24,8 @@ log = logging.getLogger(__name__)
 def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> str:
     """Opens the run, settles its configuration, and keeps a checked snapshot of the data.
 
-    Args:
-        context: Given as `dag_id, run_id`.
-        params: The fields of the trigger form.
-        triggered: When Airflow was asked for the DAG run, ISO 8601; it tells it from an earlier one of the same id.
+    `params` are the fields of the trigger form. `triggered`, when Airflow was asked for the DAG run (ISO 8601), tells
+    it from an earlier one of the same id.
 
     Returns:
         The MLflow run's id.

@@ -25,15 +25,11 @@ class Facts:
     """What is known of a run when its version was evaluated.
 
     Attributes:
-        config: The configuration that was fitted.
-        roles: What each column is to the model.
-        metrics: Every metric by name.
         tags: The run's tags; `note` is what somebody wrote when triggering it.
         profile: The data's profile (`ml.inspection.profile.profile`), or nothing.
         importance: The growth of the test log loss when a column is shuffled, the largest first.
         rows: The rows of the parts `train` and `test`, and the share of label 1 in them.
         links: Addresses by what they lead to.
-        version: The registered version.
         reading: How the table was read (`ml.reading.columns.described`), or nothing.
     """
 

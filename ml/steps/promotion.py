@@ -157,13 +157,7 @@ def approval(context: Context) -> dict[str, Any]:
 
 @step("approve_model_task", reopens=False)
 def answer(context: Context, approved: bool, who: str, why: str = "") -> dict[str, Any]:
-    """Does what a person said about the run's version.
-
-    Args:
-        context: Given as `dag_id, run_id`.
-        approved: Whether it may go live.
-        who: The person.
-        why: The reason that was given.
+    """Does what a person said about the run's version: it goes live if it was `approved`.
 
     Returns:
         `{"version", "champion": bool, "reason": text}`.

@@ -14,15 +14,9 @@ _KEPT = "No version was promoted; the champion is what it was."
 
 @dataclass(frozen=True)
 class RunReport:
-    """What is known of a DAG run when it is told.
+    """What is known of a DAG run when it is told: how it ended is in the `tags` of its MLflow run.
 
-    Attributes:
-        dag_id: The DAG.
-        run_id: The DAG run.
-        model: The registered model.
-        tags: The tags of its MLflow run, which say how it ended.
-        metrics: The metrics of the test part.
-        links: Addresses by what they lead to.
+    `metrics` are those of the test part, `links` addresses by what they lead to.
     """
 
     dag_id: str

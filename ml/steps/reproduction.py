@@ -28,8 +28,7 @@ class Likeness:
 
     Attributes:
         identical: Whether every number is the same, bit by bit.
-        compared: What was compared: `coefficients`, or `predictions` of an estimator without any.
-        count: How many numbers.
+        compared: What was compared: `coefficients`, or `predictions` of an estimator without any; `count` numbers.
         largest: The largest difference.
         source: Where the rows came from.
     """
