@@ -59,8 +59,8 @@ def _plain(column: pd.Series[Any]) -> pa.Array:
     """The column as an array of one of few types: 64-bit numbers, truths, points in time, bytes, or text."""
     import pyarrow as pa
 
-    found = pa.array(column, from_pandas=True)
-    values = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    array = pa.array(column, from_pandas=True)
+    values = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     wanted = _type(values.type)

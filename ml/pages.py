@@ -1,11 +1,18 @@
-"""The pages and mails that the pipeline writes: templates of `ml/templates`, which escape everything put in. Pure."""
+"""The pages, mails and cards that the pipeline writes: templates of `ml/templates`. Pure.
+
+Pages and mails, which are HTML, escape everything put in; Markdown escapes what its template says.
+"""
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 _TEMPLATES = Environment(
-    autoescape=True, loader=PackageLoader("ml"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    autoescape=select_autoescape(["html"]),
+    loader=PackageLoader("ml"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
 
 

@@ -11,16 +11,13 @@ from ml.errors import Misconfigured
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """The addresses that a step needs.
+    """The addresses that a step needs; each `..._url` is one in a browser.
 
     Attributes:
         mlflow_uri: MLflow's address; its client reads the account from its own variables.
         s3_endpoint: The S3 address, empty for AWS.
         bucket: The bucket that intermediates and uploaded data sets are kept in.
         data_buckets: The buckets that data may be read from.
-        airflow_url: Airflow's address in a browser.
-        mlflow_url: MLflow's address in a browser.
-        serving_url: The service's address in a browser.
         pipeline_file: The file whose values are the defaults, or None for the built-in ones.
         git_commit: The commit of the code, empty when unknown.
         data_hosts: The hosts, `name` or `name:port`, that data may be fetched from over http(s).
@@ -35,7 +32,7 @@ class TaskSettings:
     serving_url: str
     pipeline_file: Path | None
     git_commit: str
-    data_hosts: tuple[str, ...] = ()
+    data_hosts: tuple[str, ...]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> TaskSettings:
@@ -52,7 +49,7 @@ class TaskSettings:
             mlflow_uri=mlflow_uri,
             s3_endpoint=environ.get("TRACKYARD_S3_ENDPOINT", ""),
             bucket=bucket,
-            data_buckets=allowed.buckets or (bucket,),
+            data_buckets=allowed.buckets,
             airflow_url=environ.get("TRACKYARD_AIRFLOW_URL", "http://localhost:8080").rstrip("/"),
             mlflow_url=environ.get("TRACKYARD_MLFLOW_URL", mlflow_uri).rstrip("/"),
             serving_url=environ.get("TRACKYARD_SERVING_URL", "http://localhost:5555").rstrip("/"),

@@ -119,8 +119,8 @@ class Column:
             return text_of(value, LONGEST_TEXT if self.type == "category" else None)
         if self.type == "boolean":
             return _truth(value)
-        found = self._number(value, commas)
-        return None if found in self.missing_numbers else found
+        number = self._number(value, commas)
+        return None if number in self.missing_numbers else number
 
     def _number(self, value: Any, commas: bool) -> Any:
         if not isinstance(value, str) or not (self.unit or self.thousands):
@@ -130,22 +130,22 @@ class Column:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; `Column.of` reads them back."""
-        found: dict[str, Any] = {"type": self.type}
+        description: dict[str, Any] = {"type": self.type}
         if self.missing != MISSING_WORDS:
-            found["missing"] = sorted(self.missing)
-        return found | {key: getattr(self, key) for key in ("unit", "thousands") if getattr(self, key)}
+            description["missing"] = sorted(self.missing)
+        return description | {key: getattr(self, key) for key in ("unit", "thousands") if getattr(self, key)}
 
     @classmethod
-    def of(cls, name: str, found: Mapping[str, Any]) -> Column:
+    def of(cls, name: str, description: Mapping[str, Any]) -> Column:
         """Reads what `as_dict` wrote.
 
         Raises:
             ValueError: It is no such description.
         """
-        kind, words = found.get("type"), found.get("missing", MISSING_WORDS)
+        kind, words = description.get("type"), description.get("missing", MISSING_WORDS)
         if kind not in TYPES or not isinstance(words, (list, frozenset)):
-            raise ValueError(f"column {name!r} is described as {dict(found)!r}")
-        extra = {key: str(found.get(key, "")) for key in ("unit", "thousands")}
+            raise ValueError(f"column {name!r} is described as {dict(description)!r}")
+        extra = {key: str(description.get(key, "")) for key in ("unit", "thousands")}
         return cls(name, str(kind), frozenset(map(str, words)), **extra)
 
 
@@ -154,12 +154,12 @@ def missing_words(*listed: Iterable[str] | None) -> frozenset[str]:
 
     Listed words join the usual ones; an empty list takes all of them away, so that only nothing at all is missing.
     """
-    found = MISSING_WORDS
+    missing = MISSING_WORDS
     for words in listed:
         if words is not None:
             words = frozenset(word.strip() for word in words)
-            found = found | words if words else frozenset()
-    return found
+            missing = missing | words if words else frozenset()
+    return missing
 
 
 def number_of(value: Any, commas: bool = False) -> Any:
@@ -174,15 +174,15 @@ def number_of(value: Any, commas: bool = False) -> Any:
             if not commas or not _COMMA_NUMBER.fullmatch(text):
                 return WRONG
             text = text.replace(",", ".")
-        found = float(text)
+        number = float(text)
     elif type(value).__name__ in _BOOLEANS or not hasattr(value, "__float__"):
         return WRONG
     else:
         try:
-            found = float(value)
+            number = float(value)
         except (OverflowError, ValueError, TypeError):
             return WRONG
-    return found if abs(found) <= LARGEST_NUMBER else WRONG
+    return number if abs(number) <= LARGEST_NUMBER else WRONG
 
 
 def _truth(value: Any) -> Any:
@@ -190,8 +190,8 @@ def _truth(value: Any) -> Any:
         return _TRUTHS.get(value.strip().lower(), WRONG)
     if type(value).__name__ in _BOOLEANS:
         return float(value)
-    found = number_of(value)
-    return found if found in (0.0, 1.0) else WRONG
+    number = number_of(value)
+    return number if number in (0.0, 1.0) else WRONG
 
 
 def _without_unit(text: str, unit: str) -> str:

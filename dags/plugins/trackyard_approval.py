@@ -43,8 +43,8 @@ class VersionApproval(ApprovalOperator):
                 steps.unanswered(run.dag_id, run.run_id)
             except steps.ApprovalTimedOut as error:
                 raise AirflowFailException(str(error)) from error
-        found = super(ApprovalOperator, self).execute_complete(context, event)
-        approved = found["chosen_options"] == [self.APPROVE]
-        who = (found["responded_by_user"] or {}).get("name") or "somebody in Airflow"
-        why = str((found["params_input"] or {}).get("reason") or "")
+        response = super(ApprovalOperator, self).execute_complete(context, event)
+        approved = response["chosen_options"] == [self.APPROVE]
+        who = (response["responded_by_user"] or {}).get("name") or "somebody in Airflow"
+        why = str((response["params_input"] or {}).get("reason") or "")
         return steps.answer(run.dag_id, run.run_id, approved, who, why)

@@ -16,7 +16,6 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from ml import steps
 from ml.steps import rollout
 
-SILENCE_S = 60.0
 AGAIN_S = 30.0
 POLL_S = 2.0
 
@@ -55,7 +54,7 @@ class RolloutTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yields one event: what `ml.steps.rollout.Watch.look` found, with the model and the known champions."""
         await asyncio.sleep(self.pause_s)
-        watch = rollout.Watch.from_environment(self.rollout_id, self.model, SILENCE_S, self.champions)
+        watch = rollout.Watch(self.rollout_id, self.model, rollout.Services.from_env(), champions=self.champions)
         while True:
             end = await watch.look()
             if end is not None:
@@ -75,10 +74,11 @@ class RolloutOperator(BaseOperator):
             Unavailable: The service did not come up, or did not load the champion, in time.
         """
         run_id = context["run_id"]
-        nothing = rollout.nothing_to_roll_out()
+        services = rollout.Services.from_env()
+        nothing = rollout.nothing_to_roll_out(services)
         if nothing:
             raise AirflowSkipException(nothing)
-        live = rollout.roll_out(run_id)
+        live = rollout.roll_out(run_id, services)
         self.log.info("live: %s version %s at %s", live["name"], live["version"], live["url"])
         context["ti"].xcom_push(key="live", value=live)
         # Somebody may have moved the champion since the last who looked; from here on the trigger looks.

@@ -1,6 +1,8 @@
 """One function per task of the DAG: small values in, a reference out; what is heavy is imported inside.
 
-What the DAG files use is named here; each function is in the module of its part of the run.
+An entry point: each step reads its settings from the environment. Every step can be run again, after a kill or by
+hand, and finds what the earlier try made. What flows from one to the next is in S3 under the run's key. What the DAG
+files use is named here; each function is in the module of its part of the run.
 """
 
 from __future__ import annotations

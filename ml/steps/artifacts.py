@@ -45,24 +45,23 @@ def tell(
     images |= plots.curve_plots(_learning(context), by_threshold, importance, len(features.columns))
     runs.log_files(client, context.mlflow_run_id, images)
     logged_images.log_images(client, run, images)
-    table = {PREDICTIONS.rpartition("/")[2]: _predictions(context, target, probability)}
-    runs.log_files(client, context.mlflow_run_id, table, PREDICTIONS.rpartition("/")[0])
+    folder, _, name = PREDICTIONS.rpartition("/")
+    runs.log_files(client, context.mlflow_run_id, {name: _predictions(context, target, probability)}, folder)
     _describe(context, model, importance)
 
 
 def _learning(context: Context) -> dict[str, list[tuple[int, float]]]:
     """The points that the training step wrote."""
     names = [name for name in context.run.data.metrics if name.startswith("learning/")]
-    found = {name: context.tracker.get_metric_history(context.mlflow_run_id, name) for name in sorted(names)}
-    return {name: sorted((point.step, point.value) for point in points) for name, points in found.items()}
+    series = {name: context.tracker.get_metric_history(context.mlflow_run_id, name) for name in sorted(names)}
+    return {name: sorted((point.step, point.value) for point in points) for name, points in series.items()}
 
 
 def _predictions(context: Context, target: pd.Series, probability: np.ndarray) -> bytes:
     import pandas as pd
 
-    rows = context.store.read_json(context.split["rows"])["test"]
     buffer = io.BytesIO()
-    frame = pd.DataFrame({"row": rows, "target": target.to_numpy(), "probability": probability})
+    frame = pd.DataFrame({"row": context.positions["test"], "target": target.to_numpy(), "probability": probability})
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
 
@@ -76,7 +75,7 @@ def _describe(context: Context, model: LoadedModel, importance: dict[str, float]
         profile = context.store.read_json(context.path("profile.json"))
     except UnreadableData:
         profile = {}
-    parts = {part: context.target(part) for part in ("train", "test")}
+    targets = {part: context.table(f"y_{part}")[context.roles.target] for part in ("train", "test")}
     facts = model_card.Facts(
         config=context.config,
         roles=context.roles,
@@ -84,14 +83,9 @@ def _describe(context: Context, model: LoadedModel, importance: dict[str, float]
         tags=run.data.tags,
         profile=profile,
         importance=importance,
-        rows={part: (len(found), float(found.mean())) for part, found in parts.items()},
-        links={
-            "DAG run in Airflow": context.airflow_link(),
-            "Run in MLflow": context.run_link(),
-            "Version": context.version_link(model.name, model.version),
-        },
+        rows={part: (len(target), float(target.mean())) for part, target in targets.items()},
+        links=context.links(model.name, model.version),
         version=model.version,
-        note=run.data.tags.get("note", ""),
         reading=context.described_columns,
     )
     text = model_card.card(facts)

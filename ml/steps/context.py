@@ -45,10 +45,7 @@ def base_config(pipeline_file: str | Path | None) -> PipelineConfig:
 class Context:
     """What a step works with: the clients, the run's key, and its configuration once that is known.
 
-    Args:
-        dag_id: The DAG.
-        run_id: The DAG run.
-        settings: Where everything is; from the environment when None.
+    Where everything is comes from the environment, unless `settings` say it.
     """
 
     def __init__(self, dag_id: str, run_id: str, settings: TaskSettings | None = None) -> None:
@@ -76,10 +73,10 @@ class Context:
         """The MLflow run; a step after the first finds it there."""
         from ml.tracking import runs
 
-        found = runs.find_run(self.tracker, self.key)
-        if found is None:
+        run = runs.find_run(self.tracker, self.key)
+        if run is None:
             raise BadInput(f"DAG run {self.run_id} has no MLflow run: clear load_data_task and what follows it")
-        return found
+        return run
 
     @property
     def mlflow_run_id(self) -> str:
@@ -92,25 +89,24 @@ class Context:
         return configuration.parse_config(self.store.read_json(self.path("config.json")))
 
     @cached_property
-    def split(self) -> dict[str, Any]:
-        """What `preprocess` decided: the roles, and where the rows of both parts are listed."""
-        found: dict[str, Any] = self.store.read_json(self.path("split.json"))
-        return found
-
-    @cached_property
     def roles(self) -> Roles:
         """What each column is to the model."""
         from ml.training.features import Roles
 
-        return Roles.from_dict(self.split["roles"])
+        return Roles.from_dict(self.store.read_json(self.path("split.json"))["roles"])
+
+    @cached_property
+    def positions(self) -> dict[str, list[int]]:
+        """Which rows of the data the parts `train` and `test` have, counted from 0."""
+        return dict(self.store.read_json(self.path("rows.json")))
 
     @cached_property
     def columns(self) -> dict[str, Column] | None:
         """How the first step read each column; None of a run from before that was kept."""
         from ml.values import Column
 
-        told = self.described_columns.get("columns")
-        return {name: Column.of(name, each) for name, each in told.items()} if told else None
+        readings = self.described_columns.get("columns", {})
+        return {name: Column.of(name, each) for name, each in readings.items()} or None
 
     @property
     def commas(self) -> bool:
@@ -136,17 +132,17 @@ class Context:
         """A table that an earlier step wrote."""
         return self.store.read_parquet(self.path(f"{name}.parquet"))
 
-    def test_part(self) -> tuple[pd.DataFrame, pd.Series]:
-        """Features and target of the rows that training never saw."""
+    def part(self, name: str) -> tuple[pd.DataFrame, pd.Series]:
+        """Features and target (0 or 1) of a part: `train`, or `test`, which are the rows that training never saw."""
         from ml.training.features import features_of
 
         # Parquet gives text back as pandas' own string type, where the Pipeline was fitted on plain objects.
-        return features_of(self.table("X_test"), self.roles), self.target("test")
+        return features_of(self.table(f"X_{name}"), self.roles), self.table(f"y_{name}")[self.roles.target]
 
-    def target(self, part: str) -> pd.Series:
-        """The target of a part, `train` or `test`, as 0 and 1."""
-        found: pd.Series = self.table(f"y_{part}")[self.roles.target]
-        return found
+    def links(self, model: str, version: str | None) -> dict[str, str]:
+        """The pages of the DAG run, the MLflow run, and the version if there is one, by what they lead to."""
+        links = {"DAG run in Airflow": self.airflow_link(), "Run in MLflow": self.run_link()}
+        return links | ({"Model version": self.version_link(model, version)} if version else {})
 
     def airflow_link(self) -> str:
         """The DAG run's page."""
@@ -224,7 +220,7 @@ def _record(context: Context, task: str, error: BaseException) -> None:
     log.error("task=%s error=%s %s", task, type(error).__name__, message)
     # The error itself matters more than the note of it, which needs a server that may be what failed.
     with suppress(Exception):
-        found = runs.find_run(context.tracker, context.key)
+        run = runs.find_run(context.tracker, context.key)
         # Of a run that somebody stopped it was told how it ended; what its last task still does changes nothing.
-        if found is not None and found.info.status != "KILLED":
-            runs.record_error(context.tracker, found.info.run_id, task, type(error).__name__, message)
+        if run is not None and run.info.status != "KILLED":
+            runs.record_error(context.tracker, run.info.run_id, task, type(error).__name__, message)

@@ -29,39 +29,36 @@ _CLOCKS = timedelta(minutes=5)
 def set_aside(tracker: MlflowClient, store: Store, key: str, triggered: str) -> bool:
     """Makes room for a new DAG run whose key an earlier one has; tells whether there was one. It can be done twice.
 
-    Args:
-        tracker: An MLflow client.
-        store: The bucket.
-        key: The run key of both.
-        triggered: When Airflow was asked for the new one, ISO 8601; empty where that is unknown, and nothing is done.
+    Both have the run key `key`. `triggered` is when Airflow was asked for the new one, ISO 8601; empty where that is
+    unknown, and nothing is done.
     """
-    found = runs.find_run(tracker, key)
-    if not triggered or found is None or not _is_earlier(found, datetime.fromisoformat(triggered)):
+    earlier = runs.find_run(tracker, key)
+    if not triggered or earlier is None or not _is_earlier(earlier, datetime.fromisoformat(triggered)):
         return False
-    if found.info.status == "RUNNING":
+    if earlier.info.status == "RUNNING":
         # A task of it that still lives registers nothing any more.
-        tracker.set_terminated(found.info.run_id, "KILLED")
-    aside = f"{key}-{found.info.run_id[:8]}"
+        tracker.set_terminated(earlier.info.run_id, "KILLED")
+    aside = f"{key}-{earlier.info.run_id[:8]}"
     listed = [each.key for each in store.listed(f"runs/{key}/")]
     for each in listed:
         store.copy(each, f"runs/{aside}/{each.removeprefix(f'runs/{key}/')}")
     for version in tracker.search_model_versions(f"tags.{runs.RUN_KEY} = '{key}'"):
         versions.write_version_tags(tracker, version.name, str(version.version), {runs.RUN_KEY: aside})
-    for child in runs.children(tracker, found):
+    for child in runs.children(tracker, earlier):
         number = child.data.tags.get(runs.RUN_KEY, "").rpartition("-")[2]
         tracker.set_tag(child.info.run_id, runs.RUN_KEY, f"{aside}-{number}")
     for each in listed:
         store.delete(each)
     # The run last: until then a try that comes after this one finds it, and goes on.
-    tracker.set_tag(found.info.run_id, runs.RUN_KEY, aside)
+    tracker.set_tag(earlier.info.run_id, runs.RUN_KEY, aside)
     log.info("run_key=%s is used again: what was there is under %s", key, aside)
     return True
 
 
 def _is_earlier(run: Run, triggered: datetime) -> bool:
-    known = run.data.tags.get(TRIGGERED_TAG)
-    if known:
-        return datetime.fromisoformat(known) != triggered
+    recorded = run.data.tags.get(TRIGGERED_TAG)
+    if recorded:
+        return datetime.fromisoformat(recorded) != triggered
     # A run of the previous release: it is this DAG run's if it was opened after that was asked for, as clocks go.
     opened = datetime.fromtimestamp(int(run.info.start_time or 0) / 1000, triggered.tzinfo)
     return opened < triggered - _CLOCKS

@@ -47,11 +47,6 @@ def pull(context: Context, version: str) -> LoadedModel:
 def live(context: Context, evidence: Evidence, current: str) -> Champion:
     """The champion, with what it says of the held-out rows or why it says nothing, and which of them it learned from.
 
-    Args:
-        context: The run.
-        evidence: What the run found, without a champion.
-        current: The champion's version.
-
     Raises:
         Unavailable: A server is away, which says nothing about the champion.
     """
@@ -75,8 +70,8 @@ def _learned(context: Context, champion: LoadedModel, evidence: Evidence) -> NDA
     """Which held-out rows the champion was trained on and this version was not, by the columns that it takes."""
     from ml.gate.learned_rows import hashes, only_theirs
 
-    names, known = list(champion.inputs), evidence.known
-    held_out, ours = hashes(evidence.features[names], evidence.target), hashes(known[names], known.iloc[:, -1])
+    names, taught = list(champion.inputs), evidence.known
+    held_out, ours = hashes(evidence.features[names], evidence.target), hashes(taught[names], taught.iloc[:, -1])
     return only_theirs(held_out, _hashes_of(context, champion), ours)
 
 
@@ -118,21 +113,18 @@ def _rows_of(context: Context, version: str) -> int | None:
 def gather(context: Context, version: str, current: str | None) -> Evidence:
     """What the gate judges a version from: the held-out rows, and what it and the champion say of them."""
     from ml.evaluation import metrics as score
-    from ml.training.features import features_of
 
-    features, target = context.test_part()
+    features, target = context.part("test")
+    taught, labels = context.part("train")
     model = pull(context, version)
     raw = context.table("raw")
-    known = features_of(context.table("X_train"), context.roles)
-    known["\0target"] = context.target("train").to_numpy()
-    held_out = context.store.read_json(context.path("rows.json"))["test"]
     evidence = Evidence(
         features=features,
         target=target.to_numpy(dtype=float),
         probability=score.probabilities(model.pipeline, features),
         pipeline=model.pipeline,
-        known=known,
-        rows=raw.iloc[held_out].reset_index(drop=True),
+        known=taught.assign(**{"\0target": labels.to_numpy()}),
+        rows=raw.iloc[context.positions["test"]].reset_index(drop=True),
         total=len(raw),
         contract=_broken(context, raw),
     )

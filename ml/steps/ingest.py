@@ -1,28 +1,21 @@
 """The steps that load a data set, split it, and separate features from the target.
 
-An entry point: each step reads its settings from the environment. Every step can be run again, after a kill or by
-hand, and finds what the earlier try made. What flows from one to the next is in S3 under the run's key.
+Effects: MLflow and S3; `ml.steps` says what holds for every step.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ml.config import loading as configuration
 from ml.config.schema import PipelineConfig
 from ml.data import addresses as address
 from ml.errors import PipelineError
-from ml.settings import allowed_sources
 from ml.steps.context import Context, base_config, step
 from ml.steps.search import is_tuned, plan
-
-if TYPE_CHECKING:
-    from ml.data.store import Store
-    from ml.reading.tables import RawTable
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +24,8 @@ log = logging.getLogger(__name__)
 def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> str:
     """Opens the run, settles its configuration, and keeps a checked snapshot of the data.
 
-    Args:
-        context: Given as `dag_id, run_id`.
-        params: The fields of the trigger form.
-        triggered: When Airflow was asked for the DAG run, ISO 8601; it tells it from an earlier one of the same id.
+    `params` are the fields of the trigger form. `triggered`, when Airflow was asked for the DAG run (ISO 8601), tells
+    it from an earlier one of the same id.
 
     Returns:
         The MLflow run's id.
@@ -67,11 +58,12 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
 
 def _keep(context: Context, mlflow_run_id: str, settled: PipelineConfig) -> None:
     """Reads and checks the data, keeps it as a snapshot, and tells the run what it is."""
+    from ml.data import sources
     from ml.inspection import profile
     from ml.reading import columns, contract
     from ml.tracking import runs
 
-    raw, name = read_source(context.store, settled)
+    raw, name = sources.read(settled, context.store, context.settings.data_hosts)
     readings = columns.columns_of(raw.frame, settled, raw.commas)
     frame = contract.check(raw.frame, settled, name, readings, raw.commas)
     described_columns = columns.described(readings, settled, raw)
@@ -115,28 +107,19 @@ def _settle(context: Context, asked: PipelineConfig) -> PipelineConfig:
     return asked
 
 
-def read_source(store: Store, settled: PipelineConfig) -> tuple[RawTable, str]:
-    """The table that a configuration names, and what to call it; `load` says what is raised."""
-    from ml.data import sources
-
-    return sources.read(settled, store, allowed_sources(os.environ).hosts)
-
-
 def _run_tags(context: Context, note: str, triggered: str) -> dict[str, str]:
     from ml.steps import earlier_attempt, reporting
     from ml.tracking import provenance
 
     link = context.airflow_link()
-    origin = provenance.tags(context.settings.git_commit, link)
-    about = reporting.RunReport(context.dag_id, context.run_id, True, "", links={"DAG run in Airflow": link})
     tags = {
-        **origin,
+        **provenance.tags(context.settings.git_commit, link),
         "run_key": context.key,
         "airflow.dag_id": context.dag_id,
         "airflow.run_id": context.run_id,
         "airflow.url": link,
         earlier_attempt.TRIGGERED_TAG: triggered,
-        "mlflow.note.content": reporting.note(about, note),
+        "mlflow.note.content": reporting.note(context.dag_id, context.run_id, {"DAG run in Airflow": link}, note),
         "note": note,
     }
     return {name: value for name, value in tags.items() if value}
@@ -161,8 +144,7 @@ def preprocess(context: Context) -> str:
         log.info("column=%r is left out: %s", name, why)
     train, test = decide.split_rows(frame, context.config)
     context.store.write_json({"train": train.tolist(), "test": test.tolist()}, context.path("rows.json"))
-    decided = {"roles": roles.as_dict(), "rows": f"{context.path('rows.json')}"}
-    address = context.store.write_json(decided, context.path("split.json"))
+    address = context.store.write_json({"roles": roles.as_dict()}, context.path("split.json"))
     params = {
         "features.numeric": ", ".join(roles.numeric),
         "features.categorical": ", ".join(roles.categorical) or "none",
@@ -190,9 +172,8 @@ def separate(context: Context) -> list[int]:
     from ml.training import features as decide
 
     frame, roles = context.table("raw"), context.roles
-    positions = context.store.read_json(context.split["rows"])
     for part, context_name in (("train", "training"), ("test", "test")):
-        rows = frame.iloc[positions[part]]
+        rows = frame.iloc[context.positions[part]]
         features, target = decide.features_of(rows, roles), decide.target_of(rows, roles)
         if part == "train":
             context.store.write_parquet(learned_rows.table(features, target), context.path(learned_rows.FILE))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import logging
 import pkgutil
 import tempfile
 from pathlib import Path
@@ -15,66 +14,34 @@ import ml
 if TYPE_CHECKING:
     import pandas as pd
 
-log = logging.getLogger(__name__)
-
 MODULES: tuple[str, ...] = (
-    "boto3",
-    "botocore.exceptions",
     "encodings.utf_8_sig",
     "git",
     "httpx",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-    "mlflow",
-    "mlflow.artifacts",
-    "mlflow.data",
-    "mlflow.data.pandas_dataset",
-    "mlflow.models",
     "mlflow.models.display_utils",
-    "mlflow.models.rag_signatures",
-    "mlflow.pyfunc",
     "mlflow.pyfunc.scoring_server",
     "mlflow.pyfunc.utils.environment",
-    "mlflow.pyfunc.utils.input_converter",
-    "mlflow.sklearn",
-    "mlflow.store.artifact.mlflow_artifacts_repo",
-    "mlflow.store.artifact.models_artifact_repo",
+    "mlflow.system_metrics.metrics.cpu_monitor",
+    "mlflow.system_metrics.metrics.disk_monitor",
+    "mlflow.system_metrics.metrics.network_monitor",
     "mlflow.tracing.export.async_export_queue",
     "mlflow.tracing.export.utils",
     "mlflow.tracing.processor.base_mlflow",
     "mlflow.tracing.processor.otel",
     "mlflow.tracing.utils.environment",
-    "mlflow.tracking.client",
     "mlflow.tracking.request_header.registry",
     "netrc",
     "opentelemetry.sdk.metrics",
-    "pandas",
-    "pandera.pandas",
-    "pyarrow.dataset",
-    "pyarrow.parquet",
-    "skops.io",
-    "sklearn.calibration",
-    "sklearn.compose",
-    "sklearn.impute",
-    "sklearn.linear_model",
-    "sklearn.metrics",
-    "sklearn.model_selection",
-    "sklearn.pipeline",
-    "sklearn.preprocessing",
     "PIL.WebPImagePlugin",
-    "mlflow.system_metrics.metrics.cpu_monitor",
-    "mlflow.system_metrics.metrics.disk_monitor",
-    "mlflow.system_metrics.metrics.network_monitor",
-    "sklearn.ensemble",
-    "sklearn.inspection",
+    "pyarrow.dataset",
 )
-"""Of other packages: the roots; importing them brings the rest."""
+"""Of other packages: what neither importing `ml` nor the warm-up brings, and a task imports on its way."""
 
 
 def preload() -> None:
     """Imports `MODULES` and all of `ml`, and does once what is slow the first time; opens no connection."""
     ours = [module.name for module in pkgutil.walk_packages(ml.__path__, "ml.")]
-    for name in (*MODULES, *ours):
+    for name in (*ours, *MODULES):
         importlib.import_module(name)
     _warm_up()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ml.errors import ApprovalTimedOut, GateFailed, PipelineError, StaleCandidate, Unavailable
@@ -33,6 +32,7 @@ def promote(context: Context, version: str) -> dict[str, Any]:
     Raises:
         GateFailed: The version failed the gate: it is tagged, no alias is moved, and trying again cannot help.
     """
+    from ml.history.intent import Cause
     from ml.registry import versions
     from ml.steps import evidence
 
@@ -41,7 +41,7 @@ def promote(context: Context, version: str) -> dict[str, Any]:
     verdict = evidence.judge_once(context, version)
     if not verdict.passed:
         reason = "; ".join(verdict.reasons)
-        _tell(context, version, _Decided(False, f"failed the gate: {reason}", is_well=False))
+        _tell(context, version, (False, f"failed the gate: {reason}"), is_done=False)
         raise GateFailed(f"{name} version {version} failed the gate: {reason}. No alias was moved")
     versions.challenge(context.tracker, name, version)
     accepted, reason = evidence.is_better(context, version, verdict)
@@ -49,11 +49,12 @@ def promote(context: Context, version: str) -> dict[str, Any]:
     waits = accepted and not is_live and mode == "approve"
     if accepted and not is_live:
         if mode == "auto":
-            accepted, reason = _go_live(context, version, _by_run(context, reason))
+            accepted, reason = _go_live(
+                context, version, Cause(f"{context.dag_id} {context.run_id}", "DAG run", reason)
+            )
         else:
             accepted, reason = False, _not_yet(mode, version, reason)
-    approval = WAITING if waits else ""
-    _tell(context, version, _Decided(accepted, reason, approval, is_well=not waits))
+    _tell(context, version, (accepted, reason), WAITING if waits else "", is_done=not waits)
     test_metrics = {key: value for key, value in context.run.data.metrics.items() if key.startswith("test_")}
     return {"version": version, "champion": accepted, "reason": reason, "metrics": test_metrics}
 
@@ -68,12 +69,6 @@ def history_of(context: Context) -> History:
     from ml.history.champion_moves import History
 
     return History(context.store, context.tracker, context.config.model.name)
-
-
-def _by_run(context: Context, reason: str) -> Cause:
-    from ml.history.intent import Cause
-
-    return Cause(f"{context.dag_id} {context.run_id}", "DAG run", reason)
 
 
 def _go_live(context: Context, version: str, cause: Cause) -> tuple[bool, str]:
@@ -91,31 +86,24 @@ def _go_live(context: Context, version: str, cause: Cause) -> tuple[bool, str]:
     return True, cause.why
 
 
-@dataclass(frozen=True)
-class _Decided:
-    """Whether a version went live, why, what was said of it or is waited for, and whether the run's work is done."""
-
-    champion: bool
-    reason: str
-    approval: str = ""
-    is_well: bool = True
-
-
-def _tell(context: Context, version: str, decided: _Decided) -> None:
-    """Writes to the run what was decided, and that it succeeded, unless it failed or waits for an answer."""
+def _tell(
+    context: Context, version: str, decision: tuple[bool, str], approval: str = "", *, is_done: bool = True
+) -> None:
+    """Writes to the run whether the version went live and why, what a person said, and that it succeeded if it did."""
     from ml.tracking import runs
 
+    champion, reason = decision
     tags = {
-        "promotion.champion": str(decided.champion).lower(),
-        "promotion.reason": decided.reason,
-        "promotion.approval": decided.approval,
+        "promotion.champion": str(champion).lower(),
+        "promotion.reason": reason,
+        "promotion.approval": approval,
         "model.name": context.config.model.name,
         "model.version": version,
     }
-    if decided.is_well:
+    if is_done:
         tags[runs.OUTCOME] = "success"
     runs.write(context.tracker, context.mlflow_run_id, tags=tags)
-    log.info("version=%s champion=%s reason=%s", version, decided.champion, decided.reason)
+    log.info("version=%s champion=%s reason=%s", version, champion, reason)
 
 
 def note_champion(model: str) -> bool:
@@ -129,12 +117,10 @@ def note_champion(model: str) -> bool:
     try:
         with mapped(settings.mlflow_uri):
             History(Store.from_settings(settings), client(settings.mlflow_uri), model).observe()
-    except Unavailable as error:
-        log.warning("model=%s the history could not be written: %s", model, error)
-        return False
     except PipelineError as error:
-        # A history that was changed, or a model that this account may not write to: the next move is tried again.
-        log.warning("model=%s the history cannot be written: %s", model, error)
+        log.warning("model=%s the history could not be written: %s", model, error)
+        # Else it was changed, or this account may not write to the model: the next move is tried again.
+        return not isinstance(error, Unavailable)
     return True
 
 
@@ -147,6 +133,7 @@ def approval(context: Context) -> dict[str, Any]:
     """
     from ml.gate import report
     from ml.steps import evidence
+    from ml.steps.reporting import links_line
     from ml.tracking import runs
 
     tags = context.run.data.tags
@@ -158,27 +145,19 @@ def approval(context: Context) -> dict[str, Any]:
         runs.write(context.tracker, context.mlflow_run_id, tags={"promotion.approval": WAITING})
     version = tags["model.version"]
     about = evidence.about_of(context, version) | {"why": tags["promotion.reason"]}
-    pages = [
-        f"[MLflow run]({context.run_link()})",
-        f"[model version]({context.version_link(context.config.model.name, version)})",
-    ]
+    name = context.config.model.name
+    pages = {"MLflow run": context.run_link(), "model version": context.version_link(name, version)}
     body = report.markdown(evidence.read_verdict(context), about)
     return {
-        "subject": f"May {context.config.model.name} version {version} go live?",
-        "body": f"{body}\n\n{' · '.join(pages)}",
+        "subject": f"May {name} version {version} go live?",
+        "body": f"{body}\n\n{links_line(pages)}",
         "hours": context.config.promotion.approval_hours,
     }
 
 
 @step("approve_model_task", reopens=False)
 def answer(context: Context, approved: bool, who: str, why: str = "") -> dict[str, Any]:
-    """Does what a person said about the run's version.
-
-    Args:
-        context: Given as `dag_id, run_id`.
-        approved: Whether it may go live.
-        who: The person.
-        why: The reason that was given.
+    """Does what a person said about the run's version: it goes live if it was `approved`.
 
     Returns:
         `{"version", "champion": bool, "reason": text}`.
@@ -193,7 +172,7 @@ def answer(context: Context, approved: bool, who: str, why: str = "") -> dict[st
     accepted = False
     if approved:
         accepted, reason = _go_live(context, version, Cause(who, "approval", reason))
-    _tell(context, version, _Decided(accepted, reason, word))
+    _tell(context, version, (accepted, reason), word)
     return {"version": version, "champion": accepted, "reason": reason}
 
 

@@ -1,4 +1,4 @@
-"""What people are told of a run: the mail, and the note on the MLflow run. Pure."""
+"""What people are told of a run: how it ended, the mail, and the note on the MLflow run. Pure."""
 
 from __future__ import annotations
 
@@ -7,88 +7,80 @@ from dataclasses import dataclass, field
 
 from ml.errors import PipelineError, one_line
 from ml.pages import render
+from ml.tracking.runs import OUTCOME
+
+_KEPT = "No version was promoted; the champion is what it was."
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """What is known of a DAG run when it is told.
+    """What is known of a DAG run when it is told: how it ended is in the `tags` of its MLflow run.
 
-    Attributes:
-        dag_id: The DAG.
-        run_id: The DAG run.
-        succeeded: Whether every step did its work.
-        model: The registered model.
-        version: The version that the run registered, or None.
-        is_champion: Whether that version went live.
-        reason: Why it did or did not.
-        metrics: The metrics of the test part.
-        failed_task: The task that failed, or None.
-        message: What it said.
-        links: Addresses by what they lead to.
-        refused: Whether it was the gate that said no, which is a decision and no crash.
+    `metrics` are those of the test part, `links` addresses by what they lead to.
     """
 
     dag_id: str
     run_id: str
-    succeeded: bool
     model: str
-    version: str | None = None
-    is_champion: bool = False
-    reason: str = ""
+    tags: Mapping[str, str]
     metrics: Mapping[str, float] = field(default_factory=dict)
-    failed_task: str | None = None
-    message: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
-    refused: bool = False
 
     @property
-    def was_stopped(self) -> bool:
-        """Whether it neither succeeded nor failed: a person ended it, or its process was killed."""
-        return not self.succeeded and self.failed_task is None
+    def succeeded(self) -> bool:
+        """Whether every step did its work."""
+        return self.tags.get(OUTCOME) == "success"
+
+    @property
+    def ending(self) -> tuple[str, str]:
+        """How it ended: in few words for the subject of the mail, and as its headline."""
+        task, version = self.tags.get("error.task"), f"{self.model} version {self.tags.get('model.version')}"
+        if self.succeeded:
+            if self.tags.get("promotion.champion") == "true":
+                return f"{version}: champion", f"{version} is champion"
+            return f"{version}: not promoted", f"{version} was not promoted"
+        # The gate's no is a decision and no crash.
+        if self.tags.get("error.type") == "GateFailed":
+            return f"{version}: refused by the gate", f"{version} was refused by the gate"
+        if task:
+            return f"{self.model}: run failed at {task}", f"{self.model}: the run failed"
+        return f"{self.model}: run was stopped", f"{self.model}: the run was stopped"
+
+    @property
+    def lines(self) -> list[str]:
+        """Why it ended so."""
+        if self.succeeded:
+            return [self.tags.get("promotion.reason", "")]
+        if "error.task" not in self.tags:
+            return ["It was ended before its work was done: by a person, or because its process was killed.", _KEPT]
+        message = self.tags.get("error.message") or "it left no message; see its log."
+        return [f"Task {self.tags['error.task']}: {message}", _KEPT]
 
 
 def subject(report: RunReport) -> str:
     """The subject of the mail: one line of at most 200 characters, whatever a run was called."""
-    if report.succeeded:
-        place = "champion" if report.is_champion else "not promoted"
-        text = f"[Trackyard] {report.model} version {report.version}: {place} ({report.run_id})"
-    elif report.refused:
-        text = f"[Trackyard] {report.model} version {report.version}: refused by the gate ({report.run_id})"
-    elif report.was_stopped:
-        text = f"[Trackyard] {report.model}: run was stopped ({report.run_id})"
-    else:
-        text = f"[Trackyard] {report.model}: run failed at {report.failed_task} ({report.run_id})"
     # A line break would end the header, and the mail would be lost.
-    return " ".join(text.split())[:200]
+    return " ".join(f"[Trackyard] {report.ending[0]} ({report.run_id})".split())[:200]
 
 
 def html(report: RunReport) -> str:
     """The mail as HTML; everything that comes from a run is escaped."""
-    return render("run_mail.html", report=report, headline=_headline(report), lines=_lines(report))
+    return render("run_mail.html", report=report)
 
 
-def _headline(report: RunReport) -> str:
-    if report.refused:
-        return f"{report.model} version {report.version} was refused by the gate"
-    if not report.succeeded:
-        return f"{report.model}: the run {'was stopped' if report.was_stopped else 'failed'}"
-    return f"{report.model} version {report.version} {'is champion' if report.is_champion else 'was not promoted'}"
+def note(dag_id: str, run_id: str, links: Mapping[str, str], words: str = "") -> str:
+    """The Markdown on the MLflow run: what it is, the way back to the DAG run, and what its person said of it."""
+    return f"DAG run `{run_id.replace('`', '')}` of `{dag_id}`. {links_line(links)}\n\n{quotable(words)}".strip()
 
 
-def _lines(report: RunReport) -> list[str]:
-    if report.succeeded:
-        return [report.reason]
-    kept = "No version was promoted; the champion is what it was."
-    if report.was_stopped:
-        return ["It was ended before its work was done: by a person, or because its process was killed.", kept]
-    return [f"Task {report.failed_task}: {report.message or 'it left no message; see its log.'}", kept]
+def links_line(links: Mapping[str, str]) -> str:
+    """Addresses by what they lead to, as one line of Markdown."""
+    return " · ".join(f"[{label}]({url})" for label, url in links.items())
 
 
-def note(report: RunReport, words: str = "") -> str:
-    """The Markdown on the MLflow run: what it is, and the way back to the DAG run."""
-    safe = words.replace("<", "&lt;").replace("[", "\\[")
-    links = " · ".join(f"[{name}]({url})" for name, url in report.links.items())
-    return f"DAG run `{report.run_id.replace('`', '')}` of `{report.dag_id}`. {links}\n\n{safe}".strip()
+def quotable(words: str) -> str:
+    """A person's words, in which Markdown finds neither a tag nor a link."""
+    return words.replace("<", "&lt;").replace("[", "\\[")
 
 
 def describe(error: BaseException) -> str:

@@ -6,6 +6,7 @@ order in which a sum is added up changes its last bits.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,7 @@ class Likeness:
 
     Attributes:
         identical: Whether every number is the same, bit by bit.
-        compared: What was compared: `coefficients`, or `predictions` of an estimator without any.
-        count: How many numbers.
+        compared: What was compared: `coefficients`, or `predictions` of an estimator without any; `count` numbers.
         largest: The largest difference.
         source: Where the rows came from.
     """
@@ -41,13 +41,9 @@ class Likeness:
 
 
 def again(store: Store, key: str, registered: Any, data_digest: str) -> Likeness:
-    """Trains a version again and compares.
+    """Trains the version of the run with a key again, and compares it with the registered Pipeline.
 
-    Args:
-        store: The bucket.
-        key: The run's key.
-        registered: The version's own Pipeline.
-        data_digest: The digest that was recorded of its data; empty when none was.
+    `data_digest` is what was recorded of its data, empty when nothing was.
 
     Raises:
         UnreadableData: The configuration or the data of the run is gone, or the data is not the same any more.
@@ -91,16 +87,17 @@ def _mlflow_digest(frame: pd.DataFrame, target: str) -> str:
 
 def _data(store: Store, key: str, config: PipelineConfig) -> tuple[pd.DataFrame, dict[str, Column] | None, str]:
     """The rows that the run kept; once those are cleared away, its source read again."""
+    from ml.data import sources
     from ml.reading import contract
     from ml.reading.columns import columns_of
-    from ml.steps.ingest import read_source
+    from ml.settings import allowed_sources
 
     snapshot, kept = f"runs/{key}/raw.parquet", f"runs/{key}/columns.json"
     if store.exists(snapshot):
         readings = store.read_json(kept)["columns"] if store.exists(kept) else {}
         columns = {name: Column.of(name, each) for name, each in readings.items()}
         return store.read_parquet(snapshot), columns or None, "the run's snapshot"
-    raw, source = read_source(store, config)
+    raw, source = sources.read(config, store, allowed_sources(os.environ).hosts)
     columns = columns_of(raw.frame, config, raw.commas)
     return contract.check(raw.frame, config, source, columns, raw.commas), columns, source
 

@@ -10,16 +10,19 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml.errors import Misconfigured, TrackerDown, Unavailable
+
+if TYPE_CHECKING:
+    import httpx
 
 TAG = "serving.rollout"
 NO_PROMPTS = "tag.`mlflow.prompt.is_prompt` != 'true'"
 """MLflow keeps prompts among its registered models; its own client leaves them out by this filter."""
-_REGISTRY = "/api/2.0/mlflow/registered-models"
 
 
 @dataclass
@@ -32,8 +35,13 @@ class Services:
     start_command: str = ""
     serving_token: str = field(default="", repr=False)
 
+    @property
+    def registry_url(self) -> str:
+        """The address of MLflow's registered models."""
+        return f"{self.mlflow_url}/api/2.0/mlflow/registered-models"
+
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Services:
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Services:
         """Reads the addresses, the MLflow account, and the start command, which may be missing.
 
         Raises:
@@ -41,8 +49,8 @@ class Services:
         """
         # In containers the service has another address for them than for browsers.
         serving_url = environ.get("TRACKYARD_SERVING_API_URL") or environ.get("TRACKYARD_SERVING_URL")
-        known = {"TRACKYARD_SERVING_URL": serving_url, "MLFLOW_TRACKING_URI": environ.get("MLFLOW_TRACKING_URI")}
-        missing = [name for name, value in known.items() if not value]
+        needed = {"TRACKYARD_SERVING_URL": serving_url, "MLFLOW_TRACKING_URI": environ.get("MLFLOW_TRACKING_URI")}
+        missing = [name for name, value in needed.items() if not value]
         if missing:
             raise Misconfigured(f"{', '.join(missing)} is not set: the stack sets it for its parts")
         username = environ.get("MLFLOW_TRACKING_USERNAME")
@@ -58,19 +66,14 @@ class Services:
 
 def roll_out(
     rollout_id: str,
-    services: Services | None = None,
+    services: Services,
     patience_s: float = 90.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, str]:
-    """Waits until the service is up and serves the champion, and makes this the live rollout.
+    """Waits until the service is up and serves the champion, and makes this, by its DAG run's id, the live rollout.
 
-    Args:
-        rollout_id: What this rollout is called: the DAG run's id.
-        services: Where everything is; from the environment when None.
-        patience_s: How many seconds the service may take.
-        clock: Seconds that only grow.
-        sleep: Waits for so many seconds.
+    The service may take `patience_s` seconds, as `clock` counts them.
 
     Returns:
         `{"name", "version", "url"}` of what is live.
@@ -78,7 +81,6 @@ def roll_out(
     Raises:
         Unavailable: The service or MLflow did not come that far in time; the message says how far it came.
     """
-    services = services or Services.from_env(os.environ)
     deadline = clock() + patience_s
     while True:
         try:
@@ -94,9 +96,8 @@ def roll_out(
         sleep(0.3)
 
 
-def nothing_to_roll_out(services: Services | None = None) -> str:
+def nothing_to_roll_out(services: Services) -> str:
     """Why there is nothing to roll out: the served model has no champion, as before a first approval. Else empty."""
-    services = services or Services.from_env(os.environ)
     try:
         name = _served(services)["name"]
         if _registered_model(services, name)["aliases"].get("champion") is None:
@@ -118,8 +119,7 @@ def _served(services: Services) -> dict[str, Any]:
         token = services.serving_token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         answer = httpx.get(f"{services.serving_url}/status", headers=headers, timeout=5)
-        answer.raise_for_status()
-        return dict(answer.json()["model"])
+        return dict(answer.raise_for_status().json()["model"])
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         raise _NotUp(f"the service at {services.serving_url} does not answer ({error}): see its log") from error
 
@@ -135,19 +135,24 @@ def _live_version(services: Services) -> dict[str, str]:
     return {"name": served["name"], "version": champion}
 
 
-def _registered_model(services: Services, name: str) -> dict[str, dict[str, str]]:
+@contextmanager
+def _registry(services: Services) -> Iterator[httpx.Client]:
+    """A client of MLflow's registered models, whose errors become ours."""
     import httpx
 
     try:
-        answer = httpx.get(
-            services.mlflow_url + f"{_REGISTRY}/get", params={"name": name}, auth=services.mlflow_login, timeout=5
-        )
-        if answer.status_code == 404:
-            return {"aliases": {}, "tags": {}}
-        answer.raise_for_status()
-        return _facts(answer.json()["registered_model"])
+        with httpx.Client(base_url=services.registry_url, auth=services.mlflow_login, timeout=5) as client:
+            yield client
     except (httpx.HTTPError, ValueError) as error:
         raise TrackerDown(f"MLflow at {services.mlflow_url} does not answer ({error}): see its log") from error
+
+
+def _registered_model(services: Services, name: str) -> dict[str, dict[str, str]]:
+    with _registry(services) as client:
+        answer = client.get("/get", params={"name": name})
+        if answer.status_code == 404:
+            return {"aliases": {}, "tags": {}}
+        return _facts(answer.raise_for_status().json()["registered_model"])
 
 
 def _facts(model: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -158,30 +163,16 @@ def _facts(model: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def _write_tag(services: Services, name: str, rollout_id: str) -> None:
-    import httpx
-
-    try:
-        httpx.post(
-            services.mlflow_url + f"{_REGISTRY}/set-tag",
-            json={"name": name, "key": TAG, "value": rollout_id},
-            auth=services.mlflow_login,
-            timeout=5,
-        ).raise_for_status()
-    except httpx.HTTPError as error:
-        raise TrackerDown(f"MLflow at {services.mlflow_url} does not answer ({error}): see its log") from error
+    with _registry(services) as client:
+        client.post("/set-tag", json={"name": name, "key": TAG, "value": rollout_id}).raise_for_status()
 
 
 @dataclass
 class Watch:
     """Looks again and again at whether a rollout is still the live one and the service answers.
 
-    Attributes:
-        rollout_id: The rollout.
-        model: The registered model that it put live.
-        services: Where the service and MLflow are.
-        silence_s: How many seconds the service may be silent.
-        clock: Seconds that only grow.
-        champions: The champion of each model as the history knows it; None to look at no version.
+    The service may be silent for `silence_s` seconds, as `clock` counts them. `champions` has the champion of each
+    model as the history knows it; None to look at no version. `model` is the one that the rollout put live.
     """
 
     rollout_id: str
@@ -195,13 +186,6 @@ class Watch:
     def __post_init__(self) -> None:
         """Counts the silence from now on."""
         self._last_answer = self.clock()
-
-    @classmethod
-    def from_environment(
-        cls, rollout_id: str, model: str, silence_s: float, champions: Mapping[str, str] | None = None
-    ) -> Watch:
-        """A watch over the services that the environment names."""
-        return cls(rollout_id, model, Services.from_env(os.environ), silence_s, champions=champions)
 
     async def look(self) -> dict[str, Any] | None:
         """Looks once.
@@ -241,18 +225,17 @@ class Watch:
         """The aliases and tags of every registered model; nothing where MLflow does not answer."""
         import httpx
 
-        found: dict[str, dict[str, dict[str, str]]] = {}
+        models: dict[str, dict[str, dict[str, str]]] = {}
         params = {"max_results": "1000", "filter": NO_PROMPTS}
         try:
             while True:
                 answer = await client.get(
-                    self.services.mlflow_url + f"{_REGISTRY}/search", params=params, auth=self.services.mlflow_login
+                    f"{self.services.registry_url}/search", params=params, auth=self.services.mlflow_login
                 )
-                answer.raise_for_status()
-                page = answer.json()
-                found |= {str(model["name"]): _facts(model) for model in page.get("registered_models", [])}
+                page = answer.raise_for_status().json()
+                models |= {str(model["name"]): _facts(model) for model in page.get("registered_models", [])}
                 if not page.get("next_page_token"):
-                    return found
+                    return models
                 params["page_token"] = str(page["next_page_token"])
         except (httpx.HTTPError, ValueError, KeyError):
             # MLflow being away says nothing about who is live.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ml.errors import BadInput, PipelineError
-from ml.steps.context import Context, base_config, recent
+from ml.steps.context import FIRST_TASK, Context, base_config, recent
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -53,11 +53,7 @@ def mail(dag_id: str, run_id: str) -> dict[str, Any]:
         wanted = base_config(context.settings.pipeline_file).notification
     if not wanted.to or not (wanted.on_success if report.succeeded else wanted.on_failure):
         return {}
-    return {
-        "to": list(wanted.to),
-        "subject": reporting.subject(report),
-        "html": reporting.html(report),
-    }
+    return {"to": list(wanted.to), "subject": reporting.subject(report), "html": reporting.html(report)}
 
 
 def _report(context: Context) -> RunReport:
@@ -65,34 +61,18 @@ def _report(context: Context) -> RunReport:
     from ml.tracking import runs
 
     run = runs.find_run(context.tracker, context.key)
-    links = {"DAG run in Airflow": context.airflow_link()}
-    default = base_config(context.settings.pipeline_file).model.name
     if run is None:
-        message = "it ended before its MLflow run was opened; see the task's log."
-        return reporting.RunReport(
-            context.dag_id, context.run_id, False, default,
-            failed_task="load_data_task", message=message, links=links,
-        )  # fmt: skip
-    tags = run.data.tags
-    links["Run in MLflow"] = context.run_link()
-    name, version = _model_of(context, run), tags.get("model.version")
-    if version:
-        links["Model version"] = context.version_link(name, version)
-    links["Live service"] = context.settings.serving_url
-    return reporting.RunReport(
-        context.dag_id,
-        context.run_id,
-        tags.get(runs.OUTCOME) == "success",
-        name,
-        version,
-        tags.get("promotion.champion") == "true",
-        tags.get("promotion.reason", ""),
-        {key: value for key, value in sorted(run.data.metrics.items()) if key.startswith("test_")},
-        tags.get("error.task"),
-        tags.get("error.message", ""),
-        links,
-        tags.get("error.type") == "GateFailed",
-    )
+        tags = {
+            "error.task": FIRST_TASK,
+            "error.message": "it ended before its MLflow run was opened; see the task's log.",
+        }
+        default = base_config(context.settings.pipeline_file).model.name
+        links = {"DAG run in Airflow": context.airflow_link()}
+        return reporting.RunReport(context.dag_id, context.run_id, default, tags, links=links)
+    tags, name = run.data.tags, _model_of(context, run)
+    links = context.links(name, tags.get("model.version")) | {"Live service": context.settings.serving_url}
+    metrics = {key: value for key, value in sorted(run.data.metrics.items()) if key.startswith("test_")}
+    return reporting.RunReport(context.dag_id, context.run_id, name, tags, metrics, links)
 
 
 def _model_of(context: Context, run: Run) -> str:

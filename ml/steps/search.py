@@ -75,11 +75,10 @@ def _score(context: Context, overrides: search_space.Overrides) -> dict[str, flo
     import warnings
 
     from ml.evaluation import curves
-    from ml.training import features as decide
     from ml.training.pipeline import build_pipeline
 
     config = configuration.resolve(context.config, search_space.nested(overrides))
-    features, target = decide.features_of(context.table("X_train"), context.roles), context.target("train")
+    features, target = context.part("train")
     pipeline = build_pipeline(config, context.roles)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -106,13 +105,11 @@ def _open_child(context: Context, number: int, overrides: search_space.Overrides
     }
     child = runs.open_run(context.tracker, context.config.model.name, f"candidate {number}", tags)
     config = configuration.resolve(context.config, search_space.nested(overrides))
-    params = {key: value for key, value in configuration.flatten(config).items() if _is_told(key)}
+    sections = ("model.", "preprocessing.")
+    params = {key: value for key, value in configuration.flatten(config).items() if key.startswith(sections)}
+    del params["model.name"]
     runs.write(context.tracker, child, params=params)
     return child
-
-
-def _is_told(key: str) -> bool:
-    return key.startswith(("model.", "preprocessing.")) and key != "model.name"
 
 
 def _close_child(context: Context, child: str, done: dict[str, Any]) -> None:
@@ -144,11 +141,10 @@ def choose(context: Context) -> None:
     del over["tune"]
     settled = configuration.resolve(context.config, over)
     context.store.write_json(settled.as_dict(), context.path("config.json"))
-    flat = configuration.flatten(settled)
-    tuned = {key: value for key, value in flat.items() if is_tuned(settled, key)}
+    params = {key: value for key, value in configuration.flatten(settled).items() if is_tuned(settled, key)}
     failed = sum(1 for each in results if "metrics" not in each)
-    told = {"tune.best": str(chosen["number"]), "tune.tried": str(count), "tune.failed": str(failed)}
-    runs.write(context.tracker, context.mlflow_run_id, params={**tuned, **told})
+    params |= {"tune.best": str(chosen["number"]), "tune.tried": str(count), "tune.failed": str(failed)}
+    runs.write(context.tracker, context.mlflow_run_id, params=params)
     context.forget()
     log.info("best=%s of %d, %d failed: %s", chosen["number"], count, failed, chosen["overrides"])
 

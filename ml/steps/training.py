@@ -1,7 +1,6 @@
 """The steps that fit a model and evaluate the registered version; what is heavy is imported inside.
 
-An entry point: each step reads its settings from the environment. Every step can be run again, after a kill or by
-hand, and finds what the earlier try made. What flows from one to the next is in S3 under the run's key.
+Effects: MLflow and S3; `ml.steps` says what holds for every step.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ def train(context: Context) -> str:
     from ml.evaluation import metrics as evaluate
     from ml.registry import model_logging, versions
     from ml.tracking import images, provenance, runs
-    from ml.training import features as decide
     from ml.training.pipeline import build_pipeline
 
     name, seed = context.config.model.name, context.config.split.random_state
@@ -38,13 +36,13 @@ def train(context: Context) -> str:
         log.info("version=%s was registered by an earlier try", registered[0].version)
         return str(registered[0].version)
     choose(context)
-    features, target = decide.features_of(context.table("X_train"), context.roles), context.target("train")
+    features, target = context.part("train")
     pipeline = estimators.fit(build_pipeline(context.config, context.roles), features, target)
     readings = model_logging.readings_of(context.roles.columns, context.commas)
     logged = model_logging.log_once(context.tracker, context.run, pipeline, features, readings)
-    found = evaluate.metrics(target, evaluate.probabilities(pipeline, features), "train")
-    found |= curves.validation(pipeline, features, target, context.config.split.folds, seed)
-    runs.write_metrics(context.tracker, context.run, found, logged.model_id)
+    metrics = evaluate.metrics(target, evaluate.probabilities(pipeline, features), "train")
+    metrics |= curves.validation(pipeline, features, target, context.config.split.folds, seed)
+    runs.write_metrics(context.tracker, context.run, metrics, logged.model_id)
     images.write_series(context.tracker, context.run, curves.learning(pipeline, features, target, seed))
     run_tags = context.run.data.tags
     kept = ("data.digest", "data.uri", "git.commit", provenance.DIRTY_TAG, provenance.LOCK_TAG)
@@ -76,12 +74,12 @@ def evaluate(context: Context, version: str) -> str:
     from ml.steps.evidence import pull
     from ml.tracking import runs
 
-    features, target = context.test_part()
+    features, target = context.part("test")
     pulled = pull(context, version)
     serving_check.answers_by_signature(pulled, features)
     probability = score.probabilities(pulled.pipeline, features)
-    found = score.metrics(target, probability, "test")
-    runs.write_metrics(context.tracker, context.run, found, pulled.model_id)
+    metrics = score.metrics(target, probability, "test")
+    runs.write_metrics(context.tracker, context.run, metrics, pulled.model_id)
     artifacts.tell(context, pulled, features, target, probability)
-    log.info("version=%s %s", version, " ".join(f"{name}={value:.6f}" for name, value in found.items()))
+    log.info("version=%s %s", version, " ".join(f"{name}={value:.6f}" for name, value in metrics.items()))
     return version

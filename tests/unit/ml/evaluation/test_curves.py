@@ -181,9 +181,12 @@ def test_the_card_reads_as_a_model_card_and_is_safe(fitted: Fitted, rows: pd.Dat
     facts = model_card.Facts(
         config=PipelineConfig(), roles=fitted.roles,
         metrics={"test_accuracy": 0.9, "train_accuracy": 0.95, "validation_accuracy": 0.92},
-        tags={"data.digest": "d1", "airflow.run_id": "run`1", "git.commit": "abc", "git.dirty": "true"},
+        tags={
+            "data.digest": "d1", "airflow.run_id": "run`1", "git.commit": "abc", "git.dirty": "true",
+            "note": "<b>bold</b> [link](x)",
+        },
         profile=profile.profile(rows), importance={"Age": 0.2}, rows={"train": (210, 0.5), "test": (90, 0.4)},
-        links={"DAG run in Airflow": "http://a/b"}, version="3", note="<b>bold</b> [link](x)",
+        links={"DAG run in Airflow": "http://a/b"}, version="3",
     )  # fmt: skip
 
     text = model_card.card(facts)

@@ -69,15 +69,15 @@ class Place:
         self.store.write_parquet(frame.iloc[train][roles.features], f"{path}X_train.parquet")
         self.store.write_parquet(learned_rows.table(learned, labels), f"{path}{learned_rows.FILE}")
         self.store.write_json({"train": train.tolist(), "test": test.tolist()}, f"{path}rows.json")
-        features, target = (
-            preprocess.features_of(frame.iloc[test], roles),
-            preprocess.target_of(frame.iloc[test], roles),
-        )
+        parts = {
+            "train": (preprocess.features_of(frame.iloc[train], roles), labels),
+            "test": (preprocess.features_of(frame.iloc[test], roles), preprocess.target_of(frame.iloc[test], roles)),
+        }
         context = _Context(
             tracker=self.client, store=self.store, config=config, roles=roles, key=key, mlflow_run_id=run_id,
             dag_id="Airflow_Lab2", run_id=f"run {self.count}", version=version, path=lambda name: f"{path}{name}",
-            table=lambda name: self.store.read_parquet(f"{path}{name}.parquet"), target=lambda part: labels,
-            test_part=lambda: (features, target), run_link=lambda: "http://m/run",
+            table=lambda name: self.store.read_parquet(f"{path}{name}.parquet"),
+            part=parts.get, positions={"train": train.tolist(), "test": test.tolist()}, run_link=lambda: "http://m/run",
             version_link=lambda name, number: f"http://m/{name}/{number}",
         )  # fmt: skip
         _Context.run = property(lambda me: self.client.get_run(me.mlflow_run_id))  # type: ignore[attr-defined]
@@ -261,12 +261,12 @@ def test_rows_learned_before_hashes_were_kept_are_known_from_the_tables(place: P
     found = place.store.read_parquet(key)["row"]
     promoted(first)
     place.store.delete(key)
-    place.store.write_parquet(first.target("train").to_frame(), first.path("y_train.parquet"))
+    place.store.write_parquet(first.part("train")[1].to_frame(), first.path("y_train.parquet"))
 
     promoted(second)
 
     assert verdict_of(second)["checks"][-1]["found"]["left_out"] == len(
-        set(found) & set(learned_rows.hashes(second.test_part()[0], second.test_part()[1]))
+        set(found) & set(learned_rows.hashes(*second.part("test")))
     )
 
 

@@ -8,14 +8,14 @@ from ml.errors import ContractViolation
 from ml.steps.reporting import RunReport, describe, html, note, subject
 
 EVIL = '<script>alert("x")</script>'
-GOOD = RunReport(
-    "Airflow_Lab2", "manual__1", True, "ad-click", "3", True, "there was no champion before it",
-    {"test_accuracy": 0.97}, links={"Run in MLflow": "http://m/#/runs/1"},
-)  # fmt: skip
-BAD = replace(
-    GOOD, succeeded=False, version=None, is_champion=False, metrics={}, failed_task="load_data_task",
-    message="file.csv is empty",
-)  # fmt: skip
+LINKS = {"Run in MLflow": "http://m/#/runs/1"}
+WENT_LIVE = {
+    "outcome": "success", "model.version": "3", "promotion.champion": "true",
+    "promotion.reason": "there was no champion before it",
+}  # fmt: skip
+GOOD = RunReport("Airflow_Lab2", "manual__1", "ad-click", WENT_LIVE, {"test_accuracy": 0.97}, LINKS)
+FAILED = {"error.task": "load_data_task", "error.type": "UnreadableData", "error.message": "file.csv is empty"}
+BAD = replace(GOOD, tags=FAILED, metrics={})
 
 
 def test_a_success_tells_version_decision_reason_metrics_and_links() -> None:
@@ -25,7 +25,7 @@ def test_a_success_tells_version_decision_reason_metrics_and_links() -> None:
 
 
 def test_a_version_that_was_not_promoted_is_told_so() -> None:
-    report = replace(GOOD, is_champion=False)
+    report = replace(GOOD, tags={**WENT_LIVE, "promotion.champion": "false"})
 
     assert "not promoted" in subject(report)
     assert "was not promoted" in html(report)
@@ -38,7 +38,7 @@ def test_a_failure_tells_task_and_message() -> None:
 
 
 def test_a_run_that_a_person_stopped_is_told_as_stopped() -> None:
-    stopped = replace(BAD, failed_task=None, message="")
+    stopped = replace(BAD, tags={})
 
     assert subject(stopped) == "[Trackyard] ad-click: run was stopped (manual__1)"
     assert "ended before its work was done" in html(stopped)
@@ -46,7 +46,8 @@ def test_a_run_that_a_person_stopped_is_told_as_stopped() -> None:
 
 
 def test_a_version_that_the_gate_refused_is_told_as_a_decision() -> None:
-    refused = replace(BAD, version="4", failed_task="promote_model_task", message="failed the gate: F1", refused=True)
+    said = {"error.task": "promote_model_task", "error.type": "GateFailed", "error.message": "failed the gate: F1"}
+    refused = replace(BAD, tags={**said, "model.version": "4"})
 
     assert subject(refused) == "[Trackyard] ad-click version 4: refused by the gate (manual__1)"
     assert "ad-click version 4 was refused by the gate" in html(refused)
@@ -63,19 +64,27 @@ def test_a_subject_is_one_line_of_at_most_two_hundred_characters() -> None:
 
 def test_html_is_escaped_everywhere() -> None:
     for report in (
-        replace(GOOD, run_id=EVIL, model=EVIL, reason=EVIL, metrics={EVIL: 1.0}, links={EVIL: f'http://x/"{EVIL}'}),
-        replace(BAD, dag_id=EVIL, failed_task=EVIL, message=EVIL),
+        replace(
+            GOOD,
+            run_id=EVIL,
+            model=EVIL,
+            tags={**WENT_LIVE, "promotion.reason": EVIL},
+            metrics={EVIL: 1.0},
+            links={EVIL: f'http://x/"{EVIL}'},
+        ),
+        replace(BAD, dag_id=EVIL, tags={"error.task": EVIL, "error.message": EVIL}),
     ):
         assert "<script" not in html(report)
         assert 'x/"' not in html(report)
 
 
 def test_a_note_keeps_markup_out() -> None:
-    told = note(replace(GOOD, run_id="a`b"), "[click](javascript:x) <img src=x>")
+    text = note("Airflow_Lab2", "a`b", LINKS, "[click](javascript:x) <img src=x>")
 
-    assert "<img" not in told
-    assert "\\[click]" in told
-    assert "[Run in MLflow](http://m/#/runs/1)" in told
+    assert text.startswith("DAG run `ab` of `Airflow_Lab2`")
+    assert "<img" not in text
+    assert "\\[click]" in text
+    assert "[Run in MLflow](http://m/#/runs/1)" in text
 
 
 def test_an_error_of_ours_speaks_for_itself_and_a_foreign_one_with_its_type() -> None:
