@@ -1,4 +1,4 @@
-"""The bootstrap over many resamples at once, and a permutation test. Pure; numpy alone.
+"""The bootstrap over many resamples at once, and a permutation test. Pure.
 
 A resample of n rows is a row of weights: how often each row was drawn.
 """
@@ -50,11 +50,11 @@ def paired_gain(metric: str, target: Array, ours: Array, theirs: Array, draw: Dr
         metric: The metric's name.
         target: 0 or 1, shape (n_rows,).
         ours: The probabilities of the one, shape (n_rows,).
-        theirs: Those of the other.
-        draw: How it is drawn.
+        theirs: Those of the other, shape (n_rows,).
+        draw: The confidence and the number of resamples.
 
     Returns:
-        Positive is better, also where less of the metric is.
+        Positive where the first is better, also of a loss.
     """
     gains = [
         weighted(metric, target, ours, weights) - weighted(metric, target, theirs, weights)
@@ -95,15 +95,18 @@ def chance_of_luck(target: Array, score: Array, draw: Draw) -> float:
     Args:
         target: 0 or 1, shape (n_rows,).
         score: The higher, the more likely 1, shape (n_rows,).
-        draw: How it is drawn; more often where the confidence asks for it.
+        draw: The number of permutations; there are more where the confidence asks for it.
 
     Returns:
         Above 0, at most 1; 1 where a class is missing.
     """
+    import pandas as pd
+
     positive = np.asarray(target) == 1
     rows, positives = len(positive), int(positive.sum())
     # The same question of the rarer class, for which fewer ranks are drawn.
-    rarer, ranks = (positive, _ranks(score)) if 2 * positives <= rows else (~positive, _ranks(-np.asarray(score)))
+    rarer, scores = (positive, np.asarray(score)) if 2 * positives <= rows else (~positive, -np.asarray(score))
+    ranks = pd.Series(scores).rank().to_numpy()
     count = int(rarer.sum())
     if not count:
         return 1.0
@@ -132,10 +135,3 @@ def batches(drawn: int, rows: int) -> Iterator[int]:
     most = max(1, min(100, _AT_ONCE // max(rows, 1)))
     for begin in range(0, drawn, most):
         yield min(most, drawn - begin)
-
-
-def _ranks(score: Array) -> Array:
-    """The rank of each row, the lowest score first; rows with the same score share the middle of their ranks."""
-    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks: Array = (counts.cumsum() - (counts - 1) / 2)[place]
-    return ranks

@@ -82,18 +82,16 @@ class Comparison:
 
 def compare(subjects: Sequence[Subject]) -> Comparison:
     """Compares two or more runs; only what differs is listed, but for metrics and the data's digest."""
+    # The contract is shown column by column, and data addresses with the data.
+    shown_apart = ("schema", "data.uri")
+    params = [{name: text for name, text in each.params.items() if name not in shown_apart} for each in subjects]
     return Comparison(
         tuple(subjects),
-        _differing([_plain_params(each.params) for each in subjects]),
+        _differing(params),
         [*_rows_of(subjects, _DATA_TAGS), *_columns(subjects)],
         _rows_of(subjects, _ORIGIN_TAGS),
         _metrics(subjects),
     )
-
-
-def _plain_params(params: Mapping[str, str]) -> dict[str, str]:
-    # The contract is told column by column below; data addresses are told with the data.
-    return {name: value for name, value in params.items() if name not in ("schema", "data.uri")}
 
 
 def _differing(by_subject: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:

@@ -45,23 +45,24 @@ def _ratio(above: Array, below: Array) -> Array:
 
 
 def _counts(target: Array, probability: Array, weights: Array) -> tuple[Array, Array, Array]:
-    said = probability > 0.5
-    return weights @ (said & (target == 1)), weights @ said.astype(float), weights @ target
+    """The true positives, those predicted, and those there are."""
+    predicted = probability > 0.5
+    return weights @ (predicted & (target == 1)), weights @ predicted.astype(float), weights @ target
 
 
 def _precision(target: Array, probability: Array, weights: Array) -> Array:
-    right, said, _ = _counts(target, probability, weights)
-    return _ratio(right, said)
+    right, predicted, _ = _counts(target, probability, weights)
+    return _ratio(right, predicted)
 
 
 def _recall(target: Array, probability: Array, weights: Array) -> Array:
-    right, _, there = _counts(target, probability, weights)
-    return _ratio(right, there)
+    right, _, actual = _counts(target, probability, weights)
+    return _ratio(right, actual)
 
 
 def _f1(target: Array, probability: Array, weights: Array) -> Array:
-    right, said, there = _counts(target, probability, weights)
-    return _ratio(2 * right, said + there)
+    right, predicted, actual = _counts(target, probability, weights)
+    return _ratio(2 * right, predicted + actual)
 
 
 def _by_score(target: Array, probability: Array, weights: Array) -> tuple[Array, Array]:

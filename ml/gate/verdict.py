@@ -127,13 +127,13 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; `Verdict.from_dict` reads them back."""
-        return {**asdict(self), "checks": [asdict(check) for check in self.checks], "reasons": self.reasons}
+        return {**asdict(self), "reasons": self.reasons}
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Verdict:
+    def from_dict(cls, values: Mapping[str, Any]) -> Verdict:
         """Reads what `as_dict` wrote."""
-        checks = tuple(Check(**check) for check in found["checks"])
-        rest = {name: found[name] for name in ("passed", "rows", "metric", "gain", "compared")}
+        checks = tuple(Check(**check) for check in values["checks"])
+        rest = {name: values[name] for name in ("passed", "rows", "metric", "gain", "compared")}
         return cls(checks=checks, **rest)
 
     def short(self) -> str:
