@@ -32,36 +32,33 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Draw:
-    """The confidence of an interval, and how many resamples it is found from."""
+class Pair:
+    """What two models say of the same rows, and the metric that they are compared by.
 
-    confidence: float = 0.95
-    resamples: int = 1000
+    The target is 0 or 1, `ours` and `theirs` are probabilities, each of shape (n_rows,).
+    """
+
+    metric: str
+    target: Array
+    ours: Array
+    theirs: Array
 
 
-def paired_gain(metric: str, target: Array, ours: Array, theirs: Array, draw: Draw) -> Interval:
-    """How much better one model is than another on the same rows, with its bootstrap interval.
+def paired_gain(pair: Pair, confidence: float, resamples: int) -> Interval:
+    """How much better the first model is than the second, also by a loss, with its bootstrap interval.
 
     The percentile interval of paired resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
     13): both models are scored on the same drawn rows, so what is hard for both does not widen it. The seed is fixed,
     so that the same rows give the same verdict.
-
-    Args:
-        metric: The metric's name.
-        target: 0 or 1, shape (n_rows,).
-        ours: The probabilities of the one, shape (n_rows,).
-        theirs: Those of the other, shape (n_rows,).
-        draw: The confidence and the number of resamples.
-
-    Returns:
-        Positive where the first is better, also of a loss.
     """
+    metric, target = pair.metric, pair.target
     gains = [
-        weighted(metric, target, ours, weights) - weighted(metric, target, theirs, weights)
-        for weights in resampled(len(target), draw.resamples)
+        weighted(metric, target, pair.ours, weights) - weighted(metric, target, pair.theirs, weights)
+        for weights in resampled(len(target), resamples)
     ]
-    low, high = bounds(sign(metric) * np.concatenate(gains), draw.confidence)
-    return Interval(sign(metric) * (metric_of(metric, target, ours) - metric_of(metric, target, theirs)), low, high)
+    low, high = bounds(sign(metric) * np.concatenate(gains), confidence)
+    gain = metric_of(metric, target, pair.ours) - metric_of(metric, target, pair.theirs)
+    return Interval(sign(metric) * gain, low, high)
 
 
 def resampled(rows: int, resamples: int, seed: int = 0) -> Iterator[Array]:
@@ -84,7 +81,7 @@ def bounds(values: Array, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def chance_of_luck(target: Array, score: Array, draw: Draw) -> float:
+def chance_of_luck(target: Array, score: Array, confidence: float, resamples: int) -> float:
     """How often rows in random order would be ranked as well: the one-sided p-value of the ROC AUC against one half.
 
     A permutation test, whose error is the stated one at any number of positives and with any ties (Phipson and Smyth,
@@ -95,7 +92,8 @@ def chance_of_luck(target: Array, score: Array, draw: Draw) -> float:
     Args:
         target: 0 or 1, shape (n_rows,).
         score: The higher, the more likely 1, shape (n_rows,).
-        draw: The number of permutations; there are more where the confidence asks for it.
+        confidence: What is asked for; a higher one takes more permutations.
+        resamples: The least number of permutations, but for large tables.
 
     Returns:
         Above 0, at most 1; 1 where a class is missing.
@@ -111,8 +109,8 @@ def chance_of_luck(target: Array, score: Array, draw: Draw) -> float:
     if not count:
         return 1.0
     rng = np.random.default_rng(crc32(ranks.tobytes() + positive.tobytes()))
-    enough = min(int(10 / one_side(draw.confidence)) + 1, _MOST_DRAWS)
-    drawn = max(enough, min(draw.resamples, _CELLS // rows))
+    enough = min(int(10 / one_side(confidence)) + 1, _MOST_DRAWS)
+    drawn = max(enough, min(resamples, _CELLS // rows))
     rank_sum = ranks[rarer].sum()
     as_good = sum(bool(ranks[rng.choice(rows, count, replace=False)].sum() >= rank_sum) for _ in range(drawn))
     return (as_good + 1) / (drawn + 1)

@@ -92,9 +92,7 @@ def learning(pipeline: Any, features: pd.DataFrame, target: pd.Series, seed: int
 def threshold(target: pd.Series, probability: np.ndarray) -> Series:
     """Precision, recall, F1 and accuracy by the threshold, in percent, on the test part.
 
-    Args:
-        target: 0 or 1, shape (n_rows,).
-        probability: Of class 1, shape (n_rows,).
+    The target is 0 or 1, the probability that of class 1, each of shape (n_rows,).
     """
     predicted = {percent: probability > percent / 100 for percent in THRESHOLDS}
     return {

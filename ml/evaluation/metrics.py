@@ -119,16 +119,13 @@ def sign(metric: str) -> int:
 
 
 def weighted(metric: str, target: ArrayLike, probability: ArrayLike, weights: Array) -> Array:
-    """A metric as scikit-learn defines it (at a threshold of one half), for each row of weights.
+    """A metric as scikit-learn defines it (at a threshold of one half), for each row of weights: shape (n_resamples,).
 
     Args:
         metric: Its name, with or without `test_`.
         target: 0 or 1, shape (n_rows,).
         probability: Of class 1, shape (n_rows,).
         weights: How often each row counts, shape (n_resamples, n_rows).
-
-    Returns:
-        Shape (n_resamples,).
     """
     import numpy as np
 
@@ -146,15 +143,12 @@ def metric_of(metric: str, target: ArrayLike, probability: ArrayLike) -> float:
 
 
 def metrics(target: pd.Series, probability: np.ndarray, part: str) -> dict[str, float]:
-    """Every metric.
+    """Every metric, as `{part}_accuracy` and so on, in the order of `NAMES`.
 
     Args:
         target: 0 or 1, shape (n_rows,), both present.
         probability: Of class 1, shape (n_rows,).
-        part: `train`, `validation` or `test`, the prefix of each name.
-
-    Returns:
-        `{part}_accuracy` and so on, in the order of `NAMES`.
+        part: `train`, `validation` or `test`.
     """
     return {f"{part}_{name}": metric_of(name, target, probability) for name in NAMES}
 

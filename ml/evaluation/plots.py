@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,15 +20,10 @@ _LONGEST_LABEL = 40
 
 
 def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str, bytes]:
-    """Draws how the model does on the test part.
+    """How a fitted model does on the test part, as PNG files by name.
 
-    Args:
-        pipeline: The fitted model; where its last step has `coef_`, these are drawn too.
-        target: 0 or 1, shape (n_rows,).
-        probability: Of class 1, shape (n_rows,).
-
-    Returns:
-        PNG files by name: ROC, precision-recall, calibration, confusion matrix and, of a linear model, coefficients.
+    They are ROC, precision-recall, calibration, confusion matrix and, where its last step has `coef_`, coefficients.
+    The target is 0 or 1, the probability that of class 1, each of shape (n_rows,).
     """
     from sklearn import metrics as sk
     from sklearn.calibration import CalibrationDisplay
@@ -48,7 +44,7 @@ def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str
     }
     if hasattr(pipeline[-1], "coef_"):
         images["coefficients.png"] = _draw(
-            f"Coefficients ({_MOST_BARS} largest)", lambda axes: _coefficients(pipeline, axes), has_long_labels=True
+            f"Coefficients ({_MOST_BARS} largest)", partial(_coefficients, pipeline=pipeline), has_long_labels=True
         )
     return images
 
@@ -56,32 +52,29 @@ def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str
 def curve_plots(
     learning: Series, threshold: Series, importance: Mapping[str, float], columns: int | None = None
 ) -> dict[str, bytes]:
-    """Draws the curves of a run; those without points are left out.
+    """The curves of a run as PNG files by name; those without points are left out.
 
     Args:
-        learning: Log loss by number of rows, of `curves.learning`.
-        threshold: Metrics by threshold in percent, of `curves.threshold`.
-        importance: The growth of the log loss by column, the largest first.
+        learning: What `curves.learning` gives.
+        threshold: What `curves.threshold` gives.
+        importance: What `curves.importance` gives.
         columns: How many columns the model takes, where not each was measured.
-
-    Returns:
-        PNG files by name.
     """
-    images = {}
-    if learning:
-        images["learning_curve.png"] = _draw(
-            "Learning curve", lambda axes: _lines(axes, learning, "rows to learn from", "log loss")
-        )
-    if threshold:
-        images["threshold_curve.png"] = _draw(
-            "By threshold, test part", lambda axes: _lines(axes, threshold, "threshold in percent", "")
-        )
+    curves = {
+        "learning_curve.png": ("Learning curve", learning, "rows to learn from", "log loss"),
+        "threshold_curve.png": ("By threshold, test part", threshold, "threshold in percent", ""),
+    }
+    images = {
+        name: _draw(title, partial(_lines, series=series, x=x, y=y))
+        for name, (title, series, x, y) in curves.items()
+        if series
+    }
     if importance:
         measured = len(importance)
         some = f" of {measured} measured of {columns:,}" if columns and columns > measured else ""
         images["feature_importance.png"] = _draw(
             f"Importance, test part ({_MOST_BARS} largest{some})",
-            lambda axes: _importances(axes, importance),
+            partial(_importances, importance=importance),
             has_long_labels=True,
         )
     return images
@@ -101,7 +94,7 @@ def _importances(axes: Any, importance: Mapping[str, float]) -> None:
     axes.set_xlabel("growth of the log loss when shuffled")
 
 
-def _coefficients(pipeline: Any, axes: Any) -> None:
+def _coefficients(axes: Any, pipeline: Any) -> None:
     names = [_shown(name) for name in pipeline[:-1].get_feature_names_out()]
     pairs = zip(names, pipeline[-1].coef_[0], strict=True)
     _bars(axes, sorted(pairs, key=lambda pair: abs(pair[1]))[-_MOST_BARS:])

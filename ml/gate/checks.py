@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ml.config.promotion import GateConfig, PromotionConfig
-from ml.evaluation.bootstrap import Array, Draw, can_tell, chance_of_luck, one_side, paired_gain
+from ml.evaluation.bootstrap import Pair, can_tell, chance_of_luck, one_side, paired_gain
 from ml.evaluation.leakage import LEAST_OF_A_CLASS
 from ml.evaluation.metrics import metric_of, sign
 from ml.gate.verdict import AGAINST_CHAMPION, Check, Evidence, Status, plain
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What candidate and champion say of the same rows, and the metric that they are compared by."""
-
-    metric: str
-    target: Array
-    ours: Array
-    theirs: Array
 
 
 def contract(evidence: Evidence) -> Check:
@@ -63,7 +52,7 @@ def dummy(evidence: Evidence, gate: GateConfig) -> Check:
     if not can_tell(target, gate.confidence):
         words += f" tells nothing of the 0.5 of a dummy classifier: the sample is too small for {gate.confidence:.0%}"
         return Check(name, "unsure", words, figures)
-    chance = chance_of_luck(target, evidence.probability, _draw(gate))
+    chance = chance_of_luck(target, evidence.probability, gate.confidence, gate.resamples)
     most = one_side(gate.confidence)
     figures |= {"chance": chance, "most": most}
     words += f" has a chance of {chance:.2g} by luck"
@@ -121,7 +110,7 @@ def champion(evidence: Evidence, wanted: PromotionConfig) -> tuple[float | None,
 
 
 def _compared(pair: Pair, gate: GateConfig, other: str, counts: Mapping[str, int]) -> tuple[float, list[Check]]:
-    gain = paired_gain(pair.metric, pair.target, pair.ours, pair.theirs, _draw(gate))
+    gain = paired_gain(pair, gate.confidence, gate.resamples)
     ours, theirs = (metric_of(pair.metric, pair.target, each) for each in (pair.ours, pair.theirs))
     status: Status = "unsure"
     said = f"reaches beyond the margin of {gate.margin:g}: the sample is too small to tell"
@@ -137,7 +126,3 @@ def _compared(pair: Pair, gate: GateConfig, other: str, counts: Mapping[str, int
     numbers = {"gain": gain.estimate, "low": gain.low, "high": gain.high, "candidate": ours, "champion": theirs}
     figures = {**counts, "margin": gate.margin, **{name: plain(number) for name, number in numbers.items()}}
     return gain.estimate, [Check(AGAINST_CHAMPION, status, words, figures)]
-
-
-def _draw(gate: GateConfig) -> Draw:
-    return Draw(gate.confidence, gate.resamples)

@@ -82,17 +82,14 @@ def behaviour(evidence: Evidence, rule: BehaviourRule) -> Check:
     if rule.column not in evidence.features.columns:
         return Check(name, "failed", f"{rule.column!r} is no feature, so its {rule.check} cannot be checked")
     if rule.check == "invariance":
-        moved = max(_moved(evidence, changed) for changed in _others(evidence.features, rule.column))
+        changes = [probabilities(evidence.pipeline, other) for other in _others(evidence.features, rule.column)]
+        moved = max(float(np.abs(change - evidence.probability).mean()) for change in changes)
         figures = {"moved": moved, "most": rule.tolerance}
         words = f"changing {rule.column!r} moves the probability by {moved:.4f} on average"
         if moved > rule.tolerance:
             return Check(name, "failed", f"{words}, more than {rule.tolerance:g}", figures)
         return Check(name, "passed", f"{words}, at most {rule.tolerance:g}", figures)
     return _direction(evidence, rule, name)
-
-
-def _moved(evidence: Evidence, changed: pd.DataFrame) -> float:
-    return float(np.abs(probabilities(evidence.pipeline, changed) - evidence.probability).mean())
 
 
 def _others(features: pd.DataFrame, column: str) -> Iterator[pd.DataFrame]:

@@ -27,13 +27,9 @@ _SHORT = 4000
 
 @dataclass(frozen=True)
 class Check:
-    """What one check found.
+    """What one check found: its status, why in one sentence, and the figures as plain values.
 
-    Attributes:
-        name: What was checked.
-        status: `unsure` counts as passed, unless the configuration says otherwise.
-        words: Why, in one sentence.
-        found: The figures, as plain values.
+    `unsure` counts as passed, unless the configuration says otherwise.
     """
 
     name: str
@@ -47,7 +43,6 @@ class Champion:
     """The version that is live, as this run sees it.
 
     Attributes:
-        version: Its number.
         probability: What it says of the held-out rows, shape (n_rows,); None where it cannot be compared.
         problem: Why it cannot.
         rows: How many rows its data set had; None where that was not recorded.
@@ -94,7 +89,6 @@ class Verdict:
 
     Attributes:
         passed: Whether it may be promoted.
-        checks: Every check, in the order in which they are read.
         rows: How many rows were held out.
         metric: The metric that candidate and champion are compared by.
         gain: By how much it is better than the champion on the same rows; None without a champion to compare with.
