@@ -55,15 +55,8 @@ def only_theirs(held_out: np.ndarray, theirs: np.ndarray, ours: np.ndarray) -> n
     """Which held-out rows another version was trained on and this one was not, so that they favour the other.
 
     A row whose content both learned favours neither. Where few different rows are possible that is nearly every row,
-    and where the same data is trained on again it is every repeated one.
-
-    Args:
-        held_out: The hashes of the held-out rows, shape (n_rows,).
-        theirs: Those of the rows that the other was trained on.
-        ours: Those of the rows that this one was trained on.
-
-    Returns:
-        Truths, shape (n_rows,).
+    and where the same data is trained on again it is every repeated one. All rows come as their hashes; the answer is
+    a truth for each held-out one, shape (n_rows,).
     """
     import numpy as np
 

@@ -47,12 +47,8 @@ def log_once(
 ) -> LoggedFile:
     """Logs a fitted Pipeline to a run, unless an earlier try did so and what it logged reads back.
 
-    Args:
-        client: An MLflow client.
-        run: The MLflow run.
-        pipeline: The fitted Pipeline.
-        features: What it was fitted on, of shape (n_rows, n_features); its first rows become the input example.
-        readings: What `readings_of` gives.
+    The features, of shape (n_rows, n_features), are what it was fitted on; their first rows become the input example.
+    The readings are what `readings_of` gives.
 
     Raises:
         HashMismatch: What was read back does not predict what was logged.
