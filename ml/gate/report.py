@@ -32,5 +32,5 @@ def markdown(verdict: Verdict, about: Mapping[str, str]) -> str:
 
 def _safe(text: str) -> str:
     """Text that Markdown does not read as a table's border, a tag or a link."""
-    escaped = {char: f"\\{char}" for char in "\\`*_[]|"} | {"<": "&lt;", ">": "&gt;"}
-    return " ".join(text.translate(str.maketrans(escaped)).split())
+    escapes = {ord(char): f"\\{char}" for char in "\\`*_[]|"} | {ord("<"): "&lt;", ord(">"): "&gt;"}
+    return " ".join(text.translate(escapes).split())
