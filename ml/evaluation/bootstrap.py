@@ -1,4 +1,4 @@
-"""The bootstrap over many resamples at once, and a permutation test. Pure; numpy alone.
+"""The bootstrap over many resamples at once, and a permutation test. Pure.
 
 A resample of n rows is a row of weights: how often each row was drawn.
 """
@@ -32,36 +32,33 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Draw:
-    """The confidence of an interval, and how many resamples it is found from."""
+class Pair:
+    """What two models say of the same rows, and the metric that they are compared by.
 
-    confidence: float = 0.95
-    resamples: int = 1000
+    The target is 0 or 1, `ours` and `theirs` are probabilities, each of shape (n_rows,).
+    """
+
+    metric: str
+    target: Array
+    ours: Array
+    theirs: Array
 
 
-def paired_gain(metric: str, target: Array, ours: Array, theirs: Array, draw: Draw) -> Interval:
-    """How much better one model is than another on the same rows, with its bootstrap interval.
+def paired_gain(pair: Pair, confidence: float, resamples: int) -> Interval:
+    """How much better the first model is than the second, also by a loss, with its bootstrap interval.
 
     The percentile interval of paired resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
     13): both models are scored on the same drawn rows, so what is hard for both does not widen it. The seed is fixed,
     so that the same rows give the same verdict.
-
-    Args:
-        metric: The metric's name.
-        target: 0 or 1, shape (n_rows,).
-        ours: The probabilities of the one, shape (n_rows,).
-        theirs: Those of the other.
-        draw: How it is drawn.
-
-    Returns:
-        Positive is better, also where less of the metric is.
     """
+    metric, target = pair.metric, pair.target
     gains = [
-        weighted(metric, target, ours, weights) - weighted(metric, target, theirs, weights)
-        for weights in resampled(len(target), draw.resamples)
+        weighted(metric, target, pair.ours, weights) - weighted(metric, target, pair.theirs, weights)
+        for weights in resampled(len(target), resamples)
     ]
-    low, high = bounds(sign(metric) * np.concatenate(gains), draw.confidence)
-    return Interval(sign(metric) * (metric_of(metric, target, ours) - metric_of(metric, target, theirs)), low, high)
+    low, high = bounds(sign(metric) * np.concatenate(gains), confidence)
+    gain = metric_of(metric, target, pair.ours) - metric_of(metric, target, pair.theirs)
+    return Interval(sign(metric) * gain, low, high)
 
 
 def resampled(rows: int, resamples: int, seed: int = 0) -> Iterator[Array]:
@@ -84,7 +81,7 @@ def bounds(values: Array, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def chance_of_luck(target: Array, score: Array, draw: Draw) -> float:
+def chance_of_luck(target: Array, score: Array, confidence: float, resamples: int) -> float:
     """How often rows in random order would be ranked as well: the one-sided p-value of the ROC AUC against one half.
 
     A permutation test, whose error is the stated one at any number of positives and with any ties (Phipson and Smyth,
@@ -95,21 +92,25 @@ def chance_of_luck(target: Array, score: Array, draw: Draw) -> float:
     Args:
         target: 0 or 1, shape (n_rows,).
         score: The higher, the more likely 1, shape (n_rows,).
-        draw: How it is drawn; more often where the confidence asks for it.
+        confidence: What is asked for; a higher one takes more permutations.
+        resamples: The least number of permutations, but for large tables.
 
     Returns:
         Above 0, at most 1; 1 where a class is missing.
     """
+    import pandas as pd
+
     positive = np.asarray(target) == 1
     rows, positives = len(positive), int(positive.sum())
     # The same question of the rarer class, for which fewer ranks are drawn.
-    rarer, ranks = (positive, _ranks(score)) if 2 * positives <= rows else (~positive, _ranks(-np.asarray(score)))
+    rarer, scores = (positive, np.asarray(score)) if 2 * positives <= rows else (~positive, -np.asarray(score))
+    ranks = pd.Series(scores).rank().to_numpy()
     count = int(rarer.sum())
     if not count:
         return 1.0
     rng = np.random.default_rng(crc32(ranks.tobytes() + positive.tobytes()))
-    enough = min(int(10 / one_side(draw.confidence)) + 1, _MOST_DRAWS)
-    drawn = max(enough, min(draw.resamples, _CELLS // rows))
+    enough = min(int(10 / one_side(confidence)) + 1, _MOST_DRAWS)
+    drawn = max(enough, min(resamples, _CELLS // rows))
     rank_sum = ranks[rarer].sum()
     as_good = sum(bool(ranks[rng.choice(rows, count, replace=False)].sum() >= rank_sum) for _ in range(drawn))
     return (as_good + 1) / (drawn + 1)
@@ -132,10 +133,3 @@ def batches(drawn: int, rows: int) -> Iterator[int]:
     most = max(1, min(100, _AT_ONCE // max(rows, 1)))
     for begin in range(0, drawn, most):
         yield min(most, drawn - begin)
-
-
-def _ranks(score: Array) -> Array:
-    """The rank of each row, the lowest score first; rows with the same score share the middle of their ranks."""
-    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks: Array = (counts.cumsum() - (counts - 1) / 2)[place]
-    return ranks

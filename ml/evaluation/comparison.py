@@ -28,16 +28,12 @@ _ORIGIN_TAGS = ("git.commit", "git.dirty", "env.lock_sha256", "env.python")
 
 @dataclass(frozen=True)
 class Subject:
-    """A run that is compared.
+    """A DAG run that is compared.
 
     Attributes:
         label: A letter, `A` for the baseline.
-        run_id: The DAG run's id.
         version: The model and version that it made, or `-`.
         state: How its MLflow run ended.
-        params: Its parameters.
-        tags: Its tags.
-        metrics: Its metrics.
         predictions: Its test rows with `row`, `target` and `probability`; None where it kept none.
         images: Its plots, PNG files by name.
     """
@@ -55,7 +51,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric of one run: value, its interval, the difference from the baseline with its interval, and the word on it.
+    """A metric of one run, and how it differs from the baseline.
 
     Intervals are (low, high) at 95 %; None where there are no test predictions to find them from. `verdict` is empty
     for the baseline and without an interval, else `better`, `worse`, `same` or `cannot tell`.
@@ -82,18 +78,16 @@ class Comparison:
 
 def compare(subjects: Sequence[Subject]) -> Comparison:
     """Compares two or more runs; only what differs is listed, but for metrics and the data's digest."""
+    # The contract is shown column by column, and data addresses with the data.
+    shown_apart = ("schema", "data.uri")
+    params = [{name: text for name, text in each.params.items() if name not in shown_apart} for each in subjects]
     return Comparison(
         tuple(subjects),
-        _differing([_plain_params(each.params) for each in subjects]),
+        _differing(params),
         [*_rows_of(subjects, _DATA_TAGS), *_columns(subjects)],
         _rows_of(subjects, _ORIGIN_TAGS),
         _metrics(subjects),
     )
-
-
-def _plain_params(params: Mapping[str, str]) -> dict[str, str]:
-    # The contract is told column by column below; data addresses are told with the data.
-    return {name: value for name, value in params.items() if name not in ("schema", "data.uri")}
 
 
 def _differing(by_subject: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:

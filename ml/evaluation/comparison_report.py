@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from base64 import b64encode
 
 from ml.evaluation.comparison import CONFIDENCE, Comparison
 from ml.pages import render
@@ -15,14 +15,9 @@ def page(comparison: Comparison) -> str:
         (each.label, [each.version, each.run_id, each.state, each.tags.get("note", "")]) for each in comparison.subjects
     ]
     plots = [
-        (
-            f"{name.removesuffix('.png').replace('_', ' ')}, {head}",
-            base64.b64encode(each.images.get(name, b"")).decode(),
-        )
+        (f"{name.removesuffix('.png').replace('_', ' ')}, {head}", b64encode(each.images.get(name, b"")).decode())
         for name in sorted({name for each in comparison.subjects for name in each.images})
         for head, each in zip(heads, comparison.subjects, strict=True)
     ]
-    title, confidence = " and ".join(heads), f"{CONFIDENCE:.0%}"
-    return render(
-        "comparison.html", title=title, comparison=comparison, heads=heads, runs=runs, plots=plots, at=confidence
-    )
+    values = {"title": " and ".join(heads), "heads": heads, "runs": runs, "plots": plots, "at": f"{CONFIDENCE:.0%}"}
+    return render("comparison.html", comparison=comparison, **values)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ml.evaluation import metrics
+from ml.evaluation.leakage import alone
+from ml.evaluation.metrics import metric_of, metrics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +25,8 @@ _SCREENED_ROWS = 2000
 def folds_for(target: pd.Series, folds: int) -> int:
     """So many folds that each has both classes; 0 where that cannot be."""
     rarest = int(target.value_counts().min()) if target.nunique() == 2 else 0
-    found = min(folds, rarest)
-    return found if found >= 2 else 0
+    count = min(folds, rarest)
+    return count if count >= 2 else 0
 
 
 def splitter(folds: int, seed: int) -> Any:
@@ -39,13 +39,14 @@ def splitter(folds: int, seed: int) -> Any:
 def validation(pipeline: Any, features: pd.DataFrame, target: pd.Series, folds: int, seed: int) -> dict[str, float]:
     """The metrics by cross-validation on the training part, as `validation_accuracy` and so on.
 
-    Each row is predicted by a model that was fitted on the other folds; the metrics are those of all rows together.
+    Each row is predicted by a clone of the model that was fitted on the other folds; the metrics are those of all rows
+    together. There are fewer folds where a class has fewer rows, and no metrics where there cannot be two.
 
     Args:
-        pipeline: The model; it is cloned, never fitted.
+        pipeline: The model.
         features: The training part, of shape (n_rows, n_features).
         target: 0 or 1, shape (n_rows,).
-        folds: How many; fewer where a class has fewer rows, and nothing comes back where there cannot be two.
+        folds: How many.
         seed: Of the folds.
     """
     from sklearn.model_selection import cross_val_predict
@@ -53,12 +54,10 @@ def validation(pipeline: Any, features: pd.DataFrame, target: pd.Series, folds: 
     count = folds_for(target, folds)
     if not count:
         return {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        probability = cross_val_predict(pipeline, features, target, cv=splitter(count, seed), method="predict_proba")[
-            :, 1
-        ]
-    return metrics.metrics(target, probability, "validation")
+    cv = splitter(count, seed)
+    with warnings.catch_warnings(action="ignore"):
+        probabilities = cross_val_predict(pipeline, features, target, cv=cv, method="predict_proba")
+    return metrics(target, probabilities[:, 1], "validation")
 
 
 def learning(pipeline: Any, features: pd.DataFrame, target: pd.Series, seed: int) -> Series:
@@ -75,44 +74,31 @@ def learning(pipeline: Any, features: pd.DataFrame, target: pd.Series, seed: int
         features, target = features.iloc[kept], target.iloc[kept]
     if folds_for(target, CURVE_FOLDS) < CURVE_FOLDS:
         return {}
-    with warnings.catch_warnings():
-        # The smallest part may have one class alone, or too few rows to come to an end; its point is left out.
-        warnings.simplefilter("ignore")
+    # The smallest part may have one class alone, or too few rows to come to an end; its point is left out.
+    with warnings.catch_warnings(action="ignore"):
         rows, train, valid = learning_curve(
             pipeline, features, target, train_sizes=list(FRACTIONS), cv=splitter(CURVE_FOLDS, seed),
             scoring="neg_log_loss", shuffle=True, random_state=seed, error_score=np.nan,
         )  # fmt: skip
-    found: Series = {}
-    for name, scores in (("train", train), ("validation", valid)):
-        means = -scores.mean(axis=1)
-        points = [(int(count), float(value)) for count, value in zip(rows, means, strict=True) if np.isfinite(value)]
-        found[f"learning/{name}_log_loss"] = points
-    return found
+    losses = {"train": -train.mean(axis=1), "validation": -valid.mean(axis=1)}
+    return {
+        f"learning/{name}_log_loss": [
+            (int(count), float(value)) for count, value in zip(rows, means, strict=True) if np.isfinite(value)
+        ]
+        for name, means in losses.items()
+    }
 
 
 def threshold(target: pd.Series, probability: np.ndarray) -> Series:
     """Precision, recall, F1 and accuracy by the threshold, in percent, on the test part.
 
-    Args:
-        target: 0 or 1, shape (n_rows,).
-        probability: Of class 1, shape (n_rows,).
+    The target is 0 or 1, the probability that of class 1, each of shape (n_rows,).
     """
-    import numpy as np
-
-    truth = target.to_numpy().astype(bool)
-    found: Series = {f"threshold/{name}": [] for name in ("precision", "recall", "f1", "accuracy")}
-    for percent in THRESHOLDS:
-        said = probability > percent / 100
-        hits, said_count = int((said & truth).sum()), int(said.sum())
-        values = {
-            "precision": hits / said_count if said_count else 0.0,
-            "recall": hits / max(1, int(truth.sum())),
-            "f1": 2 * hits / max(1, said_count + int(truth.sum())),
-            "accuracy": float(np.mean(said == truth)),
-        }
-        for name, value in values.items():
-            found[f"threshold/{name}"].append((percent, value))
-    return found
+    predicted = {percent: probability > percent / 100 for percent in THRESHOLDS}
+    return {
+        f"threshold/{name}": [(percent, metric_of(name, target, labels)) for percent, labels in predicted.items()]
+        for name in ("precision", "recall", "f1", "accuracy")
+    }
 
 
 def importance(pipeline: Any, features: pd.DataFrame, target: pd.Series, seed: int) -> dict[str, float]:
@@ -140,24 +126,21 @@ def importance(pipeline: Any, features: pd.DataFrame, target: pd.Series, seed: i
         whole = pd.concat([shuffled, rest.loc[shuffled.index]], axis="columns") if len(rest.columns) else shuffled
         return float(score(model, whole, truth))
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = permutation_importance(
+    with warnings.catch_warnings(action="ignore"):
+        shuffles = permutation_importance(
             pipeline, features[measured], target, scoring=scored, n_repeats=3, random_state=seed,
             max_samples=min(500, len(features)),
         )  # fmt: skip
-    pairs: Mapping[str, float] = dict(zip(measured, map(float, found.importances_mean), strict=True))
-    return dict(sorted(pairs.items(), key=lambda pair: -pair[1]))
+    growth = zip(measured, map(float, shuffles.importances_mean), strict=True)
+    return dict(sorted(growth, key=lambda pair: -pair[1]))
 
 
 def _most_telling(features: pd.DataFrame, target: pd.Series) -> list[str]:
     """The columns to measure, in the table's order: all, or of many those that by themselves tell the target best."""
-    from ml.evaluation.leakage import alone
-
     names = list(features.columns)
     if len(names) <= MAX_IMPORTANCES:
         return names
     some = features.iloc[:_SCREENED_ROWS]
-    told = {name: alone(some[name], target.iloc[:_SCREENED_ROWS]) for name in names}
-    best = set(sorted(names, key=lambda name: -told[name])[:MAX_IMPORTANCES])
+    aucs = {name: alone(some[name], target.iloc[:_SCREENED_ROWS]) for name in names}
+    best = set(sorted(names, key=lambda name: -aucs[name])[:MAX_IMPORTANCES])
     return [name for name in names if name in best]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ml.evaluation.metrics import metric_of
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -24,9 +26,9 @@ def alone(
 ) -> float:
     """The ROC AUC of one column by itself, on all rows: by its values, or by whether they are there.
 
-    Numbers and truths rank the rows as they are, in whichever direction is better; of the rows in which it has gaps a
-    column tells nothing. Anything else ranks them by the share of positives that each
-    value, or a missing one, has in other rows: in the known ones, or without such in the other four fifths.
+    Numbers and truths rank the rows as they are, in whichever direction is better; rows without a value are ranked by
+    chance. Anything else ranks the rows by the share of positives that each value, or a missing one, has in other rows:
+    in the known ones, or without such in the other four fifths.
 
     Args:
         values: The column, of shape (n_rows,); what is missing is what pandas takes for missing.
@@ -38,11 +40,12 @@ def alone(
         From 0.5 to 1; 0.5 where a class has fewer than `LEAST_OF_A_CLASS` rows.
     """
     import numpy as np
+    from pandas.api.types import is_numeric_dtype
 
     positive = np.asarray(is_positive).astype(bool)
     present = values.notna().to_numpy()
     by_missing = _either_way(present.astype(float), positive)
-    if _is_number(values):
+    if is_numeric_dtype(values.dtype):
         numbers = values[present].to_numpy(dtype="float64")
         return max(by_missing, _with_gaps(_either_way(numbers, positive[present]), present, positive))
     texts = values.astype(object).where(present, _MISSING)
@@ -59,12 +62,6 @@ def _with_gaps(auc: float, present: np.ndarray, positive: np.ndarray) -> float:
     """
     both = float(present[positive].mean() * present[~positive].mean()) if positive.any() and not positive.all() else 0.0
     return both * auc + (1 - both) * 0.5
-
-
-def _is_number(values: pd.Series) -> bool:
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
-
-    return bool(is_numeric_dtype(values.dtype) or is_bool_dtype(values.dtype))
 
 
 def _share_elsewhere(values: pd.Series, positive: np.ndarray) -> np.ndarray:
@@ -101,8 +98,6 @@ def _either_way(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def _auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    from ml.evaluation.metrics import metric_of
-
     if min(positive.sum(), (~positive).sum()) < LEAST_OF_A_CLASS:
         return 0.5
     return metric_of("roc_auc", positive.astype(float), scores)

@@ -45,23 +45,24 @@ def _ratio(above: Array, below: Array) -> Array:
 
 
 def _counts(target: Array, probability: Array, weights: Array) -> tuple[Array, Array, Array]:
-    said = probability > 0.5
-    return weights @ (said & (target == 1)), weights @ said.astype(float), weights @ target
+    """The true positives, those predicted, and those there are."""
+    predicted = probability > 0.5
+    return weights @ (predicted & (target == 1)), weights @ predicted.astype(float), weights @ target
 
 
 def _precision(target: Array, probability: Array, weights: Array) -> Array:
-    right, said, _ = _counts(target, probability, weights)
-    return _ratio(right, said)
+    right, predicted, _ = _counts(target, probability, weights)
+    return _ratio(right, predicted)
 
 
 def _recall(target: Array, probability: Array, weights: Array) -> Array:
-    right, _, there = _counts(target, probability, weights)
-    return _ratio(right, there)
+    right, _, actual = _counts(target, probability, weights)
+    return _ratio(right, actual)
 
 
 def _f1(target: Array, probability: Array, weights: Array) -> Array:
-    right, said, there = _counts(target, probability, weights)
-    return _ratio(2 * right, said + there)
+    right, predicted, actual = _counts(target, probability, weights)
+    return _ratio(2 * right, predicted + actual)
 
 
 def _by_score(target: Array, probability: Array, weights: Array) -> tuple[Array, Array]:
@@ -118,16 +119,13 @@ def sign(metric: str) -> int:
 
 
 def weighted(metric: str, target: ArrayLike, probability: ArrayLike, weights: Array) -> Array:
-    """A metric as scikit-learn defines it (at a threshold of one half), for each row of weights.
+    """A metric as scikit-learn defines it (at a threshold of one half), for each row of weights: shape (n_resamples,).
 
     Args:
         metric: Its name, with or without `test_`.
         target: 0 or 1, shape (n_rows,).
         probability: Of class 1, shape (n_rows,).
         weights: How often each row counts, shape (n_resamples, n_rows).
-
-    Returns:
-        Shape (n_resamples,).
     """
     import numpy as np
 
@@ -145,15 +143,12 @@ def metric_of(metric: str, target: ArrayLike, probability: ArrayLike) -> float:
 
 
 def metrics(target: pd.Series, probability: np.ndarray, part: str) -> dict[str, float]:
-    """Every metric.
+    """Every metric, as `{part}_accuracy` and so on, in the order of `NAMES`.
 
     Args:
         target: 0 or 1, shape (n_rows,), both present.
         probability: Of class 1, shape (n_rows,).
-        part: `train`, `validation` or `test`, the prefix of each name.
-
-    Returns:
-        `{part}_accuracy` and so on, in the order of `NAMES`.
+        part: `train`, `validation` or `test`.
     """
     return {f"{part}_{name}": metric_of(name, target, probability) for name in NAMES}
 

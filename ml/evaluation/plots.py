@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,83 +20,64 @@ _LONGEST_LABEL = 40
 
 
 def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str, bytes]:
-    """Draws how the model does on the test part.
+    """How a fitted model does on the test part, as PNG files by name.
 
-    Args:
-        pipeline: The fitted model; where its last step has `coef_`, these are drawn too.
-        target: 0 or 1, shape (n_rows,).
-        probability: Of class 1, shape (n_rows,).
-
-    Returns:
-        PNG files by name: ROC, precision-recall, calibration, confusion matrix and, of a linear model, coefficients.
+    They are ROC, precision-recall, calibration, confusion matrix and, where its last step has `coef_`, coefficients.
+    The target is 0 or 1, the probability that of class 1, each of shape (n_rows,).
     """
     from sklearn import metrics as sk
     from sklearn.calibration import CalibrationDisplay
 
-    def roc(axes: Any) -> None:
-        sk.RocCurveDisplay.from_predictions(target, probability, ax=axes, plot_chance_level=True)
+    def drawn(title: str, display: Any, predicted: np.ndarray = probability, **options: Any) -> bytes:
+        return _draw(title, lambda axes: display.from_predictions(target, predicted, ax=axes, **options))
 
-    def precision_recall(axes: Any) -> None:
-        sk.PrecisionRecallDisplay.from_predictions(target, probability, ax=axes, plot_chance_level=True)
-
-    def calibration(axes: Any) -> None:
-        CalibrationDisplay.from_predictions(target, probability, n_bins=10, strategy="quantile", ax=axes)
-
-    def confusion(axes: Any) -> None:
-        sk.ConfusionMatrixDisplay.from_predictions(
-            target, (probability > 0.5).astype(int), ax=axes, colorbar=False, cmap="Blues"
-        )
-
-    found = {
-        "roc_curve.png": _draw("ROC curve, test part", roc),
-        "precision_recall_curve.png": _draw("Precision and recall, test part", precision_recall),
-        "calibration_curve.png": _draw("Calibration, test part", calibration),
-        "confusion_matrix.png": _draw("Confusion matrix, test part", confusion),
+    labels = (probability > 0.5).astype(int)
+    images = {
+        "roc_curve.png": drawn("ROC curve, test part", sk.RocCurveDisplay, plot_chance_level=True),
+        "precision_recall_curve.png": drawn(
+            "Precision and recall, test part", sk.PrecisionRecallDisplay, plot_chance_level=True
+        ),
+        "calibration_curve.png": drawn("Calibration, test part", CalibrationDisplay, n_bins=10, strategy="quantile"),
+        "confusion_matrix.png": drawn(
+            "Confusion matrix, test part", sk.ConfusionMatrixDisplay, labels, colorbar=False, cmap="Blues"
+        ),
     }
     if hasattr(pipeline[-1], "coef_"):
-        found["coefficients.png"] = _draw(
-            f"Coefficients ({_MOST_BARS} largest)", lambda axes: _coefficients(pipeline, axes), has_long_labels=True
+        images["coefficients.png"] = _draw(
+            f"Coefficients ({_MOST_BARS} largest)", partial(_coefficients, pipeline=pipeline), has_long_labels=True
         )
-    return found
+    return images
 
 
 def curve_plots(
     learning: Series, threshold: Series, importance: Mapping[str, float], columns: int | None = None
 ) -> dict[str, bytes]:
-    """Draws the curves of a run; those without points are left out.
+    """The curves of a run as PNG files by name; those without points are left out.
 
     Args:
-        learning: Log loss by number of rows, of `curves.learning`.
-        threshold: Metrics by threshold in percent, of `curves.threshold`.
-        importance: The growth of the log loss by column, the largest first.
+        learning: What `curves.learning` gives.
+        threshold: What `curves.threshold` gives.
+        importance: What `curves.importance` gives.
         columns: How many columns the model takes, where not each was measured.
-
-    Returns:
-        PNG files by name.
     """
-    found = {}
-    if learning:
-        found["learning_curve.png"] = _draw(
-            "Learning curve", lambda axes: _lines(axes, learning, "rows to learn from", "log loss")
-        )
-    if threshold:
-        found["threshold_curve.png"] = _draw(
-            "By threshold, test part", lambda axes: _lines(axes, threshold, "threshold in percent", "")
-        )
+    curves = {
+        "learning_curve.png": ("Learning curve", learning, "rows to learn from", "log loss"),
+        "threshold_curve.png": ("By threshold, test part", threshold, "threshold in percent", ""),
+    }
+    images = {
+        name: _draw(title, partial(_lines, series=series, x=x, y=y))
+        for name, (title, series, x, y) in curves.items()
+        if series
+    }
     if importance:
-        found["feature_importance.png"] = _draw(
-            f"Importance, test part{_part(importance, columns)}",
-            lambda axes: _importances(axes, importance),
+        measured = len(importance)
+        some = f" of {measured} measured of {columns:,}" if columns and columns > measured else ""
+        images["feature_importance.png"] = _draw(
+            f"Importance, test part ({_MOST_BARS} largest{some})",
+            partial(_importances, importance=importance),
             has_long_labels=True,
         )
-    return found
-
-
-def _part(importance: Mapping[str, float], columns: int | None) -> str:
-    """Which columns are drawn, as the end of a title."""
-    measured = len(importance)
-    some = f" of {measured} measured of {columns:,}" if columns and columns > measured else ""
-    return f" ({_MOST_BARS} largest{some})"
+    return images
 
 
 def _lines(axes: Any, series: Series, x: str, y: str) -> None:
@@ -112,8 +94,8 @@ def _importances(axes: Any, importance: Mapping[str, float]) -> None:
     axes.set_xlabel("growth of the log loss when shuffled")
 
 
-def _coefficients(pipeline: Any, axes: Any) -> None:
-    names = [_told(name) for name in pipeline[:-1].get_feature_names_out()]
+def _coefficients(axes: Any, pipeline: Any) -> None:
+    names = [_shown(name) for name in pipeline[:-1].get_feature_names_out()]
     pairs = zip(names, pipeline[-1].coef_[0], strict=True)
     _bars(axes, sorted(pairs, key=lambda pair: abs(pair[1]))[-_MOST_BARS:])
     axes.axvline(0, color="grey", linewidth=0.8)
@@ -131,12 +113,12 @@ def _bars(axes: Any, pairs: Sequence[tuple[str, float]]) -> None:
 
 
 def _label(name: str, most: int = _LONGEST_LABEL) -> str:
-    """A name in one short line; what has no shape is shown as such."""
+    """A name in one short line; characters that cannot be printed are shown as such."""
     line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(name.split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def _told(name: str) -> str:
+def _shown(name: str) -> str:
     """`numeric__standard__Age` as `Age (standard)`, and `categorical__City_Rome` as `City_Rome`."""
     branch, _, rest = name.partition("__")
     scaler, _, column = rest.partition("__")

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ml.config.promotion import GateConfig, PromotionConfig
-from ml.evaluation.bootstrap import (
-    Array,
-    Draw,
-    Interval,
-    can_tell,
-    chance_of_luck,
-    one_side,
-    paired_gain,
-)
+from ml.evaluation.bootstrap import Pair, can_tell, chance_of_luck, one_side, paired_gain
 from ml.evaluation.leakage import LEAST_OF_A_CLASS
 from ml.evaluation.metrics import metric_of, sign
 from ml.gate.verdict import AGAINST_CHAMPION, Check, Evidence, Status, plain
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What candidate and champion say of the same rows, and the metric that they are compared by."""
-
-    metric: str
-    target: Array
-    ours: Array
-    theirs: Array
 
 
 def contract(evidence: Evidence) -> Check:
@@ -40,9 +21,9 @@ def contract(evidence: Evidence) -> Check:
     return Check("data contract", "passed", f"all {evidence.total:,} rows keep the data contract")
 
 
-def reaches(metric: str, value: float, bound: float) -> bool:
-    """Whether a metric is at least its bound, or at most where less is better; NaN reaches nothing."""
-    return bool(sign(metric) * value >= sign(metric) * bound)
+def against(metric: str, value: float, bound: float) -> tuple[Status, str]:
+    """Whether a metric is at least its bound (a loss at most), and the verb that says so; NaN misses every bound."""
+    return ("passed", "keeps") if sign(metric) * value >= sign(metric) * bound else ("failed", "misses")
 
 
 def thresholds(evidence: Evidence, gate: GateConfig) -> list[Check]:
@@ -51,8 +32,7 @@ def thresholds(evidence: Evidence, gate: GateConfig) -> list[Check]:
     for metric, bound in gate.thresholds.items():
         value = metric_of(metric, evidence.target, evidence.probability)
         limit = "least" if sign(metric) > 0 else "most"
-        status: Status = "passed" if reaches(metric, value, bound) else "failed"
-        verb = "keeps" if status == "passed" else "misses"
+        status, verb = against(metric, value, bound)
         words = f"{metric} {value:.6f} {verb} the threshold of at {limit} {bound:g}"
         checks.append(Check(f"threshold of {metric}", status, words, {"value": plain(value), "bound": bound}))
     return checks
@@ -67,24 +47,22 @@ def dummy(evidence: Evidence, gate: GateConfig) -> Check:
     rows, positives = len(target), int(target.sum())
     rarer = min(positives, rows - positives)
     auc = metric_of("roc_auc", target, evidence.probability)
-    told = f"ROC AUC {auc:.4f} on {rows:,} held-out rows, {positives:,} of them positive,"
-    found: dict[str, Any] = {"auc": plain(auc), "rows": rows, "positives": positives}
+    words = f"ROC AUC {auc:.4f} on {rows:,} held-out rows, {positives:,} of them positive,"
+    figures: dict[str, Any] = {"auc": plain(auc), "rows": rows, "positives": positives}
     if not can_tell(target, gate.confidence):
-        words = (
-            f"{told} tells nothing of the 0.5 of a dummy classifier: the sample is too small for {gate.confidence:.0%}"
-        )
-        return Check(name, "unsure", words, found)
-    chance = chance_of_luck(target, evidence.probability, _draw(gate))
+        words += f" tells nothing of the 0.5 of a dummy classifier: the sample is too small for {gate.confidence:.0%}"
+        return Check(name, "unsure", words, figures)
+    chance = chance_of_luck(target, evidence.probability, gate.confidence, gate.resamples)
     most = one_side(gate.confidence)
-    found |= {"chance": chance, "most": most}
-    told = f"{told} has a chance of {chance:.2g} by luck"
+    figures |= {"chance": chance, "most": most}
+    words += f" has a chance of {chance:.2g} by luck"
     if chance <= most:
-        return Check(name, "passed", f"{told}: better than the 0.5 of a dummy classifier", found)
-    words = f"{told}, and at most {most:.2g} is wanted: no better than the 0.5 of a dummy classifier"
+        return Check(name, "passed", f"{words}: better than the 0.5 of a dummy classifier", figures)
+    words += f", and at most {most:.2g} is wanted: no better than the 0.5 of a dummy classifier"
     # What few rows cannot show is no proof that there is nothing to see.
     if auc > 0.5 and (rows < gate.min_rows or rarer < LEAST_OF_A_CLASS):
-        return Check(name, "unsure", f"{words} as far as they can tell: the sample is too small", found)
-    return Check(name, "failed", words, found)
+        return Check(name, "unsure", f"{words} as far as they can tell: the sample is too small", figures)
+    return Check(name, "failed", words, figures)
 
 
 def shrink(evidence: Evidence, gate: GateConfig) -> list[Check]:
@@ -93,12 +71,12 @@ def shrink(evidence: Evidence, gate: GateConfig) -> list[Check]:
     if gate.shrink is None or champion is None or not champion.rows:
         return []
     part = evidence.total / champion.rows
-    found = {"rows": evidence.total, "champion_rows": champion.rows, "least": gate.shrink}
-    told = f"the data set has {evidence.total:,} rows, {part:.0%} of the {champion.rows:,} of champion version"
-    told = f"{told} {champion.version}"
+    figures = {"rows": evidence.total, "champion_rows": champion.rows, "least": gate.shrink}
+    words = f"the data set has {evidence.total:,} rows, {part:.0%} of the {champion.rows:,} of champion version"
+    words += f" {champion.version}"
     if part < gate.shrink:
-        return [Check("size of the data", "failed", f"{told}: at least {gate.shrink:.0%} is wanted", found)]
-    return [Check("size of the data", "passed", told, found)]
+        return [Check("size of the data", "failed", f"{words}: at least {gate.shrink:.0%} is wanted", figures)]
+    return [Check("size of the data", "passed", words, figures)]
 
 
 def champion(evidence: Evidence, wanted: PromotionConfig) -> tuple[float | None, list[Check]]:
@@ -127,38 +105,24 @@ def champion(evidence: Evidence, wanted: PromotionConfig) -> tuple[float | None,
         return None, [Check(AGAINST_CHAMPION, "unsure", words, counts)]
     pair = Pair(wanted.metric, target, evidence.probability[~learned], live.probability[~learned])
     beside = f" ({left_out:,} more are left out, which the champion was trained on)" if left_out else ""
-    return _compared(
-        pair, wanted.gate, f"champion version {live.version} on the same {len(target):,} rows{beside}", counts
-    )
+    other = f"champion version {live.version} on the same {len(target):,} rows{beside}"
+    return _compared(pair, wanted.gate, other, counts)
 
 
-def _compared(pair: Pair, gate: GateConfig, against: str, counts: Mapping[str, int]) -> tuple[float, list[Check]]:
-    gain = paired_gain(pair.metric, pair.target, pair.ours, pair.theirs, _draw(gate))
+def _compared(pair: Pair, gate: GateConfig, other: str, counts: Mapping[str, int]) -> tuple[float, list[Check]]:
+    gain = paired_gain(pair, gate.confidence, gate.resamples)
     ours, theirs = (metric_of(pair.metric, pair.target, each) for each in (pair.ours, pair.theirs))
-    told = f"{pair.metric} {ours:.6f} against the {theirs:.6f} of {against}: "
-    told += f"a gain of {gain.estimate:+.6f} {_around(gain, gate)}"
+    status: Status = "unsure"
+    said = f"reaches beyond the margin of {gate.margin:g}: the sample is too small to tell"
     # A gain of exactly nothing, as of the same model, is within every margin.
     if gain.low >= -gate.margin:
-        status: Status = "passed"
-        words = f"{told} is within the margin of {gate.margin:g}"
+        status, said = "passed", f"is within the margin of {gate.margin:g}"
     elif gain.high < -gate.margin:
-        status, words = "failed", f"{told} is worse by more than the margin of {gate.margin:g}"
-    else:
-        status = "unsure"
-        words = f"{told} reaches beyond the margin of {gate.margin:g}: the sample is too small to tell"
-    found = {
-        **_figures(gain), **counts, "margin": gate.margin, "candidate": plain(ours), "champion": plain(theirs)
-    }  # fmt: skip
-    return gain.estimate, [Check(AGAINST_CHAMPION, status, words, found)]
-
-
-def _draw(gate: GateConfig) -> Draw:
-    return Draw(gate.confidence, gate.resamples)
-
-
-def _around(gain: Interval, gate: GateConfig) -> str:
-    return f"({gate.confidence:.0%} interval {gain.low:+.4f} to {gain.high:+.4f})"
-
-
-def _figures(gain: Interval) -> dict[str, float | None]:
-    return {"gain": plain(gain.estimate), "low": plain(gain.low), "high": plain(gain.high)}
+        status, said = "failed", f"is worse by more than the margin of {gate.margin:g}"
+    words = (
+        f"{pair.metric} {ours:.6f} against the {theirs:.6f} of {other}: a gain of {gain.estimate:+.6f} "
+        f"({gate.confidence:.0%} interval {gain.low:+.4f} to {gain.high:+.4f}) {said}"
+    )
+    numbers = {"gain": gain.estimate, "low": gain.low, "high": gain.high, "candidate": ours, "champion": theirs}
+    figures = {**counts, "margin": gate.margin, **{name: plain(number) for name, number in numbers.items()}}
+    return gain.estimate, [Check(AGAINST_CHAMPION, status, words, figures)]

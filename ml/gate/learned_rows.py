@@ -18,22 +18,19 @@ _MISSING = "\0missing"
 
 
 def hashes(features: pd.DataFrame, target: Any) -> np.ndarray:
-    """A hash of each row, which the same content has in every run and on every machine.
+    """A hash of each row, uint64 of shape (n_rows,), which the same content has in every run and on every machine.
 
     Args:
-        features: What is learned from (`preprocess.features_of`), shape (n_rows, n_features), columns in any order.
+        features: What is learned from (`features.features_of`), shape (n_rows, n_features), columns in any order.
         target: 0 or 1, shape (n_rows,).
-
-    Returns:
-        uint64, shape (n_rows,).
     """
     import numpy as np
     import pandas as pd
 
     columns: dict[str, Any] = {name: _plain(features[name]) for name in sorted(features.columns)}
     columns["\0target"] = np.asarray(target, dtype="float64")
-    found: np.ndarray = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy()
-    return found
+    row_hashes: np.ndarray = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy()
+    return row_hashes
 
 
 def _plain(values: pd.Series) -> Any:
@@ -48,7 +45,7 @@ def _plain(values: pd.Series) -> Any:
 
 
 def table(features: pd.DataFrame, target: Any) -> pd.DataFrame:
-    """What is kept of a training part; `hashes` says of what."""
+    """What is kept of a training part: the `hashes` of its rows."""
     import pandas as pd
 
     return pd.DataFrame({"row": hashes(features, target)})
@@ -58,17 +55,10 @@ def only_theirs(held_out: np.ndarray, theirs: np.ndarray, ours: np.ndarray) -> n
     """Which held-out rows another version was trained on and this one was not, so that they favour the other.
 
     A row whose content both learned favours neither. Where few different rows are possible that is nearly every row,
-    and where the same data is trained on again it is every repeated one.
-
-    Args:
-        held_out: The hashes of the held-out rows, shape (n_rows,).
-        theirs: Those of the rows that the other was trained on.
-        ours: Those of the rows that this one was trained on.
-
-    Returns:
-        Truths, shape (n_rows,).
+    and where the same data is trained on again it is every repeated one. All rows come as their hashes; the answer is
+    a truth for each held-out one, shape (n_rows,).
     """
     import numpy as np
 
-    found: np.ndarray = np.isin(held_out, theirs) & ~np.isin(held_out, ours)
-    return found
+    is_theirs: np.ndarray = np.isin(held_out, theirs) & ~np.isin(held_out, ours)
+    return is_theirs

@@ -12,17 +12,11 @@ from ml.pages import render
 def headline(verdict: Verdict) -> str:
     """What the gate says, in a few words."""
     word = "passed" if verdict.passed else "failed"
-    counted = f"{len(verdict.checks)} checks on {verdict.rows:,} held-out rows"
-    return f"gate {word}: {counted}"
+    return f"gate {word}: {len(verdict.checks)} checks on {verdict.rows:,} held-out rows"
 
 
 def html(verdict: Verdict, about: Mapping[str, str]) -> str:
-    """A page that needs nothing else: no script, no style sheet, no picture; everything in it is escaped.
-
-    Args:
-        verdict: The verdict.
-        about: What it is about, by name: the model, the version, the DAG run.
-    """
+    """A page without any other file; `about` names what was judged, such as the model, the version, the DAG run."""
     figures = json.dumps(verdict.as_dict(), indent=1)
     return render("verdict.html", verdict=verdict, about=about, title=headline(verdict), figures=figures)
 
@@ -38,6 +32,5 @@ def markdown(verdict: Verdict, about: Mapping[str, str]) -> str:
 
 def _safe(text: str) -> str:
     """Text that Markdown does not read as a table's border, a tag or a link."""
-    for char in "\\`*_[]<>|":
-        text = text.replace(char, f"\\{char}" if char not in "<>" else {"<": "&lt;", ">": "&gt;"}[char])
-    return " ".join(text.split())
+    escapes = {ord(char): f"\\{char}" for char in "\\`*_[]|"} | {ord("<"): "&lt;", ord(">"): "&gt;"}
+    return " ".join(text.translate(escapes).split())

@@ -27,13 +27,9 @@ _SHORT = 4000
 
 @dataclass(frozen=True)
 class Check:
-    """What one check found.
+    """What one check found: its status, why in one sentence, and the figures as plain values.
 
-    Attributes:
-        name: What was checked.
-        status: `unsure` counts as passed, unless the configuration says otherwise.
-        words: Why, in one sentence.
-        found: The figures, as plain values.
+    `unsure` counts as passed, unless the configuration says otherwise.
     """
 
     name: str
@@ -47,7 +43,6 @@ class Champion:
     """The version that is live, as this run sees it.
 
     Attributes:
-        version: Its number.
         probability: What it says of the held-out rows, shape (n_rows,); None where it cannot be compared.
         problem: Why it cannot.
         rows: How many rows its data set had; None where that was not recorded.
@@ -94,7 +89,6 @@ class Verdict:
 
     Attributes:
         passed: Whether it may be promoted.
-        checks: Every check, in the order in which they are read.
         rows: How many rows were held out.
         metric: The metric that candidate and champion are compared by.
         gain: By how much it is better than the champion on the same rows; None without a champion to compare with.
@@ -127,13 +121,13 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; `Verdict.from_dict` reads them back."""
-        return {**asdict(self), "checks": [asdict(check) for check in self.checks], "reasons": self.reasons}
+        return {**asdict(self), "reasons": self.reasons}
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Verdict:
+    def from_dict(cls, values: Mapping[str, Any]) -> Verdict:
         """Reads what `as_dict` wrote."""
-        checks = tuple(Check(**check) for check in found["checks"])
-        rest = {name: found[name] for name in ("passed", "rows", "metric", "gain", "compared")}
+        checks = tuple(Check(**check) for check in values["checks"])
+        rest = {name: values[name] for name in ("passed", "rows", "metric", "gain", "compared")}
         return cls(checks=checks, **rest)
 
     def short(self) -> str:

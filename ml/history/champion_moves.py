@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ml.errors import BadInput, Misconfigured, Unavailable
@@ -25,6 +26,7 @@ from ml.history.place import HEAD, Place, head_of
 from ml.history.without_store import AFAR
 from ml.registry import versions
 from ml.registry.loading import SHA256_TAG
+from ml.tracking.runs import suppressed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,7 +55,7 @@ def user() -> str:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one look found: the folder, the newest entry, the aliases, the live version, what is about to be done."""
+    """What one look saw: the folder, the newest entry, the aliases, the live version, what is about to be done."""
 
     place: Place
     last: Entry | None
@@ -73,14 +75,7 @@ class _Seen:
 
 @dataclass(frozen=True)
 class History:
-    """The history of one registered model.
-
-    Attributes:
-        store: The bucket that it is kept in.
-        tracker: An MLflow client.
-        name: The registered model.
-        now: The time, in UTC.
-    """
+    """The history of one registered model, kept in the store's bucket; `now` gives the time in UTC."""
 
     store: Store
     tracker: MlflowClient
@@ -88,11 +83,7 @@ class History:
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     def entries(self) -> list[Entry]:
-        """Every entry, in order.
-
-        Raises:
-            Misconfigured: One of them cannot be read.
-        """
+        """Every entry, in order; `Place.entries` says what is raised."""
         model = versions.find_model(self.tracker, self.name)
         return history_place.find(self.store, self.tracker, model).entries() if model else []
 
@@ -103,8 +94,8 @@ class History:
             return []
         return ledger.problems(history_place.find(self.store, self.tracker, model).contents(), head_of(model))
 
-    def observe(self) -> Entry | None:
-        """Writes down a change of the champion that the history does not know yet.
+    def observe(self, mine: str = "") -> Entry | None:
+        """Writes down a change of the champion that the history does not know yet; `mine` is the id of one's own.
 
         Returns:
             The entry that was written; None where there was nothing to write.
@@ -112,9 +103,6 @@ class History:
         Raises:
             Misconfigured: The history is not what was written: nothing is written after it.
         """
-        return self._observe("")
-
-    def _observe(self, mine: str) -> Entry | None:
         for _ in range(_TRIES):
             seen = self._look()
             if seen is None:
@@ -135,15 +123,7 @@ class History:
         raise Unavailable(f"the history of {self.name} is being written by others all the time: try again")
 
     def move(self, cause: Cause, change: Callable[[], Move], target: str) -> Move:
-        """Moves the champion and writes it down.
-
-        Args:
-            cause: Who, how and why.
-            change: Moves the alias.
-            target: The version that it moves to.
-
-        Returns:
-            What `change` did.
+        """Moves the champion to the target by `change`, writes it down, and returns what `change` did.
 
         Raises:
             BadInput: There is no such model.
@@ -159,17 +139,10 @@ class History:
         said = Intent(cause.entry(self.now(), target), previous, seen.aliases.get(versions.PREVIOUS))
         key = seen.place.intent_key(said.entry.id)
         self.store.write_bytes(said.text().encode(), key)
-        try:
-            move = change()
-        except BaseException:
-            # Whoever moves the alias there later must not be taken for this one.
-            if not versions.may_be_champion(self.tracker, self.name, target):
-                self.store.delete(key)
-            raise
-        if not move.changed:
-            self.store.delete(key)
-        self._observe(said.entry.id)
-        self.store.delete(key)
+        withdraw = partial(self.store.delete, key)
+        move = versions.move_announced(self.tracker, self.name, target, change, withdraw)
+        self.observe(said.entry.id)
+        withdraw()
         return move
 
     def _look(self) -> _Seen | None:
@@ -212,15 +185,17 @@ class History:
         likely = own or [each for each in about if each.may_have_moved(seen.last, beside, self.now())]
         change = min(likely, key=lambda each: each.entry.at).entry if likely else self._by_hand(seen, about)
         live = seen.live
-        facts = (str(live.tags.get(SHA256_TAG, "")), versions.model_id(live)) if live else ("", "")
-        return ledger.follow(seen.last, replace(change, sha256=facts[0], model_id=facts[1]))
+        if live:
+            change = replace(change, sha256=str(live.tags.get(SHA256_TAG, "")), model_id=versions.model_id(live))
+        return ledger.follow(seen.last, change)
 
     def _by_hand(self, seen: _Seen, left: list[Intent]) -> Entry:
         way, why = BY_HAND, "the alias was moved by hand in MLflow; this is when it was noticed"
         if seen.last is None:
             way, why = "start", "it was champion when the history began; nothing tells who made it so"
-        for each in left[:1]:
-            why += f"; a {each.entry.way} by {each.entry.who} was begun at {each.entry.at} and not finished"
+        if left:
+            begun = left[0].entry
+            why += f"; a {begun.way} by {begun.who} was begun at {begun.at} and not finished"
         return Cause(SOMEBODY, way, why).entry(self.now(), seen.current)
 
     def _complete(self, seen: _Seen, entry: Entry | None) -> None:
@@ -228,7 +203,11 @@ class History:
         from mlflow.exceptions import MlflowException
 
         if entry and seen.live and seen.live.tags.get("promoted.at") != entry.at:
-            versions.tell(self.tracker, self.name, seen.live, intent.promoted_tags(entry))
+            # The version may be deleted by now.
+            with suppressed("RESOURCE_DOES_NOT_EXIST"):
+                versions.write_version_tags(
+                    self.tracker, self.name, str(seen.live.version), intent.promoted_tags(entry)
+                )
         over = [each for each in seen.intents if each.is_old(self.now()) or (entry and each.entry.id == entry.id)]
         for each in over:
             self.store.delete(seen.place.intent_key(each.entry.id))
@@ -240,7 +219,7 @@ class History:
                 self.tracker.delete_registered_model_tag(self.name, OLD_INTENT)
 
     def _refuse_careless_store(self) -> None:
-        """Two would write the same number in a store that takes a conditional write for any other."""
+        """In a store that ignores the condition of a write two could write the same number, one over the other."""
         self.store.create(b"written once\n", _PROBE)
         if self.store.create(b"written once\n", _PROBE):
             raise Misconfigured(

@@ -10,7 +10,7 @@ import json
 import unicodedata
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ml.errors import BadInput
@@ -22,6 +22,7 @@ MOST_LETTERS = 1000
 """The longest reason that is kept."""
 _UNKNOWN = "?"
 """The previous release did not say where `previous_champion` pointed; nothing is concluded from that."""
+_OF_ENTRY = ("id", "at", "who", "way", "why")
 _CONTROLS = ("Cc", "Cs")
 """Control characters and halves of surrogate pairs: what neither a database nor UTF-8 takes."""
 
@@ -43,7 +44,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Intent:
-    """What is about to be done, or was.
+    """A move that is about to be made, or was.
 
     Attributes:
         entry: What will tell of it.
@@ -59,9 +60,9 @@ class Intent:
 
     def text(self) -> str:
         """As it is kept until the entry is written."""
-        told = {key: value for key, value in asdict(self.entry).items() if key in ("id", "at", "who", "way", "why")}
-        told |= {"after": self.entry.after, "previous": self.previous, "beside": self.beside, "done": self.is_done}
-        return json.dumps(told, ensure_ascii=False)
+        fields = {name: getattr(self.entry, name) for name in _OF_ENTRY}
+        fields |= {"after": self.entry.after, "previous": self.previous, "beside": self.beside, "done": self.is_done}
+        return json.dumps(fields, ensure_ascii=False)
 
     def is_about(self, last: Entry | None, current: str | None) -> bool:
         """Whether it leads from the newest entry to the present champion."""
@@ -72,13 +73,10 @@ class Intent:
         return abs(now - datetime.fromisoformat(self.entry.at)) > BELIEVED
 
     def may_have_moved(self, last: Entry | None, beside: str | None, now: datetime) -> bool:
-        """Whether it can be what moved the alias.
+        """Whether it can be what moved the alias since the newest entry.
 
-        Args:
-            last: The newest entry.
-            beside: Where `previous_champion` points now. Our own code moves that first, and people who move the
-                champion by hand leave it alone.
-            now: The time.
+        Our own code moves `previous_champion` first, which points `beside` now; people who move the champion by hand
+        leave it alone.
         """
         if self.is_done:
             return True
@@ -90,13 +88,12 @@ class Intent:
 def read(text: str | bytes) -> Intent | None:
     """An intent, also as the previous release wrote it; None where it is none."""
     try:
-        told = json.loads(text)
-        if "entry" in told:
-            return Intent(Entry(**told["entry"]), str(told["previous"]), _UNKNOWN)
-        what = {key: str(told[key]) for key in ("at", "who", "way", "why", "id")}
-        datetime.fromisoformat(what["at"])
-        entry = Entry(number=0, before=None, after=told["after"], **what)
-        return Intent(entry, str(told["previous"]), told["beside"], bool(told["done"]))
+        fields = json.loads(text)
+        if "entry" in fields:
+            return Intent(Entry(**fields["entry"]), str(fields["previous"]), _UNKNOWN)
+        entry = Entry(0, before=None, after=fields["after"], **{name: str(fields[name]) for name in _OF_ENTRY})
+        datetime.fromisoformat(entry.at)
+        return Intent(entry, str(fields["previous"]), fields["beside"], bool(fields["done"]))
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -114,11 +111,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def refuse_long(reason: str) -> None:
-    """Refuses a reason that would have to be cut.
-
-    Raises:
-        BadInput: It is longer than what is kept.
-    """
+    """Refuses, by `BadInput`, a reason that is longer than what is kept."""
     count = len(" ".join(reason.split()))
     if count > MOST_LETTERS:
         raise BadInput(f"the reason has {count:,} characters, and {MOST_LETTERS:,} are kept: shorten it")

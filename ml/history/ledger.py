@@ -24,14 +24,11 @@ class Entry:
     Attributes:
         number: 1 for the first.
         at: When, ISO 8601 in UTC; of a change that was noticed later, when it was noticed.
-        who: The person or the DAG run.
         way: How: `DAG run`, `approval`, `trackyard promote`, `trackyard rollback`, `outside Trackyard`, `start`.
         before: The version that was champion; None for none.
         after: The version that is.
-        why: The reason that was given.
         id: What tells this change from every other, whoever writes it down.
         previous: The hash of the entry before.
-        hash: Of this entry.
         sha256: Of the file of the version that is champion; empty where that was not recorded, as in old entries.
         model_id: The logged model of that version; empty likewise. A number may come back, when a model is made again.
     """
@@ -59,21 +56,17 @@ class Entry:
 
 
 def decode(content: bytes) -> Entry:
-    """Reads an entry.
-
-    Raises:
-        ValueError: It is no entry.
-    """
+    """Reads an entry; raises ValueError where it is none."""
     try:
         return Entry(**json.loads(content))
     except (TypeError, ValueError) as error:
         raise ValueError(f"it is no entry ({error})") from error
 
 
-def _line(found: dict[str, Any]) -> bytes:
+def _line(values: dict[str, Any]) -> bytes:
     # What entries did not have from the start is left out where it is empty, so that old ones keep their bytes.
-    found = {key: value for key, value in found.items() if value or key not in _ADDED}
-    return json.dumps(found, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    kept = {key: value for key, value in values.items() if value or key not in _ADDED}
+    return json.dumps(kept, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
 def follow(last: Entry | None, change: Entry) -> Entry:
@@ -91,28 +84,26 @@ def problems(contents: Sequence[tuple[int, bytes]], head: tuple[int, str] | None
         head: Number and hash of the newest entry as another server remembers it; None where it does not. Whole entries
             after that one are no problem: their writer died, or is at work.
     """
-    found: list[str] = []
+    wrongs: list[str] = []
     previous, hashes = None, {}
     for place, (number, content) in enumerate(contents, start=1):
         if number != place:
-            found.append(f"entry {place} is missing: the next one there is {number}")
-            return found
+            return [*wrongs, f"entry {place} is missing: the next one there is {number}"]
         try:
             entry = decode(content)
         except ValueError as error:
-            found.append(f"entry {number}: {error}")
-            return found
+            return [*wrongs, f"entry {number}: {error}"]
         wrong = _wrong(entry, content, number, previous)
         if wrong:
-            found.append(f"entry {number} was changed: {wrong}")
+            wrongs.append(f"entry {number} was changed: {wrong}")
         previous, hashes[number] = entry, entry.hash
     if head is not None and hashes.get(head[0]) != head[1]:
         what = "is gone" if head[0] not in hashes else f"has hash {hashes[head[0]][:12]}"
-        found.append(f"entry {head[0]} {what}, and MLflow remembers it with {head[1][:12]}")
+        wrongs.append(f"entry {head[0]} {what}, and MLflow remembers it with {head[1][:12]}")
     # A first entry alone may be one whose writer died before it could tell MLflow.
     if head is None and len(contents) > 1:
-        found.append("MLflow does not remember the newest entry: its tag history.head is gone")
-    return found
+        wrongs.append("MLflow does not remember the newest entry: its tag history.head is gone")
+    return wrongs
 
 
 def _wrong(entry: Entry, content: bytes, number: int, previous: Entry | None) -> str:
@@ -130,32 +121,20 @@ def _wrong(entry: Entry, content: bytes, number: int, previous: Entry | None) ->
 
 
 def of_version(entries: Sequence[Entry], version: str, model_id: str) -> list[Entry]:
-    """The entries in which a version became champion or ceased to be it.
+    """The entries of a chain in which a version became champion or ceased to be it.
 
-    Args:
-        entries: The chain, in order.
-        version: Its number.
-        model_id: Its logged model: one that was deleted and made again counts its versions from 1 once more.
+    The logged model tells it from another of its number: a model that was deleted and made again counts from 1 anew.
     """
-    found: list[Entry] = []
-    before: Entry | None = None
-    for entry in entries:
-        if _is_of(entry, version, model_id) or (before is not None and _is_of(before, version, model_id)):
-            found.append(entry)
-        before = entry
-    return found
-
-
-def _is_of(entry: Entry, version: str, model_id: str) -> bool:
-    return entry.after == version and (not entry.model_id or not model_id or entry.model_id == model_id)
+    puts_live = [
+        entry.after == version and (not entry.model_id or not model_id or entry.model_id == model_id)
+        for entry in entries
+    ]
+    # The entry after the one that put it live is the one that ended that.
+    ends_it = [False, *puts_live]
+    return [entry for entry, begins, ends in zip(entries, puts_live, ends_it, strict=False) if begins or ends]
 
 
 def champion_at(entries: Sequence[Entry], moment: datetime) -> Entry | None:
-    """The entry that was the newest at a moment; None before the first.
-
-    Args:
-        entries: The chain, in order.
-        moment: With its time zone.
-    """
+    """The entry of a chain that was the newest at a moment, which has a time zone; None before the first."""
     earlier = [entry for entry in entries if datetime.fromisoformat(entry.at) <= moment]
     return earlier[-1] if earlier else None

@@ -14,19 +14,12 @@ from ml.tracking.provenance import LOCK_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
     from ml.history.ledger import Entry
 
 
 def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Everything that is recorded about where a version came from and what became of it.
-
-    Args:
-        client: An MLflow client.
-        name: The registered model.
-        version: The version.
-        entries: The model's history.
+    """Everything that is recorded about where a version came from, and what its model's history says of it.
 
     Returns:
         Plain values; what was not recorded is None or empty.
@@ -35,7 +28,7 @@ def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[
         BadInput: There is no such version.
     """
     registered = versions.find_version(client, name, version)
-    tags, run = dict(registered.tags), _run(client, registered.run_id)
+    tags, run = dict(registered.tags), versions.run_of(client, registered)
     of_run = dict(run.data.tags) if run else {}
     aliases = versions.aliases(client, name)
     return {
@@ -61,35 +54,19 @@ def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[
     }
 
 
-def _run(client: MlflowClient, run_id: str | None) -> Run | None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client.get_run(run_id) if run_id else None
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-
-
 def _verdict(text: str | None) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads(text or "")
+        verdict: dict[str, Any] = json.loads(text or "")
     except ValueError:
         return None
-    return found
+    return verdict
 
 
 def versions_from(client: MlflowClient, *, data: str = "", dag_run: str = "") -> list[dict[str, str]]:
-    """The versions that came from a data set or from a DAG run, of every model, the oldest first.
-
-    Args:
-        client: An MLflow client.
-        data: The digest of the data set, as MLflow and `of_version` show it.
-        dag_run: The DAG run's id.
+    """The versions of every model that came from a data set, by its digest, or from a DAG run, by its id.
 
     Returns:
-        `{"name", "version", "dag_run_id", "data_digest"}` of each.
+        `{"name", "version", "dag_run_id", "data_digest"}` of each, the oldest first.
 
     Raises:
         BadInput: The name has a quote in it, which no such name has.
@@ -97,7 +74,7 @@ def versions_from(client: MlflowClient, *, data: str = "", dag_run: str = "") ->
     key, value = ("data.digest", data) if data else ("airflow.run_id", dag_run)
     if "'" in value:
         raise BadInput(f"{value!r} is neither a digest nor a run's id")
-    found = list(client.search_model_versions(f"tags.`{key}` = '{value}'", max_results=1000))
+    registered = client.search_model_versions(f"tags.`{key}` = '{value}'", max_results=1000)
     return [
         {
             "name": each.name,
@@ -105,5 +82,5 @@ def versions_from(client: MlflowClient, *, data: str = "", dag_run: str = "") ->
             "dag_run_id": each.tags.get("airflow.run_id", ""),
             "data_digest": each.tags.get("data.digest", ""),
         }
-        for each in sorted(found, key=lambda each: (each.name, int(each.version)))
+        for each in sorted(registered, key=lambda each: (each.name, int(each.version)))
     ]

@@ -35,14 +35,7 @@ _INTENT = re.compile(r"intent-[0-9a-f]{32}\.json")
 
 @dataclass(frozen=True)
 class Place:
-    """A model's folder, as it was when it was listed.
-
-    Attributes:
-        store: The bucket.
-        name: The registered model, for messages.
-        prefix: The folder.
-        files: The names of what was in it, in order.
-    """
+    """The folder of the model of a name, as it was when it was listed: its prefix, and its files' names in order."""
 
     store: Store
     name: str
@@ -51,7 +44,10 @@ class Place:
 
     def contents(self) -> list[tuple[int, bytes]]:
         """Every entry's number and bytes, in order."""
-        return [(int(file[:8]), self.store.read(self.prefix + file)) for file in self.files if _ENTRY.fullmatch(file)]
+        return [self._content(file) for file in self.files if _ENTRY.fullmatch(file)]
+
+    def _content(self, file: str) -> tuple[int, bytes]:
+        return int(file[:8]), self.store.read(self.prefix + file)
 
     def entries(self) -> list[Entry]:
         """Every entry, in order.
@@ -64,9 +60,7 @@ class Place:
     def last(self) -> Entry | None:
         """The newest entry; `entries` says what is raised."""
         numbered = [file for file in self.files if _ENTRY.fullmatch(file)]
-        if not numbered:
-            return None
-        return self._decoded(int(numbered[-1][:8]), self.store.read(self.prefix + numbered[-1]))
+        return self._decoded(*self._content(numbered[-1])) if numbered else None
 
     def create(self, entry: Entry) -> bool:
         """Writes an entry, unless there is another of its number; tells whether this one is there now."""
@@ -98,8 +92,8 @@ class Place:
 
 def head_of(model: RegisteredModel) -> tuple[int, str] | None:
     """Number and hash of the newest entry, as MLflow remembers it; None where it does not."""
-    number, _, known = str(dict(model.tags).get(HEAD, "")).partition(" ")
-    return (int(number), known) if number.isdigit() else None
+    number, _, digest = str(dict(model.tags).get(HEAD, "")).partition(" ")
+    return (int(number), digest) if number.isdigit() else None
 
 
 def find(store: Store, client: MlflowClient, model: RegisteredModel) -> Place:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ml.history import intent, ledger
@@ -26,17 +27,9 @@ AFAR = "promotion.intent"
 
 
 def move_from_afar(tracker: MlflowClient, name: str, cause: Cause, change: Callable[[], Move], target: str) -> Move:
-    """Moves the champion; whoever looks next writes the entry from the intent.
+    """Moves the champion to the target by `change`, and returns what that did.
 
-    Args:
-        tracker: An MLflow client.
-        name: The registered model.
-        cause: Who, how and why.
-        change: Moves the alias.
-        target: The version that it moves to.
-
-    Returns:
-        What `change` did.
+    Whoever looks next writes the entry from the intent.
     """
     model = versions.find_model(tracker, name)
     aliases = versions.aliases(tracker, name)
@@ -46,18 +39,10 @@ def move_from_afar(tracker: MlflowClient, name: str, cause: Cause, change: Calla
     previous = head[1] if head else ledger.NO_ENTRY
     said = Intent(cause.entry(datetime.now(UTC), target), previous, aliases.get(versions.PREVIOUS))
     versions.write_version_tags(tracker, name, target, {AFAR: said.text()})
-    try:
-        move = change()
-    except BaseException:
-        # Whoever moves the alias there later must not be taken for this one.
-        if not versions.may_be_champion(tracker, name, target):
-            take_back(tracker, name, target)
-        raise
-    if not move.changed:
-        take_back(tracker, name, target)
-        return move
-    told = {AFAR: replace(said, is_done=True).text(), **intent.promoted_tags(said.entry)}
-    versions.write_version_tags(tracker, name, target, told)
+    move = versions.move_announced(tracker, name, target, change, partial(take_back, tracker, name, target))
+    if move.changed:
+        tags = {AFAR: replace(said, is_done=True).text(), **intent.promoted_tags(said.entry)}
+        versions.write_version_tags(tracker, name, target, tags)
     return move
 
 

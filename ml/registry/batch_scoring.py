@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -33,32 +34,23 @@ _GZIP = b"\x1f\x8b"
 
 @dataclass(frozen=True)
 class Piece:
-    """Some rows of a file.
-
-    Attributes:
-        table: Every cell as it stands; what is written back.
-        frame: The named columns, for the model.
-        commas: Whether a number in a text may have a decimal comma.
-    """
+    """Some rows of a file: every cell as it stands, which is written back, and the named columns, for the model."""
 
     table: pa.Table
     frame: pd.DataFrame
     commas: bool = False
+    """Whether a number in a text may have a decimal comma."""
 
 
 @dataclass
 class Scored:
-    """What scoring a file came to.
-
-    Attributes:
-        rows: How many rows there were.
-        unseen: How many of them had a category that training never saw, by column.
-        added: The names of the three columns that were added; a name that is taken gets a number.
-    """
+    """How many rows of a file were scored, and what is to be said of them."""
 
     rows: int = 0
     unseen: Counter[str] = field(default_factory=Counter)
+    """How many rows had a category that training never saw, by column."""
     added: tuple[str, ...] = ADDED
+    """The names of the three columns that were added; a name that is taken gets a number."""
 
 
 def score_file(
@@ -115,13 +107,15 @@ def _scored(
 
     from ml.training.pipeline import known_categories
 
-    known = known_categories(model.pipeline)
+    categories_of = known_categories(model.pipeline)
     for piece in _pieces(source, chunk_rows):
         if not scored.rows:
-            _check_columns(list(map(str, piece.frame.columns)), model, source)
+            missing = [repr(column) for column in model.inputs if column not in piece.frame.columns]
+            if missing:
+                raise BadInput(f"{source} has no column {', '.join(missing)}, which the model needs")
             scored.added = _free_names(piece.table.column_names)
         features = features_of(piece, model, source, scored.rows + 1)
-        for name, categories in known.items():
+        for name, categories in categories_of.items():
             scored.unseen[name] += int((features[name].notna() & ~features[name].isin(categories)).sum())
         probability = model.pipeline.predict_proba(features)[:, 1]
         table = piece.table
@@ -143,13 +137,11 @@ def _pieces(source: Path, chunk_rows: int) -> Iterator[Piece]:
 
 def _free_names(taken: list[str]) -> tuple[str, ...]:
     """The names of what is added: the user's own columns keep theirs."""
-    found = []
+    names = []
     for name in ADDED:
-        number, free = 2, name
-        while free in taken:
-            free, number = f"{name}_{number}", number + 1
-        found.append(free)
-    return tuple(found)
+        candidates = chain([name], (f"{name}_{number}" for number in count(2)))
+        names.append(next(each for each in candidates if each not in taken))
+    return tuple(names)
 
 
 def _starts_with(source: Path, mark: bytes) -> bool:
@@ -160,20 +152,8 @@ def _starts_with(source: Path, mark: bytes) -> bool:
         raise UnreadableData(f"{source} cannot be read ({error.strerror}): name an existing file") from error
 
 
-def _check_columns(columns: list[str], model: LoadedModel, source: Path) -> None:
-    missing = [column for column in model.inputs if column not in columns]
-    if missing:
-        raise BadInput(f"{source} has no column {', '.join(map(repr, missing))}, which the model needs")
-
-
 def features_of(piece: Piece, model: LoadedModel, source: Path, first_row: int) -> pd.DataFrame:
-    """The model's columns of some rows, each cell read as in training.
-
-    Args:
-        piece: The rows.
-        model: Its `readings` say how its columns are read.
-        source: The file, for messages.
-        first_row: The number of the first row in the file, from 1.
+    """The model's columns of some rows, each cell read as in training; the file's first row has number 1.
 
     Raises:
         BadInput: A cell is not of its column's type; its column and rows are named.
@@ -247,9 +227,9 @@ def _folder_pieces(source: Path, chunk_rows: int) -> Iterator[Piece]:
 def _write_csv(tables: Iterator[pa.Table], handle: IO[str]) -> None:
     # The writer quotes what the end of its lines is made of, and a lone carriage return ends a line to other readers.
     writer = csv.writer(_PlainEnds(handle), lineterminator="\r\n")
-    for at, table in enumerate(tables):
-        if at == 0:
-            writer.writerow(table.column_names)
+    first = next(tables)
+    writer.writerow(first.column_names)
+    for table in chain([first], tables):
         writer.writerows(zip(*(_shown(column) for column in table.columns), strict=True))
 
 
@@ -276,11 +256,7 @@ def _shown(column: pa.ChunkedArray) -> list[Any]:
 def _write_parquet(tables: Iterator[pa.Table], path: Path) -> None:
     import pyarrow.parquet as pq
 
-    writer = None
-    try:
-        for table in tables:
-            writer = writer or pq.ParquetWriter(path, table.schema)
+    first = next(tables)
+    with pq.ParquetWriter(path, first.schema) as writer:
+        for table in chain([first], tables):
             writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()

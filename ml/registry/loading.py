@@ -51,15 +51,12 @@ class LoadedModel:
     """A version whose file was checked and loaded.
 
     Attributes:
-        name: The registered model.
-        version: The version, as text.
         run_id: The MLflow run that made it.
         pipeline: The fitted sklearn Pipeline, from raw columns to a probability; None where it was not opened.
         inputs: The columns that it takes and their MLflow types (`double`, `string`), in order.
         input_example: A few rows, as the model was logged with.
         sha256: Of the model's file.
         model_id: The logged model's id in MLflow.
-        tags: The version's tags.
         columns: How their values are read, as far as the version says it.
         commas: Whether the data that it learned from had decimal commas.
     """
@@ -86,14 +83,10 @@ class LoadedModel:
 def load_verified(
     client: MlflowClient, name: str, version: str, workdir: Path, max_bytes: int = MAX_BYTES
 ) -> LoadedModel:
-    """Downloads a version, checks it, and loads it.
+    """Downloads a version to an empty folder, checks it, and loads it; the checked files stay there.
 
-    Args:
-        client: An MLflow client.
-        name: The registered model.
-        version: The version's number; never an alias, which could move in between.
-        workdir: An empty folder to download to; the checked files stay there.
-        max_bytes: The most that its files may have together.
+    The version is named by its number, never by an alias, which could move in between; `max_bytes` is the most that its
+    files may have together.
 
     Raises:
         HashMismatch: The file is not the one whose sha256 the version carries, or it carries none.
@@ -102,18 +95,12 @@ def load_verified(
     """
     registered = client.get_model_version(name, version)
     download(client, str(registered.source), workdir, max_bytes)
-    tags = dict(registered.tags)
-    return load_folder(workdir, name=name, version=str(version), run_id=registered.run_id or "", tags=tags)
+    tags, run_id = dict(registered.tags), registered.run_id or ""
+    return load_folder(workdir, name=name, version=str(version), run_id=run_id, tags=tags)
 
 
 def download(client: MlflowClient, source: str, folder: Path, max_bytes: int = MAX_BYTES) -> None:
-    """Fetches a logged model's files.
-
-    Args:
-        client: An MLflow client.
-        source: `models:/<model id>`, as versions of ours carry it.
-        folder: Where the files go.
-        max_bytes: The most that they may have together.
+    """Fetches a logged model's files into a folder; the source is `models:/<model id>`, as versions of ours carry it.
 
     Raises:
         Untrusted: The source is something else, or has too many or too large files.
@@ -127,29 +114,29 @@ def download(client: MlflowClient, source: str, folder: Path, max_bytes: int = M
         )
     try:
         # The list comes with sizes, so that what is too large is refused before it fills the disk.
-        files = _listed(client, model_id)
+        files = _sizes(client, model_id)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             raise Untrusted(f"{source} is gone from MLflow: its version can neither be loaded nor compared") from error
         raise
-    if len(files) > MAX_FILES or sum(size for _, size in files) > max_bytes:
-        raise Untrusted(
-            f"{source} has {len(files)} files of {sum(size for _, size in files):,} bytes: more than a model of ours"
-        )
+    size = sum(files.values())
+    if len(files) > MAX_FILES or size > max_bytes:
+        raise Untrusted(f"{source} has {len(files)} files of {size:,} bytes: more than a model of ours")
     from mlflow.artifacts import download_artifacts
 
     download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=client.tracking_uri)
 
 
-def _listed(client: MlflowClient, model_id: str) -> list[tuple[str, int]]:
-    files: list[tuple[str, int]] = []
+def _sizes(client: MlflowClient, model_id: str) -> dict[str, int]:
+    """The files' sizes in bytes; of too many files some are left out."""
+    files: dict[str, int] = {}
     folders = [""]
     while folders and len(files) <= MAX_FILES and len(folders) <= MAX_FILES:
         for entry in client.list_logged_model_artifacts(model_id, folders.pop() or None):
             if entry.is_dir:
                 folders.append(entry.path)
             else:
-                files.append((entry.path, entry.file_size or 0))
+                files[entry.path] = entry.file_size or 0
     return files
 
 
@@ -186,11 +173,11 @@ def check_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Ma
     )
 
 
-def _check_sha256(found: str, tags: Mapping[str, str], what: str) -> None:
+def _check_sha256(sha256: str, tags: Mapping[str, str], what: str) -> None:
     recorded = tags.get(SHA256_TAG)
-    if recorded != found:
+    if recorded != sha256:
         raise HashMismatch(
-            f"{what}: its file has sha256 {found[:12]}, and the version says {(recorded or 'nothing')[:12]}: "
+            f"{what}: its file has sha256 {sha256[:12]}, and the version says {(recorded or 'nothing')[:12]}: "
             "it was changed, or not made by this pipeline"
         )
 
@@ -218,9 +205,9 @@ def _described(folder: Path, what: str) -> dict[str, Any]:
         )
     if any(flavor.get("code") for flavor in flavors.values()) or (folder / "code").exists():
         raise Untrusted(f"{what} brings code of its own, which is never run")
-    asked = set(sklearn.get("skops_trusted_types") or ())
-    if asked - set(TRUSTED_TYPES):
-        raise ForbiddenType(f"{what} asks to trust {', '.join(sorted(asked - set(TRUSTED_TYPES)))}")
+    forbidden = set(sklearn.get("skops_trusted_types") or ()) - set(TRUSTED_TYPES)
+    if forbidden:
+        raise ForbiddenType(f"{what} asks to trust {', '.join(sorted(forbidden))}")
     if not (folder / MODEL_FILE).is_file():
         raise Untrusted(f"{what} has no {MODEL_FILE}")
     return dict(described)
@@ -242,14 +229,13 @@ def _load_skops(content: bytes, what: str) -> Any:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             shapes.check(skops_file.read(archive))
-        pipeline = skops.io.loads(content, trusted=list(TRUSTED_TYPES))
+        return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
     except UntrustedTypesFoundException as error:
         raise ForbiddenType(f"{what} holds types that are not trusted: {one_line(error, limit=None)}") from error
     except Untrusted as error:
         raise type(error)(f"{what} is none of our Pipelines, so it is not opened: {error}") from error
     except Exception as error:
         raise Untrusted(f"{what}: its file cannot be loaded ({type(error).__name__}: {error})") from error
-    return pipeline
 
 
 def _inputs(described: Mapping[str, Any]) -> dict[str, str]:
@@ -258,7 +244,7 @@ def _inputs(described: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _readings(described: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """How the columns are read, as `model_log` wrote it into the MLmodel file's metadata."""
+    """How the columns are read, as `model_logging` wrote it into the MLmodel file's metadata."""
     text = (described.get("metadata") or {}).get(READINGS)
     try:
         readings = json.loads(text) if text else {}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml.errors import HashMismatch, Untrusted
 from ml.registry.loading import MODEL_FILE, READINGS, SHA256_TAG, TRUSTED_TYPES, download, load_folder, sha256_of
+from ml.registry.serving_check import TOLERANCE
 from ml.values import Column
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EXAMPLE_ROWS = 5
-_TOLERANCE = 1e-9
 _NEEDED = ("mlflow", "scikit-learn", "skops", "pandas", "numpy", "scipy")
 
 
@@ -47,12 +47,8 @@ def log_once(
 ) -> LoggedFile:
     """Logs a fitted Pipeline to a run, unless an earlier try did so and what it logged reads back.
 
-    Args:
-        client: An MLflow client.
-        run: The MLflow run.
-        pipeline: The fitted Pipeline.
-        features: What it was fitted on, of shape (n_rows, n_features); its first rows become the input example.
-        readings: How the columns' values are read, as `readings_of` tells it.
+    The features, of shape (n_rows, n_features), are what it was fitted on; their first rows become the input example.
+    The readings are what `readings_of` gives.
 
     Raises:
         HashMismatch: What was read back does not predict what was logged.
@@ -76,11 +72,12 @@ def _read_back(client: MlflowClient, model_id: str, pipeline: Any, example: pd.D
         if not (folder / MODEL_FILE).is_file():
             raise Untrusted(f"{what} has no {MODEL_FILE}")
         sha256 = sha256_of(folder)
-        found = load_folder(folder, name=what, version="", run_id="", tags={SHA256_TAG: sha256}).pipeline
+        loaded = load_folder(folder, name=what, version="", run_id="", tags={SHA256_TAG: sha256})
+    read_back = loaded.pipeline.predict_proba(example)
     # The model of an earlier try has the same data and parameters; its last digits may come from another machine.
-    if abs(found.predict_proba(example) - pipeline.predict_proba(example)).max() > _TOLERANCE:
+    if abs(read_back - pipeline.predict_proba(example)).max() > TOLERANCE:
         raise HashMismatch(f"{what}: {MODEL_FILE} read back predicts something else")
-    return LoggedFile(model_id, sha256, json.dumps(found.predict_proba(example)[:, 1].tolist()))
+    return LoggedFile(model_id, sha256, json.dumps(read_back[:, 1].tolist()))
 
 
 def _log(
@@ -114,13 +111,7 @@ def readings_of(columns: Iterable[Column], commas: bool) -> dict[str, Any]:
 
 
 def saving_options(pipeline: Any, example: pd.DataFrame, readings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """How a Pipeline is saved, as the arguments of `mlflow.sklearn.save_model`.
-
-    Args:
-        pipeline: The fitted Pipeline.
-        example: A few rows of its features; they become the input example.
-        readings: How the columns' values are read.
-    """
+    """How a fitted Pipeline is saved with a few rows of its features, as arguments of `mlflow.sklearn.save_model`."""
     return {
         "sk_model": pipeline,
         "serialization_format": "skops",

@@ -13,12 +13,13 @@ from ml.errors import Untrusted, one_line
 from ml.registry.loading import EXAMPLE_TAG, LoadedModel, frame_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
-# The last digits may come from another machine's arithmetic.
-_TOLERANCE = 1e-9
-# All rows show whether a column can be asked; so many show whether the answers are the same.
+TOLERANCE = 1e-9
+"""The last digits of a probability may come from another machine's arithmetic."""
 _MOST_ROWS = 2000
+"""All rows show whether a column can be asked; so many show whether the answers are the same."""
 
 
 def smoke_test(loaded: LoadedModel) -> None:
@@ -27,40 +28,36 @@ def smoke_test(loaded: LoadedModel) -> None:
     Raises:
         Untrusted: It does not give one probability from 0 to 1 for each row, or not those that its version recorded.
     """
-    rows = loaded.input_example
+    what, rows = f"{loaded.name} version {loaded.version}", loaded.input_example
     if not rows or not loaded.inputs:
-        raise Untrusted(f"{loaded.name} version {loaded.version} has no signature or input example")
+        raise Untrusted(f"{what} has no signature or input example")
     try:
         predicted = loaded.pipeline.predict_proba(frame_of(loaded, rows))
     except (ValueError, TypeError) as error:
         reason = one_line(error, limit=None)
-        raise Untrusted(
-            f"{loaded.name} version {loaded.version} does not take its own input example by its signature ({reason})"
-        ) from error
+        raise Untrusted(f"{what} does not take its own input example by its signature ({reason})") from error
     if predicted.shape != (len(rows), 2) or not ((predicted >= 0) & (predicted <= 1)).all():
-        raise Untrusted(f"{loaded.name} version {loaded.version} does not predict its own input example")
+        raise Untrusted(f"{what} does not predict its own input example")
     recorded = loaded.tags.get(EXAMPLE_TAG)
     # Versions from before the probabilities were recorded have their sha256 alone.
-    if recorded is not None and not _agree(recorded, predicted[:, 1].tolist()):
-        raise Untrusted(f"{loaded.name} version {loaded.version} predicts its input example otherwise than recorded")
+    if recorded is not None and not _agree(recorded, predicted[:, 1]):
+        raise Untrusted(f"{what} predicts its input example otherwise than recorded")
 
 
-def _agree(recorded: str, predicted: list[float]) -> bool:
+def _agree(recorded: str, predicted: np.ndarray) -> bool:
+    import numpy as np
+
     try:
-        expected = [float(one) for one in json.loads(recorded)]
+        expected = np.asarray(json.loads(recorded), dtype=float)
     except (ValueError, TypeError):
         return False
-    return len(expected) == len(predicted) and all(
-        abs(one - other) <= _TOLERANCE for one, other in zip(expected, predicted, strict=True)
-    )
+    return expected.shape == predicted.shape and np.allclose(expected, predicted, rtol=0, atol=TOLERANCE)
 
 
 def answers_by_signature(loaded: LoadedModel, features: pd.DataFrame) -> None:
-    """Lets a model predict rows as they come by its signature, and compares with what its Pipeline says of them.
+    """Lets a version predict rows as they come by its signature, and compares with what its Pipeline says of them.
 
-    Args:
-        loaded: The version.
-        features: Rows that training never saw, as its Pipeline takes them, shape (n_rows, n_features).
+    The features have shape (n_rows, n_features); training never saw them.
 
     Raises:
         Untrusted: Its signature names other columns or types, or the answers differ.
@@ -81,5 +78,5 @@ def answers_by_signature(loaded: LoadedModel, features: pd.DataFrame) -> None:
     smoke_test(loaded)
     by_signature, trained = (loaded.pipeline.predict_proba(table.head(_MOST_ROWS)) for table in (asked, features))
     differs = abs(by_signature - trained).max(initial=0.0)
-    if not differs <= _TOLERANCE:
+    if not differs <= TOLERANCE:
         raise Untrusted(f"{what} answers otherwise when it is asked by its signature (by {differs:g}): train it anew")

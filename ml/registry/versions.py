@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ml.errors import BadInput, RunClosed, StaleCandidate, TrackerDown
-from ml.tracking.runs import RUN_KEY, refuse_closed
+from ml.tracking.runs import RUN_KEY, refuse_closed, suppressed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 log = logging.getLogger(__name__)
@@ -58,50 +59,35 @@ def aliases(client: MlflowClient, name: str) -> dict[str, str]:
 
 def find_model(client: MlflowClient, name: str) -> RegisteredModel | None:
     """A registered model with its aliases and tags; None where there is no such model."""
-    from mlflow.exceptions import MlflowException
-
-    try:
+    with suppressed("RESOURCE_DOES_NOT_EXIST"):
         return client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
+    return None
 
 
 def find_versions(client: MlflowClient, name: str, key: str) -> list[ModelVersion]:
     """The versions of a DAG run, the oldest first."""
-    found = client.search_model_versions(f"{named(name)} and tags.{RUN_KEY} = '{key}'")
-    return sorted(found, key=lambda version: int(version.version))
+    of_this_run = f"{named(name)} and tags.{RUN_KEY} = '{key}'"
+    return sorted(client.search_model_versions(of_this_run), key=lambda version: int(version.version))
 
 
 def register(client: MlflowClient, name: str, model_id: str, run_id: str, tags: Mapping[str, str]) -> str:
     """Registers a logged model once per DAG run, whatever is retried or lost on the way.
 
-    Args:
-        client: An MLflow client.
-        name: The registered model, which is made if there is none.
-        model_id: The logged model.
-        run_id: The MLflow run.
-        tags: The version's tags, `run_key` among them.
+    The registered model is made if there is none; the version's tags have the `run_key` among them.
 
     Returns:
         The version's number, as text.
     """
-    from mlflow.exceptions import MlflowException
-
     key = tags[RUN_KEY]
-    found = find_versions(client, name, key)
-    if not found:
-        try:
+    versions = find_versions(client, name, key)
+    if not versions:
+        with suppressed("RESOURCE_ALREADY_EXISTS"):
             client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
         client.create_model_version(
             name, source=f"models:/{model_id}", run_id=run_id, model_id=model_id, tags=dict(tags), await_creation_for=0
         )
-        found = find_versions(client, name, key)
-    kept, *extra = found
+        versions = find_versions(client, name, key)
+    kept, *extra = versions
     pointed_to = set(aliases(client, name).values()) if extra else set()
     for version in extra:
         if str(version.version) not in pointed_to:
@@ -110,17 +96,16 @@ def register(client: MlflowClient, name: str, model_id: str, run_id: str, tags: 
 
 
 def register_while_open(client: MlflowClient, name: str, model_id: str, run_id: str, tags: Mapping[str, str]) -> str:
-    """Registers as `register` does, and takes it back if the run was closed meanwhile.
-
-    Raises:
-        RunClosed: The run is over, so there is no version of it.
-    """
+    """Registers as `register` does; where the run is or was closed it leaves no version and raises RunClosed."""
     refuse_closed(client, run_id)
     version = register(client, name, model_id, run_id, tags)
     try:
         refuse_closed(client, run_id)
     except RunClosed:
-        take_back(client, name, version)
+        # Somebody may have given it an alias already.
+        if version not in aliases(client, name).values():
+            client.delete_model_version(name, version)
+            log.info("model=%s version=%s was registered too late and is removed", name, version)
         raise
     return version
 
@@ -131,19 +116,8 @@ def model_id(version: ModelVersion) -> str:
     return source.removeprefix("models:/") if source.startswith("models:/m-") else ""
 
 
-def take_back(client: MlflowClient, name: str, version: str) -> None:
-    """Removes a version that should not have been registered, unless somebody gave it an alias already."""
-    if version not in aliases(client, name).values():
-        client.delete_model_version(name, version)
-        log.info("model=%s version=%s was registered too late and is removed", name, version)
-
-
 def find_version(client: MlflowClient, name: str, version: str) -> ModelVersion:
-    """One version.
-
-    Raises:
-        BadInput: There is no such version.
-    """
+    """One version; raises BadInput where there is no such version."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -169,25 +143,17 @@ def put(write: Callable[..., object], *arguments: str) -> None:
         write(*arguments)
 
 
-def _point(client: MlflowClient, name: str, alias: str, version: str) -> None:
-    put(client.set_registered_model_alias, name, alias, version)
-
-
 def challenge(client: MlflowClient, name: str, version: str) -> None:
     """Points `challenger` at a version, unless it points at a newer one already."""
     current = aliases(client, name).get(CHALLENGER)
     if current is None or int(current) <= int(version):
-        _point(client, name, CHALLENGER, version)
+        put(client.set_registered_model_alias, name, CHALLENGER, version)
 
 
 def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool = False) -> Move:
-    """Points `champion` at a version, and `previous_champion` at the one before.
+    """Points `champion` at a version, and `previous_champion` at the one before; nothing changes where it is live.
 
-    Args:
-        client: An MLflow client.
-        name: The registered model.
-        version: The version to put live; nothing changes when it is live already.
-        only_forward: Refuse to replace a newer version, as a late task of an older run would.
+    With `only_forward` no newer version is replaced, as a late task of an older run would do.
 
     Raises:
         BadInput: There is no such version.
@@ -203,12 +169,21 @@ def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool
             f"version {current} went live since: version {version} of an older run does not replace it"
         )
     if current is not None:
-        _point(client, name, PREVIOUS, current)
-    _point(client, name, CHAMPION, version)
-    seen = aliases(client, name).get(CHAMPION)
-    if seen != version:
-        raise TrackerDown(f"champion of {name} points to {seen} after it was set to {version}: somebody else moved it")
+        put(client.set_registered_model_alias, name, PREVIOUS, current)
+    put(client.set_registered_model_alias, name, CHAMPION, version)
+    read_back = aliases(client, name).get(CHAMPION)
+    if read_back != version:
+        raise TrackerDown(
+            f"champion of {name} points to {read_back} after it was set to {version}: somebody else moved it"
+        )
     return Move(version, current)
+
+
+def run_of(client: MlflowClient, version: ModelVersion) -> Run | None:
+    """The MLflow run that made a version; None where none did, or where it is gone."""
+    with suppressed("RESOURCE_DOES_NOT_EXIST"):
+        return client.get_run(version.run_id) if version.run_id else None
+    return None
 
 
 def _is_older(client: MlflowClient, name: str, version: str, current: str) -> bool:
@@ -217,34 +192,18 @@ def _is_older(client: MlflowClient, name: str, version: str, current: str) -> bo
 
 
 def _began(client: MlflowClient, name: str, version: str) -> int:
-    from mlflow.exceptions import MlflowException
-
-    run_id = client.get_model_version(name, version).run_id
-    try:
-        return int(client.get_run(run_id).info.start_time or 0) if run_id else 0
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return 0
-        raise
+    run = run_of(client, client.get_model_version(name, version))
+    return int(run.info.start_time or 0) if run else 0
 
 
 def remember(client: MlflowClient, name: str, version: str) -> None:
     """Points `previous_champion` at a version, unless that was deleted."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        _point(client, name, PREVIOUS, version)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
+    with suppressed("RESOURCE_DOES_NOT_EXIST"):
+        put(client.set_registered_model_alias, name, PREVIOUS, version)
 
 
 def before(client: MlflowClient, name: str) -> str:
-    """The version that was champion before the one that is.
-
-    Raises:
-        BadInput: There is none.
-    """
+    """The version that was champion before the one that is; raises BadInput where there is none."""
     current = aliases(client, name)
     previous = current.get(PREVIOUS)
     if previous is None or previous == current.get(CHAMPION):
@@ -252,13 +211,31 @@ def before(client: MlflowClient, name: str) -> str:
     return previous
 
 
-def may_be_champion(client: MlflowClient, name: str, version: str) -> bool:
-    """Whether the champion alias is at a version; yes, for all that is known, where MLflow does not answer."""
+def move_announced(
+    client: MlflowClient, name: str, target: str, change: Callable[[], Move], withdraw: Callable[[], object]
+) -> Move:
+    """Does what `change` does, and withdraws what announced it where the champion did not move to the target by it.
+
+    Whoever moves the alias there later must not be taken for this one.
+    """
+    try:
+        move = change()
+    except BaseException:
+        if not _may_be_champion(client, name, target):
+            withdraw()
+        raise
+    if not move.changed:
+        withdraw()
+    return move
+
+
+def _may_be_champion(client: MlflowClient, name: str, version: str) -> bool:
     from mlflow.exceptions import MlflowException
 
     try:
         return aliases(client, name).get(CHAMPION) == version
     except MlflowException:
+        # Nobody knows.
         return True
 
 
@@ -268,17 +245,6 @@ def version_or_none(client: MlflowClient, name: str, version: str | None) -> Mod
         return find_version(client, name, version) if version else None
     except BadInput:
         return None
-
-
-def tell(client: MlflowClient, name: str, version: ModelVersion, tags: Mapping[str, str]) -> None:
-    """Writes tags to a version, unless that was deleted meanwhile."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        write_version_tags(client, name, str(version.version), tags)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
 
 
 def write_version_tags(client: MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:

@@ -7,12 +7,11 @@ here follow the same pattern and are made from the run and the image's key.
 from __future__ import annotations
 
 import io
-import time
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ml.tracking.runs import log_files, write
+from ml.tracking.runs import log_files, log_points, write
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,18 +19,11 @@ if TYPE_CHECKING:
 
     from ml.evaluation.curves import Series
 
-_BATCH = 1000
 _QUALITY = 70
 
 
 def log_images(client: MlflowClient, run: Run, images: Mapping[str, bytes]) -> None:
-    """Logs PNG images under the key of their name without its ending.
-
-    Args:
-        client: An MLflow client.
-        run: The run.
-        images: PNG files by name.
-    """
+    """Logs PNG images, which come by name, under the key of their name without its ending."""
     from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
     from PIL import Image
 
@@ -50,22 +42,10 @@ def log_images(client: MlflowClient, run: Run, images: Mapping[str, bytes]) -> N
 
 def write_series(client: MlflowClient, run: Run, series: Series) -> None:
     """Writes points as metrics with steps; a name that an earlier try wrote is not written again."""
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    points = [
-        Metric(name, value, now, step)
-        for name, line in series.items()
-        if name not in run.data.metrics
-        for step, value in line
-    ]
-    for begin in range(0, len(points), _BATCH):
-        client.log_batch(run.info.run_id, metrics=points[begin : begin + _BATCH])
+    fresh = {name: line for name, line in series.items() if name not in run.data.metrics}
+    log_points(client, run.info.run_id, [(name, step, value) for name, line in fresh.items() for step, value in line])
 
 
 def write_points(client: MlflowClient, run_id: str, values: Mapping[str, float], step: int) -> None:
     """Writes one point of each of several metrics, at a step."""
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    client.log_batch(run_id, metrics=[Metric(name, value, now, step) for name, value in values.items()])
+    log_points(client, run_id, [(name, step, value) for name, value in values.items()])

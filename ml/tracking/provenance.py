@@ -15,17 +15,14 @@ _LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
 
 
 def tags(commit: str, link: str) -> dict[str, str]:
-    """The tags that say where a run comes from.
+    """The tags that say where a run comes from: our own, and those that MLflow's pages show.
 
     Args:
         commit: The commit, with `-dirty` at its end where files differ from it; empty when unknown.
         link: The DAG run's page, which MLflow shows as the run's source.
-
-    Returns:
-        Our own (`git.commit`, `git.dirty`, `env.lock_sha256`, `env.python`) and those that MLflow's pages show.
     """
     plain, dirty = commit.removesuffix("-dirty"), commit.endswith("-dirty")
-    found = {
+    named = {
         "git.commit": plain,
         DIRTY_TAG: str(dirty).lower() if plain else "",
         "mlflow.source.git.commit": plain,
@@ -35,23 +32,21 @@ def tags(commit: str, link: str) -> dict[str, str]:
         LOCK_TAG: lock_digest(_LOCK),
         "env.python": platform.python_version(),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in named.items() if value}
 
 
 def numerics() -> str:
-    """Which arithmetic this process does: the machine, and the kernels that its linear algebra has chosen for it.
+    """The machine and the kernels that its linear algebra has chosen for it, as `x86_64, openblas 0.3.31 SkylakeX`.
 
     The same code gives other last bits where other kernels add in another order. Only libraries that are loaded are
-    told, so ask after training.
-
-    Returns:
-        As in `x86_64, openblas 0.3.31 SkylakeX`.
+    named, so ask after training.
     """
     from threadpoolctl import threadpool_info
 
-    found = (each for each in threadpool_info() if each["user_api"] == "blas")
     kernels = {
-        " ".join(filter(None, (each["internal_api"], each["version"], each.get("architecture")))) for each in found
+        " ".join(filter(None, (each["internal_api"], each["version"], each.get("architecture"))))
+        for each in threadpool_info()
+        if each["user_api"] == "blas"
     }
     return ", ".join([platform.machine(), *sorted(kernels)])
 
@@ -64,23 +59,23 @@ def differences(recorded: Mapping[str, str], commit: str, arithmetic: str) -> li
         commit: The commit of the code that trained again, as `tags` takes it; empty when unknown.
         arithmetic: Its `numerics`.
     """
-    told = []
+    reasons = []
     plain, then = commit.removesuffix("-dirty"), recorded.get("git.commit", "")
     if not then or plain != then or commit.endswith("-dirty") or recorded.get(DIRTY_TAG) == "true":
-        told.append(
+        reasons.append(
             f"it was trained at commit {then or 'unknown'}, and here is {commit or 'unknown'}: "
             "other code gives other bits"
         )
     if recorded.get(LOCK_TAG, "") not in ("", lock_digest(_LOCK)):
-        told.append("it was trained with other versions of the packages (requirements.lock)")
+        reasons.append("it was trained with other versions of the packages (requirements.lock)")
     before = recorded.get(NUMERICS_TAG, "")
     if before and before != arithmetic:
-        only = "" if told else "only the arithmetic differs: "
-        told.append(
+        only = "" if reasons else "only the arithmetic differs: "
+        reasons.append(
             f"{only}it was trained with {before}, and here is {arithmetic}; where the processor can, "
             "OPENBLAS_CORETYPE chooses the same kernels"
         )
-    return told or ["code, packages and arithmetic are the recorded ones"]
+    return reasons or ["code, packages and arithmetic are the recorded ones"]
 
 
 def lock_digest(lock: Path) -> str:

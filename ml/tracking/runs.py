@@ -11,7 +11,7 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +34,8 @@ _LONGEST_ID = 248
 """Airflow takes ids of 250 characters, and calls a folder of logs `run_id=...`, which may have 255 bytes."""
 OUTCOME = "outcome"
 _ERRORS = ("error.task", "error.type", "error.message")
+_MOST_METRICS = 1000
+"""As many as MLflow takes in one request."""
 
 
 def run_key(dag_id: str, run_id: str) -> str:
@@ -43,8 +45,8 @@ def run_key(dag_id: str, run_id: str) -> str:
 
 def rollout_id(run_id: str) -> str:
     """The id of the rollout that a DAG run asks for, no longer than Airflow can run one."""
-    told = f"rollout__{run_id}"
-    return told if len(told) <= _LONGEST_ID else f"{told[: _LONGEST_ID - 33]}~{run_key('', run_id)}"
+    whole = f"rollout__{run_id}"
+    return whole if len(whole) <= _LONGEST_ID else f"{whole[: _LONGEST_ID - 33]}~{run_key('', run_id)}"
 
 
 @lru_cache(maxsize=4)
@@ -69,8 +71,8 @@ def mapped(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except MlflowException as error:
-        status = error.get_http_status_code()
+    except (MlflowException, requests.RequestException) as error:
+        status = error.get_http_status_code() if isinstance(error, MlflowException) else 503
         reason = one_line(error, 300)
         if status in (401, 403):
             raise Misconfigured(
@@ -79,22 +81,27 @@ def mapped(uri: str) -> Iterator[None]:
         if status >= 500 or "Max retries exceeded" in reason or "API request to" in reason:
             raise TrackerDown(f"MLflow at {uri} does not answer ({reason}): is it up?") from error
         raise
-    except requests.RequestException as error:
-        raise TrackerDown(f"MLflow at {uri} does not answer ({one_line(error, 300)}): is it up?") from error
+
+
+@contextlib.contextmanager
+def suppressed(code: str) -> Iterator[None]:
+    """Passes over an error of MLflow's with one code, such as `RESOURCE_DOES_NOT_EXIST`; raises every other."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != code:
+            raise
 
 
 def ensure_experiment(mlflow_client: MlflowClient, name: str) -> str:
     """The id of an experiment, which is made if there is none of that name."""
-    from mlflow.exceptions import MlflowException
-
     experiment = mlflow_client.get_experiment_by_name(name)
     if experiment is None:
-        try:
+        with suppressed("RESOURCE_ALREADY_EXISTS"):
             return str(mlflow_client.create_experiment(name))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            experiment = mlflow_client.get_experiment_by_name(name)
+        experiment = mlflow_client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage != "active":
         raise UnreadableData(f"the experiment {name!r} was deleted in MLflow: restore it there, or set model.name")
     return str(experiment.experiment_id)
@@ -102,7 +109,7 @@ def ensure_experiment(mlflow_client: MlflowClient, name: str) -> str:
 
 def find_run(mlflow_client: MlflowClient, key: str) -> Run | None:
     """The MLflow run with a key, whichever experiment it is in; the oldest, should a lost answer have made two."""
-    experiments = [found.experiment_id for found in mlflow_client.search_experiments()]
+    experiments = [experiment.experiment_id for experiment in mlflow_client.search_experiments()]
     runs = mlflow_client.search_runs(
         experiments, f"tags.{RUN_KEY} = '{key}'", order_by=["attributes.start_time ASC"], max_results=5
     )
@@ -118,22 +125,19 @@ def open_run(mlflow_client: MlflowClient, experiment: str, name: str, tags: Mapp
     key = tags[RUN_KEY]
     experiment_id = ensure_experiment(mlflow_client, experiment)
     earlier = find_run(mlflow_client, key)
-    if earlier is None:
-        mlflow_client.create_run(experiment_id, run_name=name, tags=dict(tags))
-        runs = mlflow_client.search_runs([experiment_id], f"tags.{RUN_KEY} = '{key}'", order_by=["start_time ASC"])
-        for extra in runs[1:]:
-            mlflow_client.delete_run(extra.info.run_id)
-        return str(runs[0].info.run_id)
-    return str(earlier.info.run_id)
+    if earlier is not None:
+        return str(earlier.info.run_id)
+    mlflow_client.create_run(experiment_id, run_name=name, tags=dict(tags))
+    kept, *extra = mlflow_client.search_runs([experiment_id], f"tags.{RUN_KEY} = '{key}'", order_by=["start_time ASC"])
+    for run in extra:
+        mlflow_client.delete_run(run.info.run_id)
+    return str(kept.info.run_id)
 
 
 def begin_step(mlflow_client: MlflowClient, run: Run, *, reopens: bool = True) -> None:
     """Marks the run as running again and takes back what an earlier, failed try said.
 
-    Args:
-        mlflow_client: A client.
-        run: The run.
-        reopens: Whether the step comes before the decision, so that what was decided is to be decided again.
+    A step before the decision `reopens` the run: what was decided is to be decided again.
     """
     for tag in (*_ERRORS, OUTCOME) if reopens else _ERRORS:
         if tag in run.data.tags:
@@ -144,38 +148,34 @@ def begin_step(mlflow_client: MlflowClient, run: Run, *, reopens: bool = True) -
 
 
 def refuse_closed(mlflow_client: MlflowClient, run_id: str) -> None:
-    """Refuses to go on with a run that was closed: somebody stopped its DAG run, and the task works on for seconds.
-
-    Raises:
-        RunClosed: The run is over.
-    """
+    """Raises RunClosed where a run is over: somebody stopped its DAG run, and the task works on for seconds."""
     status = mlflow_client.get_run(run_id).info.status
     if status != "RUNNING":
         raise RunClosed(f"the run was closed as {status} meanwhile: it registers and promotes nothing any more")
 
 
 def record_error(mlflow_client: MlflowClient, run_id: str, task: str, kind: str, message: str) -> None:
-    """Writes to the run which step failed, and how.
-
-    Args:
-        mlflow_client: A client.
-        run_id: The MLflow run.
-        task: The task's id.
-        kind: The error's class.
-        message: What it said, in one line.
-    """
+    """Writes to the run which task failed, with which class of error, and what that said in one line."""
     write(mlflow_client, run_id, tags={"error.task": task, "error.type": kind, "error.message": message[:5000] or kind})
 
 
 def write_metrics(mlflow_client: MlflowClient, run: Run, metrics: Mapping[str, float], model_id: str) -> None:
     """Writes metrics to a run and to its logged model, if it has one (else ""); those already there are left alone."""
+    fresh = [(name, 0, value) for name, value in metrics.items() if run.data.metrics.get(name) != value]
+    log_points(mlflow_client, run.info.run_id, fresh, model_id)
+
+
+def log_points(
+    mlflow_client: MlflowClient, run_id: str, points: Sequence[tuple[str, int, float]], model_id: str = ""
+) -> None:
+    """Writes points of metrics, each with its name, step and value, to a run and, if one is named, its logged model."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    fresh = {name: value for name, value in metrics.items() if run.data.metrics.get(name) != value}
-    if fresh:
-        written = [Metric(name, value, now, 0, model_id or None) for name, value in fresh.items()]
-        mlflow_client.log_batch(run.info.run_id, metrics=written)
+    for begin in range(0, len(points), _MOST_METRICS):
+        batch = points[begin : begin + _MOST_METRICS]
+        metrics = [Metric(name, value, now, step, model_id or None) for name, step, value in batch]
+        mlflow_client.log_batch(run_id, metrics=metrics)
 
 
 def write(
@@ -196,15 +196,7 @@ def write(
 
 @dataclass(frozen=True)
 class TableNote:
-    """What is said of a table that a run used.
-
-    Attributes:
-        name: What to call it.
-        source: Its S3 address.
-        context: What it was used for: `raw`, `training` or `test`.
-        target: The column to predict.
-        run_key: The key of the run that used it.
-    """
+    """A table that a run used: what to call it, its S3 address, for what (`raw`, `training` or `test`), its target."""
 
     name: str
     source: str
@@ -226,9 +218,8 @@ def log_table(mlflow_client: MlflowClient, run_id: str, frame: pd.DataFrame, abo
     from mlflow.utils.validation import MAX_DATASET_SCHEMA_SIZE
 
     targets = about.target if about.target in frame.columns else None
-    with warnings.catch_warnings():
-        # MLflow warns of whole numbers that could be missing in a request; this is what was read, not what is asked.
-        warnings.simplefilter("ignore", UserWarning)
+    # MLflow warns of whole numbers that could be missing in a request; this is what was read, not what is asked.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         dataset = mlflow.data.from_pandas(  # type: ignore[attr-defined]
             frame,
             source=resolve_dataset_source(about.source),

@@ -28,24 +28,19 @@ class Meter:
         CPUMonitor().collect_metrics()
         self._monitors = (CPUMonitor(), DiskMonitor(), NetworkMonitor())
         self._began = time.monotonic()
-        self._cpu_s = _cpu_seconds()
+        self._cpu_s = time.process_time()
 
     def read(self, task: str) -> dict[str, float]:
         """Seconds as `seconds/<task>`, and the load as `system/...` (percent, megabytes, seconds)."""
-        found = {f"seconds/{task}": round(time.monotonic() - self._began, 3)}
+        figures = {f"seconds/{task}": round(time.monotonic() - self._began, 3)}
         for monitor in self._monitors:
             monitor.collect_metrics()
-            found |= {f"system/{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
+            figures |= {f"system/{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
         # Linux counts in kilobytes, macOS in bytes.
         unit = 1e6 if sys.platform == "darwin" else 1e3
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         return {
-            **found,
-            "system/process_cpu_seconds": round(_cpu_seconds() - self._cpu_s, 3),
+            **figures,
+            "system/process_cpu_seconds": round(time.process_time() - self._cpu_s, 3),
             "system/process_peak_memory_megabytes": round(peak, 1),
         }
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

@@ -31,7 +31,6 @@ class Roles:
     Attributes:
         numeric: Features that are scaled, in the table's order.
         categorical: Features that are one-hot encoded, in the table's order.
-        target: The column to predict.
         negative: The label that counts as 0.
         positive: The label that counts as 1.
         readings: How the features' values are read, by name.
@@ -65,11 +64,11 @@ class Roles:
         return {**vars(self), "readings": readings, "left_out": dict(self.left_out)}
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Roles:
+    def from_dict(cls, values: Mapping[str, Any]) -> Roles:
         """Reads what `as_dict` wrote."""
-        readings = {name: Column.of(name, each) for name, each in told.get("readings", {}).items()}
-        names = {key: tuple(told[key]) for key in ("numeric", "categorical")}
-        return cls(**{**told, **names, "readings": readings})
+        readings = {name: Column.of(name, each) for name, each in values.get("readings", {}).items()}
+        names = {key: tuple(values[key]) for key in ("numeric", "categorical")}
+        return cls(**{**values, **names, "readings": readings})
 
 
 def decide_roles(frame: pd.DataFrame, config: PipelineConfig, columns: Mapping[str, Column] | None = None) -> Roles:
@@ -91,24 +90,23 @@ def decide_roles(frame: pd.DataFrame, config: PipelineConfig, columns: Mapping[s
     numeric = tuple(name for name in names if columns[name].is_numeric)
     categorical = tuple(name for name in names if name not in numeric)
     for name in categorical:
-        _refuse_many(frame[name])
+        different = frame[name].nunique()
+        if different > MAX_CATEGORIES:
+            raise ContractViolation(
+                f"column {name!r} has {different:,} different values, which is no category: add it to data.drop"
+            )
     if not names:
-        told = "; ".join(f"{name!r}: {why}" for name, why in left_out.items())[:500]
+        whys = "; ".join(f"{name!r}: {why}" for name, why in left_out.items())[:500]
         raise ContractViolation(
-            f"no feature is left{f' ({told})' if told else ''}: list some in data.features, or drop fewer columns"
+            f"no feature is left{f' ({whys})' if whys else ''}: list some in data.features, or drop fewer columns"
         )
     negative, positive = target_labels(frame, config)
     frequency = config.preprocessing.min_frequency
-    return Roles(
-        numeric,
-        categorical,
-        config.data.target,
-        negative,
-        positive,
-        {name: columns[name] for name in [*numeric, *categorical]},
-        left_out,
-        frequency if frequency != "auto" else RARE_ROWS if any(_has_rare(frame[name]) for name in categorical) else 1,
-    )
+    if frequency == "auto":
+        has_rare = any((frame[name].value_counts() < RARE_ROWS).any() for name in categorical)
+        frequency = RARE_ROWS if has_rare else 1
+    readings = {name: columns[name] for name in [*numeric, *categorical]}
+    return Roles(numeric, categorical, config.data.target, negative, positive, readings, left_out, frequency)
 
 
 def _is_feature(name: str, config: PipelineConfig) -> bool:
@@ -119,28 +117,15 @@ def _is_feature(name: str, config: PipelineConfig) -> bool:
 
 
 def _left_out(frame: pd.DataFrame, config: PipelineConfig, columns: Mapping[str, Column]) -> dict[str, str]:
-    """Why columns are not learned from, where nobody listed the features; what was dropped by name is not told."""
+    """Why columns are not learned from, where nobody listed the features; what was dropped by name is left out."""
     names = [name for name in frame.columns if _is_feature(name, config)]
     if not config.contract:
         is_positive = frame[config.data.target] == target_labels(frame, config)[1]
         values = {name: (converted(frame[name], columns[name])[0], columns[name].type) for name in names}
         return exclusions.left_out(values, is_positive)
     whys = {"string": "text, as the schema says", "datetime": "a moment, not a property"}
-    found = {name: whys.get(columns[name].type, "") for name in names if name in config.contract}
-    found |= {name: "not in the schema" for name in names if name not in config.contract}
-    return {name: found[name] for name in names if found[name]}
-
-
-def _refuse_many(values: pd.Series) -> None:
-    different = values.nunique()
-    if different > MAX_CATEGORIES:
-        raise ContractViolation(
-            f"column {values.name!r} has {different:,} different values, which is no category: add it to data.drop"
-        )
-
-
-def _has_rare(values: pd.Series) -> bool:
-    return bool((values.value_counts() < RARE_ROWS).any())
+    reasons = {name: whys.get(columns[name].type) if name in config.contract else "not in the schema" for name in names}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -156,10 +141,15 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[np.ndarray,
     from sklearn.model_selection import train_test_split
 
     target, size = frame[config.data.target], config.split.test_size
-    stratify = target if _is_stratified(target, config) else None
+    stratify = config.split.stratify
+    if stratify == "auto":
+        stratify = bool(target.value_counts(normalize=True).min() < IMBALANCED)
     try:
         train, test = train_test_split(
-            np.arange(len(frame)), test_size=size, random_state=config.split.random_state, stratify=stratify
+            np.arange(len(frame)),
+            test_size=size,
+            random_state=config.split.random_state,
+            stratify=target if stratify else None,
         )
     except ValueError as error:
         raise ContractViolation(
@@ -174,22 +164,12 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[np.ndarray,
     return train, test
 
 
-def _is_stratified(target: pd.Series, config: PipelineConfig) -> bool:
-    wanted = config.split.stratify
-    return bool(target.value_counts(normalize=True).min() < IMBALANCED) if wanted == "auto" else wanted
-
-
 def features_of(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
-    """The features as the model takes them: numbers as float64, categories as text, missing ones as NaN.
-
-    Returns:
-        A new table of shape (n_rows, n_features), columns as in `roles.features`.
-    """
+    """The features, of shape (n_rows, n_features): numbers as float64, categories as text, missing ones as NaN."""
     return model_frame(frame, roles.columns)
 
 
 def target_of(frame: pd.DataFrame, roles: Roles) -> pd.Series:
     """The target as 0 and 1, of shape (n_rows,)."""
-    column = frame[roles.target]
-    found: pd.Series = (column == roles.positive).astype("int64").reset_index(drop=True).rename(roles.target)
-    return found
+    is_positive: pd.Series = frame[roles.target] == roles.positive
+    return is_positive.astype("int64").reset_index(drop=True).rename(roles.target)

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def known_categories(pipeline: Any) -> dict[str, frozenset[str]]:
     """The categories that a fitted Pipeline of ours saw in training, by column."""
-    found: dict[str, frozenset[str]] = {}
+    by_column: dict[str, frozenset[str]] = {}
     for step in getattr(pipeline, "steps", [])[:1]:
         for _, one, columns in getattr(step[1], "transformers_", []):
             encoder = one.steps[-1][1] if hasattr(one, "steps") else one
             for column, categories in zip(columns, getattr(encoder, "categories_", []), strict=False):
                 texts = (each for each in categories if isinstance(each, str) and each != NO_CATEGORY)
-                found[column] = frozenset(texts)
-    return found
+                by_column[column] = frozenset(texts)
+    return by_column
 
 
 def build_pipeline(config: PipelineConfig, roles: Roles) -> Pipeline:

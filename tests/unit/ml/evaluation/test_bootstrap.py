@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from ml.evaluation.bootstrap import Draw, batches, can_tell, chance_of_luck, paired_gain
+from ml.evaluation.bootstrap import Pair, batches, can_tell, chance_of_luck, paired_gain
 
 RNG = np.random.default_rng(0)
 TARGET = (RNG.random(200) < 0.4).astype(float)
@@ -17,12 +17,12 @@ SCORES = np.round(np.clip(TARGET * 0.3 + RNG.random(200) * 0.7, 0, 1), 1)
 
 
 def test_a_metric_that_is_not_defined_has_no_bounds() -> None:
-    gain = paired_gain("roc_auc", np.ones(5), np.full(5, 0.5), np.full(5, 0.4), Draw())
+    gain = paired_gain(Pair("roc_auc", np.ones(5), np.full(5, 0.5), np.full(5, 0.4)), 0.95, 1000)
     assert (gain.low, gain.high) == (-np.inf, np.inf)
 
 
 def test_the_same_model_gains_exactly_nothing() -> None:
-    gain = paired_gain("test_log_loss", TARGET, SCORES, SCORES, Draw())
+    gain = paired_gain(Pair("test_log_loss", TARGET, SCORES, SCORES), 0.95, 1000)
 
     assert (gain.estimate, gain.low, gain.high) == (0, 0, 0)
 
@@ -32,10 +32,10 @@ def test_a_gain_is_positive_where_the_first_is_better(metric: str) -> None:
     worse = np.clip(SCORES * 0.2 + RNG.random(200) * 0.8, 0.01, 0.99)
     better = np.clip(TARGET * 0.8 + 0.1, 0, 1)
 
-    gain = paired_gain(metric, TARGET, better, worse, Draw())
+    gain = paired_gain(Pair(metric, TARGET, better, worse), 0.95, 1000)
 
     assert 0 < gain.low <= gain.estimate <= gain.high
-    assert paired_gain(metric, TARGET, worse, better, Draw()).high < 0
+    assert paired_gain(Pair(metric, TARGET, worse, better), 0.95, 1000).high < 0
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -45,7 +45,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     for _ in range(200):
         target = (rng.random(150) < 0.5).astype(float)
         ours, theirs = (np.where(rng.random(150) < 0.8, target, 1 - target) for _ in range(2))
-        gain = paired_gain("accuracy", target, ours, theirs, Draw(0.95, 200))
+        gain = paired_gain(Pair("accuracy", target, ours, theirs), 0.95, 200)
         covered += gain.low <= 0 <= gain.high
 
     assert 180 <= covered <= 199
@@ -54,7 +54,8 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 def test_the_same_rows_give_the_same_interval() -> None:
     other = np.clip(SCORES + 0.05, 0, 1)
 
-    assert paired_gain("brier", TARGET, SCORES, other, Draw()) == paired_gain("brier", TARGET, SCORES, other, Draw())
+    pair = Pair("brier", TARGET, SCORES, other)
+    assert paired_gain(pair, 0.95, 1000) == paired_gain(pair, 0.95, 1000)
 
 
 def test_the_bootstraps_memory_does_not_grow_with_the_rows() -> None:
@@ -63,7 +64,7 @@ def test_the_bootstraps_memory_does_not_grow_with_the_rows() -> None:
     target, ours = (rng.random(rows) < 0.4).astype(float), rng.random(rows)
 
     tracemalloc.start()
-    paired_gain("average_precision", target, ours, rng.random(rows), Draw(resamples=200))
+    paired_gain(Pair("average_precision", target, ours, rng.random(rows)), 0.95, 200)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -71,7 +72,7 @@ def test_the_bootstraps_memory_does_not_grow_with_the_rows() -> None:
 
 
 def test_an_interval_is_to_the_bit_what_it_was() -> None:
-    gain = paired_gain("log_loss", TARGET, np.clip(SCORES, 0.01, 0.99), np.full(200, 0.4), Draw())
+    gain = paired_gain(Pair("log_loss", TARGET, np.clip(SCORES, 0.01, 0.99), np.full(200, 0.4)), 0.95, 1000)
 
     assert [value.hex() for value in (gain.estimate, gain.low, gain.high)] == [
         "0x1.5011dd96741c8p-3",
@@ -89,7 +90,7 @@ def test_random_scores_beat_a_dummy_as_rarely_as_is_said(positives: int, has_tie
     passed = 0
     for _ in range(150):
         scores = rng.random(120)
-        chance = chance_of_luck(target, np.round(scores**4, 1) if has_ties else scores, Draw(resamples=200))
+        chance = chance_of_luck(target, np.round(scores**4, 1) if has_ties else scores, 0.95, 200)
         passed += chance <= 0.025
 
     assert passed <= 10
@@ -101,9 +102,9 @@ def test_the_chance_of_luck_is_that_of_every_order() -> None:
     areas = [sk.roc_auc_score(np.isin(np.arange(10), found), scores) for found in combinations(range(10), 3)]
     exact = np.mean(np.array(areas) >= sk.roc_auc_score(target, scores) - 1e-12)
 
-    assert chance_of_luck(target, scores, Draw(resamples=10_000)) == pytest.approx(exact, abs=0.01)
+    assert chance_of_luck(target, scores, 0.95, 10_000) == pytest.approx(exact, abs=0.01)
     # The same of the other class, with the scores turned round.
-    assert chance_of_luck(1 - target, 1 - scores, Draw(resamples=10_000)) == pytest.approx(exact, abs=0.01)
+    assert chance_of_luck(1 - target, 1 - scores, 0.95, 10_000) == pytest.approx(exact, abs=0.01)
 
 
 def test_rows_that_can_tell_nothing_are_known_beforehand() -> None:
