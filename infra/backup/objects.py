@@ -9,6 +9,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+)
+from urllib3.exceptions import ProtocolError
+
+from infra.backup.contents import Version
 from ml.data.store_refusal import refusal
 from ml.errors import Misconfigured, PipelineError, StoreDown, Untrusted, one_line
 
@@ -29,9 +40,6 @@ def answering(bucket: str) -> Iterator[None]:
         Misconfigured: The store refuses the account, or has no such bucket.
         StoreDown: It does not answer, or failed.
     """
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         yield
     except (ClientError, BotoCoreError, Boto3Error) as error:
@@ -39,8 +47,7 @@ def answering(bucket: str) -> Iterator[None]:
         reason = refusal(inner)
         if reason:
             raise Misconfigured(f"the S3 server refused bucket {bucket!r}: {reason}") from error
-        said = one_line(error, 300)
-        raise StoreDown(f"the S3 server failed at bucket {bucket!r} ({said}): is it up?") from error
+        raise StoreDown(f"the S3 server failed at bucket {bucket!r} ({one_line(error, 300)}): is it up?") from error
 
 
 def sizes(s3: S3Client, bucket: str) -> dict[str, int]:
@@ -66,13 +73,10 @@ def fetched(
 
     Args:
         s3: A client.
-        bucket: The bucket.
-        key: The object.
+        bucket: The bucket's name.
+        key: The object's key.
         folder: Where a large one is kept meanwhile.
     """
-    from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, ResponseStreamingError
-    from urllib3.exceptions import ProtocolError
-
     with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder) if folder else None) as kept, answering(bucket):
         for left in reversed(range(_TRIES)):
             kept.seek(0)
@@ -97,8 +101,8 @@ def fetched(
 
 def sha256_of(s3: S3Client, bucket: str, key: str) -> str | None:
     """The sha256 of an object's content; None where there is none."""
-    with fetched(s3, bucket, key) as found:
-        return hashlib.file_digest(found[0], "sha256").hexdigest() if found else None
+    with fetched(s3, bucket, key) as answer:
+        return hashlib.file_digest(answer[0], "sha256").hexdigest() if answer else None
 
 
 class Restored:
@@ -148,14 +152,10 @@ class Restored:
             for bucket, key in self._added:
                 self._delete(bucket, [key])
 
-    def delete_others(self) -> int:
-        """Deletes the objects that the backup does not have; returns how many there were."""
-        count = 0
-        for role, there in self._there.items():
-            extra = sorted(set(there) - self._kept[role])
-            self._delete(self._buckets[role], extra)
-            count += len(extra)
-        return count
+    def delete_others(self) -> None:
+        """Deletes the objects that the backup does not have."""
+        for role, sizes_there in self._there.items():
+            self._delete(self._buckets[role], sorted(set(sizes_there) - self._kept[role]))
 
     def _delete(self, bucket: str, keys: Iterable[str]) -> None:
         with answering(bucket):
@@ -163,7 +163,7 @@ class Restored:
                 self._s3.delete_object(Bucket=bucket, Key=key)
 
 
-def verify(s3: S3Client, bucket: str, versions: Iterable[Any], say: Callable[[str], None]) -> None:
+def verify(s3: S3Client, bucket: str, versions: Iterable[Version], say: Callable[[str], None]) -> None:
     """Reads each champion's file back from the bucket.
 
     Raises:
@@ -172,13 +172,14 @@ def verify(s3: S3Client, bucket: str, versions: Iterable[Any], say: Callable[[st
     for one in versions:
         if not one.is_champion:
             continue
+        champion = f"the champion {one.name} version {one.version}"
         if not one.sha256:
-            say(f"the champion {one.name} version {one.version} says nothing about its file, so it was not checked")
+            say(f"{champion} says nothing about its file, so it was not checked")
             continue
-        found = sha256_of(s3, bucket, one.key)
-        if found != one.sha256:
+        sha256 = sha256_of(s3, bucket, one.key)
+        if sha256 != one.sha256:
             raise Untrusted(
-                f"the champion {one.name} version {one.version} has a file with sha256 {(found or 'none')[:12]} "
+                f"{champion} has a file with sha256 {(sha256 or 'none')[:12]} "
                 f"and should have {one.sha256[:12]}: run the restore again"
             )
-        say(f"the champion {one.name} version {one.version} is there, and its file is the one that was recorded")
+        say(f"{champion} is there, and its file is the one that was recorded")
