@@ -116,9 +116,9 @@ class Restored:
     def __init__(self, s3: S3Client, buckets: dict[str, str]) -> None:
         self._s3 = s3
         self._buckets = buckets
-        self._there = {role: sizes(s3, bucket) for role, bucket in buckets.items()}
+        self._there = {(bucket, key): size for bucket in buckets.values() for key, size in sizes(s3, bucket).items()}
         self._added: list[tuple[str, str]] = []
-        self._kept: dict[str, set[str]] = {role: set() for role in buckets}
+        self._kept: set[tuple[str, str]] = set()
 
     def add(self, entry: dict[str, Any], content: IO[bytes]) -> bool:
         """Writes an object unless the key is taken; tells whether the object is now as it should be.
@@ -127,21 +127,18 @@ class Restored:
             entry: What the manifest says of it: `role`, `key`, `size`, `sha256`, `type`, `metadata`.
             content: Its content.
         """
-        role, key = entry["role"], entry["key"]
-        bucket = self._buckets[role]
-        self._kept[role].add(key)
-        if key in self._there[role]:
-            same_size = self._there[role][key] == entry["size"]
-            return same_size and bool(sha256_of(self._s3, bucket, key) == entry["sha256"])
+        bucket, key = self._buckets[entry["role"]], entry["key"]
+        self._kept.add((bucket, key))
+        if (bucket, key) in self._there:
+            same_size = self._there[bucket, key] == entry["size"]
+            return same_size and sha256_of(self._s3, bucket, key) == entry["sha256"]
         self._added.append((bucket, key))
-        self._put(bucket, entry, content)
+        self.put(entry, content)
         return True
 
-    def replace(self, entry: dict[str, Any], content: IO[bytes]) -> None:
-        """Writes an object over another."""
-        self._put(self._buckets[entry["role"]], entry, content)
-
-    def _put(self, bucket: str, entry: dict[str, Any], content: IO[bytes]) -> None:
+    def put(self, entry: dict[str, Any], content: IO[bytes]) -> None:
+        """Writes an object, over another if there is one."""
+        bucket = self._buckets[entry["role"]]
         about = {"Metadata": entry["metadata"], **({"ContentType": entry["type"]} if entry["type"] else {})}
         with answering(bucket):
             self._s3.upload_fileobj(content, bucket, entry["key"], ExtraArgs=about)
@@ -149,17 +146,15 @@ class Restored:
     def take_back(self) -> None:
         """Deletes the objects that `add` wrote; whatever cannot be deleted stays, and harms nothing."""
         with suppress(PipelineError):
-            for bucket, key in self._added:
-                self._delete(bucket, [key])
+            self._delete(self._added)
 
     def delete_others(self) -> None:
         """Deletes the objects that the backup does not have."""
-        for role, sizes_there in self._there.items():
-            self._delete(self._buckets[role], sorted(set(sizes_there) - self._kept[role]))
+        self._delete(sorted(self._there.keys() - self._kept))
 
-    def _delete(self, bucket: str, keys: Iterable[str]) -> None:
-        with answering(bucket):
-            for key in keys:
+    def _delete(self, places: Iterable[tuple[str, str]]) -> None:
+        for bucket, key in places:
+            with answering(bucket):
                 self._s3.delete_object(Bucket=bucket, Key=key)
 
 

@@ -207,7 +207,7 @@ def _finish(target: Target, file: Path, written: objects.Restored, in_the_way: M
     if in_the_way:
         for name, _, content in archive.members_of(file):
             if name in in_the_way:
-                written.replace(in_the_way[name], content)
+                written.put(in_the_way[name], content)
     written.delete_others()
     databases.drop(target.database_url, [name + databases.OLD for name in DATABASES])
 

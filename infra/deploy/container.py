@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
+from infra.deploy import database_job
 from infra.servers import airflow_server, object_store, tracking_server
 from infra.stack import parts
 from ml.errors import Misconfigured, PipelineError
@@ -133,9 +134,9 @@ def _serving() -> Role:
     return Role(command, env, (*_CLIENT, "TRACKYARD_AIRFLOW_PASSWORD", "TRACKYARD_SERVING_TOKEN"), refuse_open_service)
 
 
-def _job(module: str, before: Callable[[Mapping[str, str]], None] | None = None) -> Role:
+def _job(module: str, needs: tuple[str, ...] = (), before: Callable[[Mapping[str, str]], None] | None = None) -> Role:
     env = {**airflow_server.fixed_env(), **tracking_server.fixed_env(), "AIRFLOW_HOME": "/tmp/airflow"}  # noqa: S108
-    return Role([sys.executable, "-m", module], env, before=before)
+    return Role([sys.executable, "-m", module], env, needs, before)
 
 
 ROLES: Mapping[str, Callable[[], Role]] = {
@@ -152,7 +153,7 @@ ROLES: Mapping[str, Callable[[], Role]] = {
     "flower": _flower,
     "mlflow": _mlflow,
     "serving": _serving,
-    "database-job": lambda: _job("infra.deploy.database_job", refuse_open_service),
+    "database-job": lambda: _job("infra.deploy.database_job", database_job.needed(os.environ), refuse_open_service),
     "bucket-job": lambda: _job("infra.deploy.bucket_job"),
     "trackyard": lambda: Role(
         [sys.executable, "-c", "from infra.cli import main; main()"], tracking_server.client_env()

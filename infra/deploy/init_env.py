@@ -10,18 +10,14 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from ml.errors import BadInput, Misconfigured, PipelineError
 
-
-def _password() -> str:
-    # Hexadecimal: it stands in addresses, in YAML and in shell scripts, and must mean the same in each.
-    return secrets.token_hex(16)
-
-
-def _signing_key() -> str:
-    return secrets.token_hex(64)
+# Hexadecimal: it stands in addresses, in YAML and in shell scripts, and must mean the same in each.
+_password = partial(secrets.token_hex, 16)
+_signing_key = partial(secrets.token_hex, 64)
 
 
 def _fernet_key() -> str:

@@ -20,8 +20,8 @@ def python_bom(python: str) -> dict[str, Any]:
     tool = Path(sys.executable).with_name("cyclonedx-py")
     command = [str(tool), "environment", "--output-reproducible", "--spec-version", "1.6", python]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    bom: dict[str, Any] = json.loads(done.stdout)
+    return bom
 
 
 def debian_components(listing: str) -> list[dict[str, str]]:

@@ -93,7 +93,7 @@ def test_a_key_that_is_taken_stays_until_the_end() -> None:
     assert restored.add(_entry("fresh", b"fresh"), io.BytesIO(b"fresh"))
     assert store.content == {"same": b"same", "other": b"old", "extra": b"extra", "fresh": b"fresh"}
 
-    restored.replace(_entry("other", b"new"), io.BytesIO(b"new"))
+    restored.put(_entry("other", b"new"), io.BytesIO(b"new"))
     restored.delete_others()
     assert store.content == {"same": b"same", "other": b"new", "fresh": b"fresh"}
 
