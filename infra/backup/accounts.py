@@ -21,6 +21,7 @@ from infra.backup.databases import connected, owner_of
 
 PREFIX = "trackyard_backup_"
 _GOOD_FOR = timedelta(days=2)
+_STALE = "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) AND rolvaliduntil < now()"
 
 
 @contextmanager
@@ -35,7 +36,10 @@ def as_owners(url: str, databases: Iterable[str]) -> Iterator[str]:
         if not cursor.fetchone()[0]:
             yield url
             return
-        _drop_stale(cursor)
+        # What a backup or restore that was killed left, once its time is over.
+        cursor.execute(_STALE, (PREFIX,))
+        for (stale,) in cursor.fetchall():
+            _drop(cursor, stale)
         name, password = PREFIX + secrets.token_hex(6), secrets.token_urlsafe(24)
         _create(cursor, name, password, owners)
         try:
@@ -67,13 +71,6 @@ def _create(cursor: Any, name: str, password: str, owners: list[str]) -> None:
             sql.SQL(", ").join(map(sql.Identifier, owners)),
         )
     )
-
-
-def _drop_stale(cursor: Any) -> None:
-    """Drops what a backup or restore that was killed left, once its time is over."""
-    cursor.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) AND rolvaliduntil < now()", (PREFIX,))
-    for (name,) in cursor.fetchall():
-        _drop(cursor, name)
 
 
 def _drop(cursor: Any, name: str) -> None:

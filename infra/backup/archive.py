@@ -32,12 +32,7 @@ _NO_BACKUP = "{} is not a Trackyard backup: name a file that 'trackyard backup' 
 
 
 class ArchiveWriter:
-    """Writes members one after the other and remembers the size and sha256 of each.
-
-    Args:
-        raw: The file to write to.
-        header: What the first member says of the archive.
-    """
+    """Writes members one after the other, first `header`, and remembers the size and sha256 of each."""
 
     def __init__(self, raw: IO[bytes], header: dict[str, Any]) -> None:
         self.members: dict[str, dict[str, Any]] = {}
@@ -70,12 +65,7 @@ class ArchiveWriter:
         self.add(name, io.BytesIO(json.dumps(value, separators=(",", ":")).encode()))
 
     def finish(self, manifest: dict[str, Any], seal: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        """Adds the manifest and ends the archive.
-
-        Args:
-            manifest: What is in the archive; its members are added.
-            seal: Gives the seals of the whole manifest.
-        """
+        """Adds the manifest, with every member and the seals that `seal` gives the whole, and ends the archive."""
         whole = {"format": FORMAT, **manifest, "members": dict(self.members)}
         self.add_json(MANIFEST, {**whole, "seals": seal(whole)})
         self._tar.close()

@@ -13,8 +13,7 @@ from psycopg2 import sql
 from infra.servers.migrations import SCHEMAS, revision_of
 from ml.errors import BadInput, PipelineError
 from ml.registry.loading import MODEL_FILE, SHA256_TAG
-
-CHAMPION = "champion"
+from ml.registry.versions import CHAMPION
 
 _VERSIONS = """
 SELECT v.name, v.version, t.value, m.artifact_location,
@@ -39,7 +38,8 @@ _ENCRYPTED = (
 )
 """Table, column and condition of every value that Airflow encrypts."""
 
-_ACCOUNTS = {"airflow": ("ab_user", "password"), "mlflow_auth": ("users", "password_hash")}
+ACCOUNTS = {"airflow": ("ab_user", "password"), "mlflow_auth": ("users", "password_hash")}
+"""Table and column of the passwords of each database that has accounts."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Version:
     """A registered version and its file.
 
     Attributes:
-        name: The registered model.
+        name: The registered model's.
         version: Its number.
         sha256: What the version says its file's is; empty where it says nothing.
         key: The file's key in the artefact bucket; empty where it was not logged through MLflow's server.
@@ -78,14 +78,10 @@ def _has_table(cursor: Any, table: str) -> bool:
 
 
 def file_key(location: str, bucket: str) -> str:
-    """The key of a model's file from where its artefacts are.
+    """The key of a model's file from where its artefacts are; empty where that is not in the bucket.
 
     >>> file_key("mlflow-artifacts:/1/models/m-1/artifacts", "mlflow")
     '1/models/m-1/artifacts/model.skops'
-    >>> file_key("s3://mlflow/1/models/m-1/artifacts", "mlflow")
-    '1/models/m-1/artifacts/model.skops'
-    >>> file_key("/tmp/elsewhere", "mlflow")
-    ''
     """
     parts = urlsplit(location)
     if parts.scheme == "mlflow-artifacts" or (parts.scheme == "s3" and parts.netloc == bucket):
@@ -94,11 +90,7 @@ def file_key(location: str, bucket: str) -> str:
 
 
 def refuse_missing(versions: Iterable[Version], sha256_of: Mapping[str, str]) -> int:
-    """Compares each version with its file; returns how many versions say nothing about theirs.
-
-    Args:
-        versions: The registered versions.
-        sha256_of: The sha256 of every object of the artefact bucket, by key.
+    """Compares each version with its file's sha256, by key; returns how many versions say nothing about theirs.
 
     Raises:
         PipelineError: A version's file is not there, or is another.
@@ -135,9 +127,9 @@ def counts(cursors: Mapping[str, Any]) -> dict[str, int]:
 
 
 def password_hashes(cursor: Any, database: str) -> dict[str, str]:
-    """The stored hash of each account's password; none where the database has no accounts."""
-    table, column = _ACCOUNTS.get(database, ("", ""))
-    if not table or not _has_table(cursor, table):
+    """The stored hash of each account's password, of a database of `ACCOUNTS`; none before its first start."""
+    table, column = ACCOUNTS[database]
+    if not _has_table(cursor, table):
         return {}
     names = sql.Identifier(column), sql.Identifier(table)
     cursor.execute(sql.SQL("SELECT username, {} FROM public.{}").format(*names))
@@ -146,8 +138,8 @@ def password_hashes(cursor: Any, database: str) -> dict[str, str]:
 
 def set_password_hashes(cursor: Any, database: str, hashes: Mapping[str, str]) -> None:
     """Gives accounts that are there other passwords; those that are not are left to whoever makes them."""
-    table, column = _ACCOUNTS.get(database, ("", ""))
-    if not table or not _has_table(cursor, table):
+    table, column = ACCOUNTS[database]
+    if not _has_table(cursor, table):
         return
     names = sql.Identifier(table), sql.Identifier(column)
     update = sql.SQL("UPDATE public.{} SET {} = %s WHERE username = %s").format(*names)
@@ -168,10 +160,7 @@ def forget_webhooks(cursor: Any) -> None:
 def encrypt_anew(cursor: Any, old_key: str, new_key: str) -> None:
     """Encrypts what Airflow keeps encrypted with another key.
 
-    Args:
-        cursor: Of Airflow's database.
-        old_key: The key, or keys separated by commas, that the values were encrypted with.
-        new_key: The same of the stack that is restored to; its first key encrypts.
+    Either may be several keys, separated by commas; the first of `new_key` encrypts.
 
     Raises:
         BadInput: A value was encrypted with yet another key.

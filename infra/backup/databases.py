@@ -67,14 +67,9 @@ def snapshot(url: str, database: str) -> Iterator[tuple[Any, str]]:
 
 
 def dump(url: str, database: str, snapshot_id: str, output: IO[bytes], leave_out: Iterable[str] = ()) -> None:
-    """Writes a snapshot as SQL that needs neither the owners' names nor this version of the server.
+    """Writes a snapshot to a real file, as SQL that needs neither the owners' names nor this version of the server.
 
-    Args:
-        url: The server's address.
-        database: The database's name.
-        snapshot_id: From `snapshot`, which must still be open.
-        output: A real file.
-        leave_out: Tables whose rows are left out.
+    The connection of `snapshot` must still be open; the rows of the tables in `leave_out` are left out.
 
     Raises:
         PipelineError: `pg_dump` failed; its reason is given.
@@ -136,13 +131,9 @@ def owner_url(url: str, database: str) -> str:
 def load(url: str, database: str, dumped: IO[bytes]) -> None:
     """Fills an empty database with what `dump` wrote, as its owner: all of it or nothing.
 
-    psql obeys commands of its own among the SQL, which run programs and write files. It is told to take none, with a
-    key that no dump can know.
-
-    Args:
-        url: The server's address, with an account of `infra.backup.accounts`: the SQL may give up the owner's role.
-        database: The database's name.
-        dumped: The dump, which is not trusted.
+    The dump is not trusted. Its SQL may give up the owner's role, so `url` is to have an account of
+    `infra.backup.accounts`. psql obeys commands of its own among the SQL, which run programs and write files: it is
+    told to take none, with a key that no dump can know.
 
     Raises:
         Misconfigured: The only `psql` of that version is too old to be told so.

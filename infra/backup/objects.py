@@ -10,13 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from boto3.exceptions import Boto3Error
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-    ResponseStreamingError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from urllib3.exceptions import ProtocolError
 
 from infra.backup.contents import Version
@@ -44,8 +38,7 @@ def answering(bucket: str) -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError, Boto3Error) as error:
         inner = error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error
-        reason = refusal(inner)
-        if reason:
+        if reason := refusal(inner):
             raise Misconfigured(f"the S3 server refused bucket {bucket!r}: {reason}") from error
         raise StoreDown(f"the S3 server failed at bucket {bucket!r} ({one_line(error, 300)}): is it up?") from error
 
@@ -69,13 +62,8 @@ def fetched(
 ) -> Iterator[tuple[Any, dict[str, Any]] | None]:
     """An object's content from its beginning, and its size, type and metadata; None where it is gone.
 
-    It is read whole first, and anew when the connection breaks, so that nothing half-read is ever passed on.
-
-    Args:
-        s3: A client.
-        bucket: The bucket's name.
-        key: The object's key.
-        folder: Where a large one is kept meanwhile.
+    It is read whole first, a large one into a file of `folder`, and anew when the connection breaks, so that nothing
+    half-read is ever passed on.
     """
     with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder) if folder else None) as kept, answering(bucket):
         for left in reversed(range(_TRIES)):
@@ -91,7 +79,7 @@ def fetched(
                     yield None
                     return
                 raise
-            except (HTTPClientError, IncompleteReadError, ResponseStreamingError, ProtocolError):
+            except (HTTPClientError, IncompleteReadError, ProtocolError):
                 if not left:
                     raise
         about = {"size": kept.tell(), "type": answer.get("ContentType", ""), "metadata": answer.get("Metadata", {})}
@@ -106,12 +94,7 @@ def sha256_of(s3: S3Client, bucket: str, key: str) -> str | None:
 
 
 class Restored:
-    """The objects that a restore writes: new ones at once, those that would change others only in the end.
-
-    Args:
-        s3: A client.
-        buckets: The bucket of each role.
-    """
+    """The objects that a restore writes: new ones at once, those that would change others only in the end."""
 
     def __init__(self, s3: S3Client, buckets: dict[str, str]) -> None:
         self._s3 = s3
@@ -121,17 +104,16 @@ class Restored:
         self._kept: set[tuple[str, str]] = set()
 
     def add(self, entry: dict[str, Any], content: IO[bytes]) -> bool:
-        """Writes an object unless the key is taken; tells whether the object is now as it should be.
+        """Writes an object, of which `entry` is what the manifest says, unless its key is taken.
 
-        Args:
-            entry: What the manifest says of it: `role`, `key`, `size`, `sha256`, `type`, `metadata`.
-            content: Its content.
+        Returns:
+            Whether the object is now as it should be.
         """
         bucket, key = self._buckets[entry["role"]], entry["key"]
         self._kept.add((bucket, key))
         if (bucket, key) in self._there:
             same_size = self._there[bucket, key] == entry["size"]
-            return same_size and sha256_of(self._s3, bucket, key) == entry["sha256"]
+            return same_size and bool(sha256_of(self._s3, bucket, key) == entry["sha256"])
         self._added.append((bucket, key))
         self.put(entry, content)
         return True

@@ -60,7 +60,7 @@ def restore(target: Target, file: Path, doors: Doors) -> None:
     Args:
         target: The stack's servers; its databases exist, with or without tables.
         file: A file that `backup` made.
-        doors: How to talk to the caller.
+        doors: What the caller is asked and told.
 
     Raises:
         BadInput: The file is no whole backup, or is newer than the installed packages; or the stack is not empty and
@@ -101,11 +101,8 @@ def restore(target: Target, file: Path, doors: Doors) -> None:
 def vetted(file: Path, secret: str, passphrase: str, *, trust: bool) -> Vetted:
     """Reads the whole file, and returns what it says if it is whole and may be believed.
 
-    Args:
-        file: A file that `backup` made.
-        secret: What only this stack knows; empty where there is none yet.
-        passphrase: What closes the file's keys; empty for none.
-        trust: Whether it may be one whose seal cannot be checked here.
+    `secret` is what only this stack knows, empty where there is no stack yet; `passphrase` is empty for none. With
+    `trust` it may be a file whose seal cannot be checked here.
 
     Raises:
         BadInput: It is damaged, was changed, or cannot be checked and is not trusted; or the passphrase is another.
@@ -151,12 +148,7 @@ def refuse_unfit(manifest: Mapping[str, Any], target: Target) -> list[str]:
 
 
 def counts_there(target: Target, owners: str) -> dict[str, int]:
-    """How much a stack holds of what people make, by what it is called.
-
-    Args:
-        target: The stack's servers.
-        owners: The database server's address as the databases' owners.
-    """
+    """How much a stack holds of what people make, by what it is called; `owners` is its databases' address as them."""
     with ExitStack() as stack:
         cursors = {name: stack.enter_context(databases.connected(owners, name)) for name in DATABASES}
         counts = contents.counts(cursors)
@@ -181,20 +173,21 @@ def _fill(
 
 def _settle(target: Target, fernet_key: str, behind: list[str], doors: Doors) -> None:
     """Makes the new databases this stack's own: its accounts' passwords, its key, its packages' revision."""
-    for name in DATABASES:
-        with databases.connected(target.database_url, name) as cursor:
+    url = target.database_url
+    for name in contents.ACCOUNTS:
+        with databases.connected(url, name) as cursor:
             hashes = contents.password_hashes(cursor, name)
-        with databases.connected(target.database_url, name + databases.NEW) as cursor:
+        if name == "mlflow_auth":
+            hashes |= hashed(target.mlflow_passwords)
+        with databases.connected(url, name + databases.NEW) as cursor:
             contents.set_password_hashes(cursor, name, hashes)
-            if name == "airflow":
-                contents.encrypt_anew(cursor, fernet_key, target.fernet_key)
-            if name == "mlflow":
-                contents.forget_webhooks(cursor)
-            if name == "mlflow_auth" and target.mlflow_passwords:
-                contents.set_password_hashes(cursor, name, hashed(target.mlflow_passwords))
+    with databases.connected(url, "airflow" + databases.NEW) as cursor:
+        contents.encrypt_anew(cursor, fernet_key, target.fernet_key)
+    with databases.connected(url, "mlflow" + databases.NEW) as cursor:
+        contents.forget_webhooks(cursor)
     for name in behind:
         doors.say(f"bringing database {name} up to the installed version")
-        migrations.migrate(name, databases.owner_url(target.database_url, name + databases.NEW))
+        migrations.migrate(name, databases.owner_url(url, name + databases.NEW))
 
 
 def hashed(passwords: Mapping[str, str]) -> dict[str, str]:

@@ -24,12 +24,9 @@ _PURPOSE = b"trackyard backup seal"
 
 
 def seals(manifest: Mapping[str, Any], stack_secret: str, passphrase: str = "") -> dict[str, Any]:
-    """The seals of a manifest.
+    """The seals of a manifest that has none yet, made with a secret that the stack keeps and the backup does not hold.
 
-    Args:
-        manifest: Everything that the file's last member says, but for its seals.
-        stack_secret: A secret that the stack keeps and the backup does not hold.
-        passphrase: What closes the backup's keys; empty for none.
+    Where there is a passphrase, there is a seal of it as well.
     """
     made: dict[str, Any] = {"stack": _seal(_stack_key(stack_secret), manifest)}
     if passphrase:
@@ -42,14 +39,9 @@ def seals(manifest: Mapping[str, Any], stack_secret: str, passphrase: str = "") 
 def refuse_unsealed(
     file: Path, manifest: Mapping[str, Any], stack_secret: str, passphrase: str = "", *, trust: bool = False
 ) -> None:
-    """Looks for a seal that can be checked here.
+    """Looks for a seal that can be checked here, with what is known of the stack's secret and the passphrase.
 
-    Args:
-        file: The backup, for the message.
-        manifest: Its manifest.
-        stack_secret: Empty where there is no stack yet.
-        passphrase: Empty for none.
-        trust: Whether a backup without such a seal may pass.
+    With `trust` a backup without such a seal may pass, though none that was changed.
 
     Raises:
         BadInput: It was changed after it was made; or it has no such seal and is not trusted.

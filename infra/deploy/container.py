@@ -64,9 +64,7 @@ _CLIENT = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_P
 def refuse_open_service(environ: Mapping[str, str]) -> None:
     """Refuses to start what leaves the service to whoever comes by.
 
-    Args:
-        environ: `TRACKYARD_BIND_ADDRESSES` has the addresses that the ports are published at, by blanks; without it
-            nothing is known to be.
+    `TRACKYARD_BIND_ADDRESSES` has the addresses that the ports are published at, by blanks; without it none is known.
 
     Raises:
         Misconfigured: Others than this machine reach the service, and nobody needs a token.
@@ -176,10 +174,8 @@ def environment(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
 
 def _commit() -> dict[str, str]:
     """The commit that the image was built from, which runs and versions are tagged with."""
-    try:
-        commit = Path("/app/REVISION").read_text(encoding="utf-8").strip()
-    except OSError:
-        return {}
+    file = Path("/app/REVISION")
+    commit = file.read_text(encoding="utf-8").strip() if file.exists() else ""
     return {"TRACKYARD_GIT_COMMIT": commit} if commit else {}
 
 

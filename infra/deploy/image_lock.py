@@ -24,13 +24,9 @@ _HEAD = """\
 
 services:
 """
-_KINDS = ", ".join(
-    (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
+_KINDS = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 )
 
 
@@ -60,15 +56,7 @@ def split_name(name: str) -> tuple[str, str, str]:
 
 
 def digest_of(name: str, client: httpx.Client, scheme: str = "https") -> str:
-    """The digest that a tag has in its registry now.
-
-    Args:
-        name: `NAME:TAG`.
-        client: Asks the registry.
-        scheme: `http` for a test's registry.
-
-    Returns:
-        `sha256:...`, of the list of all platforms where there is one.
+    """The digest that `NAME:TAG` has in its registry now: `sha256:...`, of all its platforms where there are several.
 
     Raises:
         Unavailable: The registry does not answer, or does not know the tag.
@@ -97,12 +85,7 @@ def _token(challenge: str, client: httpx.Client) -> str:
 
 
 def refresh(compose: Path, lock: Path, digest: Callable[[str], str]) -> None:
-    """Writes the lock file anew; a look-up that fails leaves what was there.
-
-    Args:
-        compose: The compose file.
-        lock: The lock file.
-        digest: Tells the digest of an image by its `NAME:TAG`.
+    """Writes the lock file anew, with what `digest` tells of each `NAME:TAG`; if that fails, the old one stays.
 
     Raises:
         Misconfigured: The compose file names no image by tag.

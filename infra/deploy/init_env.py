@@ -114,12 +114,8 @@ def text(environ: Mapping[str, str]) -> str:
 def write(path: Path, environ: Mapping[str, str]) -> None:
     """Writes a new .env with mode 0600; the file appears whole or not at all.
 
-    Args:
-        path: Where; a file that is there is never written over.
-        environ: Settings that are to differ from their defaults.
-
     Raises:
-        BadInput: The file exists.
+        BadInput: The file exists; it is never written over.
         Misconfigured: It cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

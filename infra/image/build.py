@@ -56,15 +56,7 @@ def _git(*arguments: str) -> str:
 
 
 def build(tag: str, environ: Mapping[str, str]) -> int:
-    """Builds the image under a tag.
-
-    Args:
-        tag: The image's name.
-        environ: `IMAGE_BASE`, `PIP_INDEX_URL` and `IMAGE_CA` (a PEM file) count.
-
-    Returns:
-        The engine's exit code.
-    """
+    """Builds the image under a tag, with `IMAGE_BASE`, `PIP_INDEX_URL` and `IMAGE_CA` (a PEM file); the exit code."""
     revision = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or "unknown"
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     flags = _flags("--build-arg", build_arguments(environ, revision))
