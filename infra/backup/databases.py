@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import psycopg2
@@ -161,15 +161,15 @@ def load(url: str, database: str, dumped: IO[bytes]) -> None:
             code = process.wait()
         messages.seek(0)
         if code != 0:
-            _say_why(database, messages.read().decode(errors="replace"))
+            _raise_why(database, messages.read().decode(errors="replace"))
 
 
-def _say_why(database: str, said: str) -> None:
-    if "invalid command \\restrict" in said:
+def _raise_why(database: str, output: str) -> NoReturn:
+    if "invalid command \\restrict" in output:
         raise Misconfigured(
             "this psql obeys commands in a dump: install its newest minor version (August 2025 or later) and try again"
         )
-    raise PipelineError(f"database {database!r} could not be filled: {tools.reason(said)}")
+    raise PipelineError(f"database {database!r} could not be filled: {tools.reason(output)}")
 
 
 def _feed(dumped: IO[bytes], program: IO[bytes] | None, major: int) -> None:
