@@ -13,10 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import encrypt_password
+
 from infra.backup.databases import connected, owner_of
 
 PREFIX = "trackyard_backup_"
 _GOOD_FOR = timedelta(days=2)
+_STALE = "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) AND rolvaliduntil < now()"
 
 
 @contextmanager
@@ -24,10 +29,6 @@ def as_owners(url: str, databases: Iterable[str]) -> Iterator[str]:
     """The server's address with an account that is a member of the databases' owners; it is gone at the end.
 
     An account that is no superuser is used as it is: it may do no more already, and may not make others.
-
-    Args:
-        url: The server's address.
-        databases: The databases, which exist.
     """
     owners = sorted({owner_of(url, database) for database in databases})
     with connected(url) as cursor:
@@ -35,7 +36,10 @@ def as_owners(url: str, databases: Iterable[str]) -> Iterator[str]:
         if not cursor.fetchone()[0]:
             yield url
             return
-        _drop_stale(cursor)
+        # What a backup or restore that was killed left, once its time is over.
+        cursor.execute(_STALE, (PREFIX,))
+        for (stale,) in cursor.fetchall():
+            _drop(cursor, stale)
         name, password = PREFIX + secrets.token_hex(6), secrets.token_urlsafe(24)
         _create(cursor, name, password, owners)
         try:
@@ -58,9 +62,6 @@ def with_account(url: str, name: str, password: str) -> str:
 
 
 def _create(cursor: Any, name: str, password: str, owners: list[str]) -> None:
-    from psycopg2 import sql
-    from psycopg2.extensions import encrypt_password
-
     # Encrypted here, so that no server writes it to its log.
     hidden = encrypt_password(password, name, scope=cursor.connection, algorithm="scram-sha-256")
     until = (datetime.now(UTC) + _GOOD_FOR).isoformat()
@@ -72,17 +73,7 @@ def _create(cursor: Any, name: str, password: str, owners: list[str]) -> None:
     )
 
 
-def _drop_stale(cursor: Any) -> None:
-    """Drops what a backup or restore that was killed left, once its time is over."""
-    cursor.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) AND rolvaliduntil < now()", (PREFIX,))
-    for (name,) in cursor.fetchall():
-        _drop(cursor, name)
-
-
 def _drop(cursor: Any, name: str) -> None:
-    import psycopg2
-    from psycopg2 import sql
-
     # A dump that made things as this account, not as the owner, keeps it from going: then it only loses its way in.
     cursor.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(name)))
     with suppress(psycopg2.Error):

@@ -24,6 +24,7 @@ from ml.errors import BadInput, PipelineError
 
 FORMAT = 1
 HEADER = "trackyard-backup.json"
+KEYS = "keys.json"
 MANIFEST = "manifest.json"
 _PIECE = 2**20
 _MAX_JSON = 2**30
@@ -31,12 +32,7 @@ _NO_BACKUP = "{} is not a Trackyard backup: name a file that 'trackyard backup' 
 
 
 class ArchiveWriter:
-    """Writes members one after the other and remembers the size and sha256 of each.
-
-    Args:
-        raw: The file to write to.
-        header: What the first member says of the archive.
-    """
+    """Writes members one after the other, first `header`, and remembers the size and sha256 of each."""
 
     def __init__(self, raw: IO[bytes], header: dict[str, Any]) -> None:
         self.members: dict[str, dict[str, Any]] = {}
@@ -53,27 +49,23 @@ class ArchiveWriter:
         with suppress(OSError, ValueError):
             self._gzip.close()
 
-    def add(self, name: str, stream: IO[bytes], size: int) -> str:
-        """Adds a member of `size` bytes and returns its sha256."""
+    def add(self, name: str, stream: IO[bytes]) -> str:
+        """Adds the whole content of a stream that can seek, and returns its sha256."""
         info = tarfile.TarInfo(name)
-        info.size, info.mode = size, 0o600
-        hashing = _Hashing(stream)
-        self._tar.addfile(info, hashing)
-        self.members[name] = {"size": size, "sha256": hashing.digest.hexdigest()}
-        return hashing.digest.hexdigest()
+        info.size, info.mode = stream.seek(0, io.SEEK_END), 0o600
+        stream.seek(0)
+        sha256 = hashlib.file_digest(cast(io.BufferedReader, stream), "sha256").hexdigest()
+        stream.seek(0)
+        self._tar.addfile(info, stream)
+        self.members[name] = {"size": info.size, "sha256": sha256}
+        return sha256
 
     def add_json(self, name: str, value: Any) -> None:
         """Adds plain values."""
-        content = json.dumps(value, separators=(",", ":")).encode()
-        self.add(name, io.BytesIO(content), len(content))
+        self.add(name, io.BytesIO(json.dumps(value, separators=(",", ":")).encode()))
 
     def finish(self, manifest: dict[str, Any], seal: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        """Adds the manifest and ends the archive.
-
-        Args:
-            manifest: What is in the archive; its members are added.
-            seal: Gives the seals of the whole manifest.
-        """
+        """Adds the manifest, with every member and the seals that `seal` gives the whole, and ends the archive."""
         whole = {"format": FORMAT, **manifest, "members": dict(self.members)}
         self.add_json(MANIFEST, {**whole, "seals": seal(whole)})
         self._tar.close()
@@ -95,22 +87,6 @@ class _Passing(io.RawIOBase):
             piece = self._stream.read(len(buffer))
         buffer[: len(piece)] = piece
         return len(piece)
-
-
-class _Hashing(io.RawIOBase):
-    """Passes a stream on and hashes what passes."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.digest = hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        piece = self._stream.read(size)
-        self.digest.update(piece)
-        return piece
 
 
 @contextmanager
@@ -188,40 +164,40 @@ def members_of(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
 
 
 def check(path: Path) -> dict[str, Any]:
-    """Reads the whole file, compares every member with the manifest, and returns the manifest.
+    """Reads the whole file, compares every member with the manifest, and returns the JSON members' values by name.
 
     Raises:
         BadInput: It is no backup, of a newer format, cut short or damaged.
     """
     with readable(path):
-        found: dict[str, dict[str, Any]] = {}
-        manifest: dict[str, Any] | None = None
+        members: dict[str, dict[str, Any]] = {}
+        values: dict[str, Any] = {}
         for name, size, content in members_of(path):
-            if name in found:
+            if not members and name != HEADER:
+                raise BadInput(_NO_BACKUP.format(path))
+            if name in members:
                 # Whoever reads it might take the other one.
                 raise ValueError("a member is there twice")
-            whole = io.BytesIO(content.read(_MAX_JSON)) if name in (HEADER, MANIFEST) else None
-            if not found:
-                _check_header(path, name, whole)
-            if name == MANIFEST and whole:
-                manifest = json.load(whole)
+            if name.endswith(".json"):
+                text = content.read(_MAX_JSON)
+                values[name] = json.loads(text)
+                sha256 = hashlib.sha256(text).hexdigest()
             else:
-                digest = hashlib.file_digest(cast(io.BufferedReader, whole or content), "sha256").hexdigest()
-                found[name] = {"size": size, "sha256": digest}
-        if manifest is None:
+                sha256 = hashlib.file_digest(cast(io.BufferedReader, content), "sha256").hexdigest()
+            members[name] = {"size": size, "sha256": sha256}
+            if name == HEADER:
+                _refuse_newer(path, values[HEADER])
+        if MANIFEST not in members:
             raise EOFError
-        if found != manifest["members"]:
+        del members[MANIFEST]
+        if members != values[MANIFEST]["members"]:
             raise ValueError("a member is not what the manifest says")
-        return manifest
+        return values
 
 
-def _check_header(path: Path, name: str, content: IO[bytes] | None) -> None:
-    if name != HEADER or content is None:
-        raise BadInput(_NO_BACKUP.format(path))
-    found = json.load(content)
-    content.seek(0)
-    if found["format"] > FORMAT:
+def _refuse_newer(path: Path, header: dict[str, Any]) -> None:
+    if header["format"] > FORMAT:
         raise BadInput(
-            f"{path} has format {found['format']} and this version reads up to {FORMAT}: "
-            f"restore it with Trackyard {found.get('trackyard', 'of its time')} or newer"
+            f"{path} has format {header['format']} and this version reads up to {FORMAT}: "
+            f"restore it with Trackyard {header.get('trackyard', 'of its time')} or newer"
         )

@@ -7,7 +7,6 @@ that and fails.
 
 from __future__ import annotations
 
-import os
 import platform
 import tempfile
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from typing import Any
 
 from infra.backup import contents, databases, objects
 from infra.backup.accounts import as_owners
-from infra.backup.archive import ArchiveWriter, new_file
+from infra.backup.archive import KEYS, ArchiveWriter, new_file
 from infra.backup.keys import sealed
 from infra.backup.sealing import seals
 from infra.backup.target import DATABASES, TOKENS, Target
@@ -30,7 +29,7 @@ _LEAVE_OUT = {"airflow": ("public.session", "public.connection_test_request")}
 """Rows that are worth nothing elsewhere: the logins of browsers, and tries of connections."""
 
 
-def backup(target: Target, file: Path, say: Callable[[str], None], *, force: bool = False) -> dict[str, Any]:
+def backup(target: Target, file: Path, say: Callable[[str], None], *, force: bool = False) -> None:
     """Writes a stack's databases and buckets to one file while the stack goes on working.
 
     Args:
@@ -38,9 +37,6 @@ def backup(target: Target, file: Path, say: Callable[[str], None], *, force: boo
         file: The file to make; it appears whole, with mode 0600, or not at all.
         say: Is told how it goes, in lines.
         force: Whether a file that is there may be replaced.
-
-    Returns:
-        The manifest.
 
     Raises:
         BadInput: The file is there already, or is no place for a file.
@@ -51,25 +47,24 @@ def backup(target: Target, file: Path, say: Callable[[str], None], *, force: boo
     begin = datetime.now(UTC).isoformat(timespec="seconds")
     header = {"trackyard": _version("trackyard"), "made_at": begin}
     with new_file(file) as raw, ArchiveWriter(raw, header) as writer:
-        manifest, known = _add_databases(target, file.parent, writer, say)
-        writer.add_json("keys.json", sealed({"airflow_fernet_key": target.fernet_key}, target.passphrase))
+        manifest, versions = _add_databases(target, file.parent, writer, say)
+        writer.add_json(KEYS, sealed({"airflow_fernet_key": target.fernet_key}, target.passphrase))
         writer.add_json(TOKENS, [asdict(token) for token in target.tokens()])
         entries = _add_objects(target, file.parent, writer, say)
         files = {entry["key"]: entry["sha256"] for entry in entries if entry["role"] == "artifacts"}
-        silent = contents.refuse_missing(known, files)
+        silent = contents.refuse_missing(versions, files)
         if silent:
             say(f"{silent} versions say nothing about their file's sha256: they are in the backup, unchecked")
         manifest |= {
             "made_at": begin,
             "buckets": target.buckets,
             "objects": entries,
-            "versions": [one.as_json() for one in known],
+            "versions": [asdict(one) for one in versions],
         }
         manifest["counts"]["objects"] = len(entries)
         writer.finish(manifest, lambda whole: seals(whole, target.secret, target.passphrase))
-        manifest["members"] = writer.members
-    say(f"{file} is written and checked: {described(manifest)}, {file.stat().st_size / 2**20:.1f} MB")
-    return manifest
+    size_mb = file.stat().st_size / 2**20
+    say(f"{file} is written and checked: {described(manifest['counts']) or 'nothing yet'}, {size_mb:.1f} MB")
 
 
 def refuse_place(file: Path, *, force: bool) -> None:
@@ -84,13 +79,13 @@ def refuse_place(file: Path, *, force: bool) -> None:
         raise BadInput(f"{file} is there already: name another file, or add --force to replace it")
 
 
-def described(manifest: dict[str, Any]) -> str:
-    """What is in a backup, for people.
+def described(counts: dict[str, int]) -> str:
+    """What is in a backup or a stack, for people; empty where there is nothing.
 
-    >>> described({"counts": {"DAG runs": 2, "variables": 0, "objects": 31}})
+    >>> described({"DAG runs": 2, "variables": 0, "objects": 31})
     '2 DAG runs, 31 objects'
     """
-    return ", ".join(f"{count} {what}" for what, count in manifest["counts"].items() if count) or "nothing yet"
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
 def _add_databases(
@@ -99,29 +94,20 @@ def _add_databases(
     """Dumps every database; what the manifest says of them is read from the very snapshots that are dumped."""
     with ExitStack() as stack:
         url = stack.enter_context(as_owners(target.database_url, DATABASES))
-        opened = {}
-        for name in DATABASES:
-            opened[name] = stack.enter_context(databases.snapshot(url, name))
-        connections = {name: connection for name, (connection, _) in opened.items()}
-        revisions = contents.revisions(connections)
+        snapshots = {name: stack.enter_context(databases.snapshot(url, name)) for name in DATABASES}
+        cursors = {name: cursor for name, (cursor, _) in snapshots.items()}
+        revisions = contents.revisions(cursors)
         if revisions["airflow"] is None or revisions["mlflow"] is None:
             raise Misconfigured(
                 "the databases are empty: there is nothing to back up before the stack was started once"
             )
-        for name, (_, snapshot_id) in opened.items():
+        for name, (_, snapshot_id) in snapshots.items():
             say(f"database {name}")
             with tempfile.TemporaryFile(dir=folder) as dumped:
-                leave_out = _LEAVE_OUT.get(name, ())
-                databases.dump(url, name, snapshot_id, dumped, leave_out)
-                size = dumped.seek(0, os.SEEK_END)
-                dumped.seek(0)
-                writer.add(f"databases/{name}.sql", dumped, size)
-        manifest = {
-            "tools": _tools(target),
-            "revisions": revisions,
-            "counts": contents.counts(connections),
-        }
-        return manifest, contents.versions(connections["mlflow"], target.artifact_bucket)
+                databases.dump(url, name, snapshot_id, dumped, _LEAVE_OUT.get(name, ()))
+                writer.add(f"databases/{name}.sql", dumped)
+        manifest = {"tools": _tools(target), "revisions": revisions, "counts": contents.counts(cursors)}
+        return manifest, contents.versions(cursors["mlflow"], target.artifact_bucket)
 
 
 def _add_objects(
@@ -132,22 +118,21 @@ def _add_objects(
         keys = sorted(objects.sizes(target.s3, bucket))
         say(f"bucket {bucket}: {len(keys)} objects")
         for key in keys:
-            with objects.fetched(target.s3, bucket, key, folder) as found:
-                if found is None:
+            with objects.fetched(target.s3, bucket, key, folder) as answer:
+                if answer is None:
                     # It was deleted after it was listed. If a version needs it, the comparison at the end says so.
                     continue
-                content, about = found
+                content, about = answer
                 member = f"objects/{len(entries) + 1:08d}"
-                sha256 = writer.add(member, content, about["size"])
+                sha256 = writer.add(member, content)
                 entries.append({"member": member, "role": role, "key": key, "sha256": sha256, **about})
     return entries
 
 
 def _tools(target: Target) -> dict[str, str]:
     packages = ("trackyard", "apache-airflow-core", "apache-airflow-providers-fab", "mlflow", "scikit-learn", "skops")
-    found = {name: _version(name) for name in packages}
     return {
-        **found,
+        **{name: _version(name) for name in packages},
         "python": platform.python_version(),
         "postgresql": str(databases.major_version(target.database_url)),
     }

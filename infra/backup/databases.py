@@ -7,7 +7,11 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, Any, NoReturn
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import psycopg2
+from psycopg2 import sql
 
 from infra.backup import tools
 from ml.errors import BadInput, Misconfigured, PipelineError, Unavailable
@@ -18,20 +22,19 @@ NEW, OLD = "_restoring", "_before_restore"
 _PREAMBLE_LINES = 40
 _PIECE = 2**20
 _END = 1000
-
+_PATIENCE_S = 20.0
 
 _PROVIDERS = {"b": " LOCALE_PROVIDER builtin BUILTIN_LOCALE {}", "i": " LOCALE_PROVIDER icu ICU_LOCALE {}"}
 """Who sorts and folds a database's text, where it is not the C library."""
 
 
-def connect(url: str, database: str | None = None) -> Any:
-    """A psycopg2 connection that commits each statement.
+@contextmanager
+def connected(url: str, database: str | None = None) -> Iterator[Any]:
+    """The cursor of a psycopg2 connection that commits each statement and is closed at the end.
 
     Raises:
         Unavailable: The server does not answer, or refuses the account.
     """
-    import psycopg2
-
     try:
         connection = psycopg2.connect(url, connect_timeout=10, **({"dbname": database} if database else {}))
     except psycopg2.OperationalError as error:
@@ -39,13 +42,6 @@ def connect(url: str, database: str | None = None) -> Any:
             f"PostgreSQL does not let us in ({tools.reason(str(error))}): is it up, and is the account right?"
         ) from error
     connection.autocommit = True
-    return connection
-
-
-@contextmanager
-def connected(url: str, database: str | None = None) -> Iterator[Any]:
-    """The cursor of a connection that is closed at the end."""
-    connection = connect(url, database)
     try:
         with connection.cursor() as cursor:
             yield cursor
@@ -61,30 +57,19 @@ def major_version(url: str) -> int:
 
 @contextmanager
 def snapshot(url: str, database: str) -> Iterator[tuple[Any, str]]:
-    """A connection that sees the database as it is now, however long it is used, and the snapshot's id for `dump`."""
-    connection = connect(url, database)
-    try:
-        connection.autocommit = False
-        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        with connection.cursor() as cursor:
-            # It waits while pg_dump works, and servers may end those that wait for long.
-            cursor.execute("SET idle_in_transaction_session_timeout = 0")
-            cursor.execute("SELECT pg_export_snapshot()")
-            name = str(cursor.fetchone()[0])
-        yield connection, name
-    finally:
-        connection.close()
+    """A cursor that sees the database as it is now, however long it is used, and the snapshot's id for `dump`."""
+    with connected(url, database) as cursor:
+        cursor.connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
+        # It waits while pg_dump works, and servers may end those that wait for long.
+        cursor.execute("SET idle_in_transaction_session_timeout = 0")
+        cursor.execute("SELECT pg_export_snapshot()")
+        yield cursor, str(cursor.fetchone()[0])
 
 
 def dump(url: str, database: str, snapshot_id: str, output: IO[bytes], leave_out: Iterable[str] = ()) -> None:
-    """Writes a snapshot as SQL that needs neither the owners' names nor this version of the server.
+    """Writes a snapshot to a real file, as SQL that needs neither the owners' names nor this version of the server.
 
-    Args:
-        url: The server's address.
-        database: The database.
-        snapshot_id: From `snapshot`, which must still be open.
-        output: A real file.
-        leave_out: Tables whose rows are left out.
+    The connection of `snapshot` must still be open; the rows of the tables in `leave_out` are left out.
 
     Raises:
         PipelineError: `pg_dump` failed; its reason is given.
@@ -102,8 +87,6 @@ def dump(url: str, database: str, snapshot_id: str, output: IO[bytes], leave_out
 
 def create_beside(url: str, database: str) -> str:
     """Makes an empty database beside one that is there, with its owner and its sorting rules; returns its name."""
-    from psycopg2 import sql
-
     name = database + NEW
     with connected(url) as cursor:
         # Its columns have other names in each version of the server.
@@ -132,16 +115,14 @@ def owner_of(url: str, database: str) -> str:
     """
     with connected(url) as cursor:
         cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", (database,))
-        found = cursor.fetchone()
-    if found is None:
+        row = cursor.fetchone()
+    if row is None:
         raise Misconfigured(f"there is no database {database!r}: let the stack set its databases up first")
-    return str(found[0])
+    return str(row[0])
 
 
 def owner_url(url: str, database: str) -> str:
     """The address of a database with which what is made in it belongs to its owner."""
-    from urllib.parse import parse_qsl, urlencode, urlsplit
-
     parts = urlsplit(url)
     query = [*parse_qsl(parts.query), ("options", f"-crole={owner_of(url, database)}")]
     return parts._replace(scheme="postgresql", path=f"/{database}", query=urlencode(query)).geturl()
@@ -150,13 +131,9 @@ def owner_url(url: str, database: str) -> str:
 def load(url: str, database: str, dumped: IO[bytes]) -> None:
     """Fills an empty database with what `dump` wrote, as its owner: all of it or nothing.
 
-    psql obeys commands of its own among the SQL, which run programs and write files. It is told to take none, with a
-    key that no dump can know.
-
-    Args:
-        url: The server's address, with an account of `infra.backup.accounts`: the SQL may give up the owner's role.
-        database: The database.
-        dumped: The dump, which is not trusted.
+    The dump is not trusted. Its SQL may give up the owner's role, so `url` is to have an account of
+    `infra.backup.accounts`. psql obeys commands of its own among the SQL, which run programs and write files: it is
+    told to take none, with a key that no dump can know.
 
     Raises:
         Misconfigured: The only `psql` of that version is too old to be told so.
@@ -166,10 +143,10 @@ def load(url: str, database: str, dumped: IO[bytes]) -> None:
     major = major_version(url)
     env["PGOPTIONS"] = f"-c role={owner_of(url, database)} -c client_min_messages=warning"
     options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", f"--dbname={dbname}"]
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(
             [tools.find("psql", major), *options],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, env=env,
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages, env=env,
         )  # fmt: skip
         try:
             # When psql gives up it closes its end; its own message says why.
@@ -182,17 +159,17 @@ def load(url: str, database: str, dumped: IO[bytes]) -> None:
             with suppress(BrokenPipeError):
                 process.stdin.close() if process.stdin else None
             code = process.wait()
-        said.seek(0)
+        messages.seek(0)
         if code != 0:
-            _say_why(database, said.read().decode(errors="replace"))
+            _raise_why(database, messages.read().decode(errors="replace"))
 
 
-def _say_why(database: str, said: str) -> None:
-    if "invalid command \\restrict" in said:
+def _raise_why(database: str, output: str) -> NoReturn:
+    if "invalid command \\restrict" in output:
         raise Misconfigured(
             "this psql obeys commands in a dump: install its newest minor version (August 2025 or later) and try again"
         )
-    raise PipelineError(f"database {database!r} could not be filled: {tools.reason(said)}")
+    raise PipelineError(f"database {database!r} could not be filled: {tools.reason(output)}")
 
 
 def _feed(dumped: IO[bytes], program: IO[bytes] | None, major: int) -> None:
@@ -215,22 +192,9 @@ def _feed(dumped: IO[bytes], program: IO[bytes] | None, major: int) -> None:
 
 def drop(url: str, names: Iterable[str]) -> None:
     """Drops databases that nothing uses any more; those that are not there are passed over."""
-    from psycopg2 import sql
-
     with connected(url) as cursor:
         for name in names:
             cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def users_of(url: str, names: Iterable[str]) -> list[str]:
-    """Who is connected to the databases now: `database/role`, once each."""
-    with connected(url) as cursor:
-        cursor.execute(
-            "SELECT DISTINCT datname || '/' || usename FROM pg_stat_activity "
-            "WHERE datname = ANY(%s) AND backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY 1",
-            (list(names),),
-        )
-        return [row[0] for row in cursor.fetchall()]
 
 
 def swap(url: str, names: Iterable[str]) -> None:
@@ -239,38 +203,38 @@ def swap(url: str, names: Iterable[str]) -> None:
     Raises:
         PipelineError: Something is connected to one of them; nothing was changed.
     """
-    import psycopg2
-    from psycopg2 import sql
-
-    connection = connect(url)
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
     try:
-        connection.autocommit = False
-        with connection.cursor() as cursor:
+        with connected(url) as cursor:
+            cursor.connection.autocommit = False
             for name in names:
                 cursor.execute(rename.format(sql.Identifier(name), sql.Identifier(name + OLD)))
                 cursor.execute(rename.format(sql.Identifier(name + NEW), sql.Identifier(name)))
-        connection.commit()
+            cursor.connection.commit()
     except psycopg2.Error as error:
         raise PipelineError(
             f"the databases could not be exchanged ({tools.reason(str(error))}): "
             "stop whatever uses them; nothing was changed"
         ) from error
-    finally:
-        connection.close()
 
 
-def refuse_users(url: str, names: tuple[str, ...], wait: Callable[[float], None], patience_s: float) -> None:
-    """Waits a little for the last connections to end.
+def refuse_users(url: str, names: Iterable[str], sleep: Callable[[float], None]) -> None:
+    """Waits a little for the last connections to the databases to end.
 
     Raises:
-        BadInput: Something stays connected.
+        BadInput: Something stays connected; it is named as `database/role`.
     """
-    for _ in range(int(patience_s / 0.2) + 1):
-        found = users_of(url, names)
-        if not found:
-            return
-        wait(0.2)
+    with connected(url) as cursor:
+        for _ in range(int(_PATIENCE_S / 0.2) + 1):
+            cursor.execute(
+                "SELECT DISTINCT datname || '/' || usename FROM pg_stat_activity "
+                "WHERE datname = ANY(%s) AND backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY 1",
+                (list(names),),
+            )
+            users = [row[0] for row in cursor.fetchall()]
+            if not users:
+                return
+            sleep(0.2)
     raise BadInput(
-        f"the databases are in use ({', '.join(found)}): stop everything but the database and S3 servers first"
+        f"the databases are in use ({', '.join(users)}): stop everything but the database and S3 servers first"
     )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from infra.backup.backup import backup, refuse_place
 from infra.backup.restore import Doors, restore, vetted
@@ -24,11 +23,11 @@ STORES = ("postgres", "s3")
 """The parts that a backup is made of."""
 
 
+@dataclass
 class _Quiet:
     """Listens to a start and passes on what is worth a line."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+    say: Callable[[str], None]
 
     def part(self, name: str, state: str, detail: str = "") -> None:
         """One part's progress, which here nobody waits for."""
@@ -79,18 +78,18 @@ def _forget_versions(folder: Path) -> None:
 
 def backup_stack(
     settings: Settings, file: Path, say: Callable[[str], None], *, force: bool = False, passphrase: str = ""
-) -> dict[str, Any]:
+) -> None:
     """Backs the embedded stack up; see `infra.backup.backup.backup`."""
     refuse_place(file, force=force)
     with _stores(settings, say) as opened:
-        return backup(Target.of_plan(opened.plan, passphrase), file, say, force=force)
+        backup(Target.of_plan(opened.plan, passphrase), file, say, force=force)
 
 
-def restore_stack(settings: Settings, file: Path, doors: Doors, passphrase: str = "") -> dict[str, Any]:
+def restore_stack(settings: Settings, file: Path, doors: Doors, passphrase: str = "") -> None:
     """Restores the embedded stack, which is set up first where there is none; see `infra.backup.restore.restore`."""
     # A file that is no good should not cost the start of a server, nor leave a home that it made.
-    known = settings.secrets_file.exists()
-    secret = Credentials.load(settings.secrets_file).s3_secret_key if known else ""
+    is_set_up = settings.secrets_file.exists()
+    secret = Credentials.load(settings.secrets_file).s3_secret_key if is_set_up else ""
     vetted(file, secret, passphrase, trust=doors.trust)
     with _stores(settings, doors.say) as opened:
         plan = opened.plan
@@ -103,7 +102,6 @@ def restore_stack(settings: Settings, file: Path, doors: Doors, passphrase: str 
             (plan.home / "airflow" / "initialised").unlink(missing_ok=True)
             _forget_versions(plan.home / "serving")
 
-        manifest = restore(Target.of_plan(plan, passphrase), file, replace(doors, stop_users=stop_users))
+        restore(Target.of_plan(plan, passphrase), file, replace(doors, stop_users=stop_users))
         # Messages about the tasks of the state that is gone.
         shutil.rmtree(plan.home / "redis" / "appendonlydir", ignore_errors=True)
-        return manifest

@@ -8,6 +8,8 @@ import json
 import secrets
 from typing import Any
 
+from cryptography.fernet import Fernet, InvalidToken
+
 from ml.errors import BadInput, Misconfigured
 
 # 2^17 blocks of 1 KiB: 128 MB and half a second for each guess (RFC 7914; OWASP's advice for scrypt).
@@ -25,21 +27,21 @@ def sealed(keys: dict[str, str], passphrase: str) -> dict[str, Any]:
     }
 
 
-def opened(found: dict[str, Any], passphrase: str) -> dict[str, str]:
+def opened(closed: dict[str, Any], passphrase: str) -> dict[str, str]:
     """The keys from what `sealed` gave.
 
     Raises:
         Misconfigured: A passphrase is needed and none is set.
         BadInput: It is another one.
     """
-    from cryptography.fernet import InvalidToken
-
-    if "clear" in found:
-        return dict(found["clear"])
+    if "clear" in closed:
+        return dict(closed["clear"])
     if not passphrase:
         raise Misconfigured("the backup was made with a passphrase: set TRACKYARD_BACKUP_PASSPHRASE to it")
     try:
-        return dict(json.loads(_fernet(passphrase, base64.b64decode(found["salt"])).decrypt(found["sealed"].encode())))
+        return dict(
+            json.loads(_fernet(passphrase, base64.b64decode(closed["salt"])).decrypt(closed["sealed"].encode()))
+        )
     except InvalidToken:
         raise BadInput("TRACKYARD_BACKUP_PASSPHRASE is not the passphrase that the backup was made with") from None
 
@@ -49,7 +51,5 @@ def stretched(passphrase: str, salt: bytes, length: int) -> bytes:
     return hashlib.scrypt(passphrase.encode(), salt=salt, dklen=length, **_SCRYPT)
 
 
-def _fernet(passphrase: str, salt: bytes) -> Any:
-    from cryptography.fernet import Fernet
-
+def _fernet(passphrase: str, salt: bytes) -> Fernet:
     return Fernet(base64.urlsafe_b64encode(stretched(passphrase, salt, 32)))

@@ -9,6 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from urllib3.exceptions import ProtocolError
+
+from infra.backup.contents import Version
 from ml.data.store_refusal import refusal
 from ml.errors import Misconfigured, PipelineError, StoreDown, Untrusted, one_line
 
@@ -29,18 +34,13 @@ def answering(bucket: str) -> Iterator[None]:
         Misconfigured: The store refuses the account, or has no such bucket.
         StoreDown: It does not answer, or failed.
     """
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         yield
     except (ClientError, BotoCoreError, Boto3Error) as error:
         inner = error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error
-        reason = refusal(inner)
-        if reason:
+        if reason := refusal(inner):
             raise Misconfigured(f"the S3 server refused bucket {bucket!r}: {reason}") from error
-        said = one_line(error, 300)
-        raise StoreDown(f"the S3 server failed at bucket {bucket!r} ({said}): is it up?") from error
+        raise StoreDown(f"the S3 server failed at bucket {bucket!r} ({one_line(error, 300)}): is it up?") from error
 
 
 def sizes(s3: S3Client, bucket: str) -> dict[str, int]:
@@ -62,17 +62,9 @@ def fetched(
 ) -> Iterator[tuple[Any, dict[str, Any]] | None]:
     """An object's content from its beginning, and its size, type and metadata; None where it is gone.
 
-    It is read whole first, and anew when the connection breaks, so that nothing half-read is ever passed on.
-
-    Args:
-        s3: A client.
-        bucket: The bucket.
-        key: The object.
-        folder: Where a large one is kept meanwhile.
+    It is read whole first, a large one into a file of `folder`, and anew when the connection breaks, so that nothing
+    half-read is ever passed on.
     """
-    from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, ResponseStreamingError
-    from urllib3.exceptions import ProtocolError
-
     with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder) if folder else None) as kept, answering(bucket):
         for left in reversed(range(_TRIES)):
             kept.seek(0)
@@ -87,7 +79,7 @@ def fetched(
                     yield None
                     return
                 raise
-            except (HTTPClientError, IncompleteReadError, ResponseStreamingError, ProtocolError):
+            except (HTTPClientError, IncompleteReadError, ProtocolError):
                 if not left:
                     raise
         about = {"size": kept.tell(), "type": answer.get("ContentType", ""), "metadata": answer.get("Metadata", {})}
@@ -97,47 +89,38 @@ def fetched(
 
 def sha256_of(s3: S3Client, bucket: str, key: str) -> str | None:
     """The sha256 of an object's content; None where there is none."""
-    with fetched(s3, bucket, key) as found:
-        return hashlib.file_digest(found[0], "sha256").hexdigest() if found else None
+    with fetched(s3, bucket, key) as answer:
+        return hashlib.file_digest(answer[0], "sha256").hexdigest() if answer else None
 
 
 class Restored:
-    """The objects that a restore writes: new ones at once, those that would change others only in the end.
-
-    Args:
-        s3: A client.
-        buckets: The bucket of each role.
-    """
+    """The objects that a restore writes: new ones at once, those that would change others only in the end."""
 
     def __init__(self, s3: S3Client, buckets: dict[str, str]) -> None:
         self._s3 = s3
         self._buckets = buckets
-        self._there = {role: sizes(s3, bucket) for role, bucket in buckets.items()}
+        self._there = {(bucket, key): size for bucket in buckets.values() for key, size in sizes(s3, bucket).items()}
         self._added: list[tuple[str, str]] = []
-        self._kept: dict[str, set[str]] = {role: set() for role in buckets}
+        self._kept: set[tuple[str, str]] = set()
 
     def add(self, entry: dict[str, Any], content: IO[bytes]) -> bool:
-        """Writes an object unless the key is taken; tells whether the object is now as it should be.
+        """Writes an object, of which `entry` is what the manifest says, unless its key is taken.
 
-        Args:
-            entry: What the manifest says of it: `role`, `key`, `size`, `sha256`, `type`, `metadata`.
-            content: Its content.
+        Returns:
+            Whether the object is now as it should be.
         """
-        role, key = entry["role"], entry["key"]
-        bucket = self._buckets[role]
-        self._kept[role].add(key)
-        if key in self._there[role]:
-            same_size = self._there[role][key] == entry["size"]
+        bucket, key = self._buckets[entry["role"]], entry["key"]
+        self._kept.add((bucket, key))
+        if (bucket, key) in self._there:
+            same_size = self._there[bucket, key] == entry["size"]
             return same_size and bool(sha256_of(self._s3, bucket, key) == entry["sha256"])
         self._added.append((bucket, key))
-        self._put(bucket, entry, content)
+        self.put(entry, content)
         return True
 
-    def replace(self, entry: dict[str, Any], content: IO[bytes]) -> None:
-        """Writes an object over another."""
-        self._put(self._buckets[entry["role"]], entry, content)
-
-    def _put(self, bucket: str, entry: dict[str, Any], content: IO[bytes]) -> None:
+    def put(self, entry: dict[str, Any], content: IO[bytes]) -> None:
+        """Writes an object, over another if there is one."""
+        bucket = self._buckets[entry["role"]]
         about = {"Metadata": entry["metadata"], **({"ContentType": entry["type"]} if entry["type"] else {})}
         with answering(bucket):
             self._s3.upload_fileobj(content, bucket, entry["key"], ExtraArgs=about)
@@ -145,25 +128,19 @@ class Restored:
     def take_back(self) -> None:
         """Deletes the objects that `add` wrote; whatever cannot be deleted stays, and harms nothing."""
         with suppress(PipelineError):
-            for bucket, key in self._added:
-                self._delete(bucket, [key])
+            self._delete(self._added)
 
-    def delete_others(self) -> int:
-        """Deletes the objects that the backup does not have; returns how many there were."""
-        count = 0
-        for role, there in self._there.items():
-            extra = sorted(set(there) - self._kept[role])
-            self._delete(self._buckets[role], extra)
-            count += len(extra)
-        return count
+    def delete_others(self) -> None:
+        """Deletes the objects that the backup does not have."""
+        self._delete(sorted(self._there.keys() - self._kept))
 
-    def _delete(self, bucket: str, keys: Iterable[str]) -> None:
-        with answering(bucket):
-            for key in keys:
+    def _delete(self, places: Iterable[tuple[str, str]]) -> None:
+        for bucket, key in places:
+            with answering(bucket):
                 self._s3.delete_object(Bucket=bucket, Key=key)
 
 
-def verify(s3: S3Client, bucket: str, versions: Iterable[Any], say: Callable[[str], None]) -> None:
+def verify(s3: S3Client, bucket: str, versions: Iterable[Version], say: Callable[[str], None]) -> None:
     """Reads each champion's file back from the bucket.
 
     Raises:
@@ -172,13 +149,14 @@ def verify(s3: S3Client, bucket: str, versions: Iterable[Any], say: Callable[[st
     for one in versions:
         if not one.is_champion:
             continue
+        champion = f"the champion {one.name} version {one.version}"
         if not one.sha256:
-            say(f"the champion {one.name} version {one.version} says nothing about its file, so it was not checked")
+            say(f"{champion} says nothing about its file, so it was not checked")
             continue
-        found = sha256_of(s3, bucket, one.key)
-        if found != one.sha256:
+        sha256 = sha256_of(s3, bucket, one.key)
+        if sha256 != one.sha256:
             raise Untrusted(
-                f"the champion {one.name} version {one.version} has a file with sha256 {(found or 'none')[:12]} "
+                f"{champion} has a file with sha256 {(sha256 or 'none')[:12]} "
                 f"and should have {one.sha256[:12]}: run the restore again"
             )
-        say(f"the champion {one.name} version {one.version} is there, and its file is the one that was recorded")
+        say(f"{champion} is there, and its file is the one that was recorded")

@@ -6,13 +6,14 @@ from sight; what is left to do then can be done again by the same command.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from werkzeug.security import generate_password_hash
 
 from infra.backup import archive, contents, databases, objects
 from infra.backup.accounts import as_owners
@@ -24,8 +25,6 @@ from infra.servers import migrations
 from infra.servers.migrations import SCHEMAS
 from ml.errors import BadInput, Misconfigured
 from serving.web.tokens import Token, tokens_of
-
-_PATIENCE_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -47,16 +46,21 @@ class Doors:
     sleep: Callable[[float], None] = time.sleep
 
 
-def restore(target: Target, file: Path, doors: Doors) -> dict[str, Any]:
+class Vetted(NamedTuple):
+    """What a backup that may be believed says: its manifest, Airflow's key, and the service's tokens."""
+
+    manifest: dict[str, Any]
+    fernet_key: str
+    tokens: list[Token]
+
+
+def restore(target: Target, file: Path, doors: Doors) -> None:
     """Puts the databases and buckets of a backup into a stack.
 
     Args:
         target: The stack's servers; its databases exist, with or without tables.
         file: A file that `backup` made.
-        doors: How to talk to the caller.
-
-    Returns:
-        The manifest.
+        doors: What the caller is asked and told.
 
     Raises:
         BadInput: The file is no whole backup, or is newer than the installed packages; or the stack is not empty and
@@ -67,24 +71,23 @@ def restore(target: Target, file: Path, doors: Doors) -> dict[str, Any]:
         Untrusted: The champion's file is not the one that was recorded.
     """
     doors.say(f"checking {file}")
-    manifest = vetted(file, target.secret, target.passphrase, trust=doors.trust)
-    key, tokens = _kept_beside(file, target)
+    manifest, fernet_key, tokens = vetted(file, target.secret, target.passphrase, trust=doors.trust)
     behind = refuse_unfit(manifest, target)
     with as_owners(target.database_url, DATABASES) as owners:
-        there = found_there(target, owners)
+        there = described(counts_there(target, owners))
     if there and not doors.may_replace(there):
         raise BadInput(f"the stack is not empty ({there}): add --force to replace all of it by the backup")
     doors.stop_users()
-    databases.refuse_users(target.database_url, DATABASES, doors.sleep, _PATIENCE_S)
+    databases.refuse_users(target.database_url, DATABASES, doors.sleep)
     leftovers = [name + end for name in DATABASES for end in (databases.NEW, databases.OLD)]
     databases.drop(target.database_url, leftovers)
     written = objects.Restored(target.s3, target.buckets)
-    doors.say(f"restoring {described(manifest)} of {manifest['made_at']}")
+    doors.say(f"restoring {described(manifest['counts']) or 'nothing yet'} of {manifest['made_at']}")
     try:
         with as_owners(target.database_url, DATABASES) as owners:
             changed = _fill(target, owners, file, manifest, written)
-            _settle(replace(target, database_url=owners), key, behind, doors)
-        databases.refuse_users(target.database_url, DATABASES, doors.sleep, _PATIENCE_S)
+            _settle(replace(target, database_url=owners), fernet_key, behind, doors)
+        databases.refuse_users(target.database_url, DATABASES, doors.sleep)
         databases.swap(target.database_url, DATABASES)
     except BaseException:
         written.take_back()
@@ -93,40 +96,26 @@ def restore(target: Target, file: Path, doors: Doors) -> dict[str, Any]:
     _finish(target, file, written, changed)
     target.take_tokens(tokens)
     _verify(target, doors)
-    return manifest
 
 
-def vetted(file: Path, secret: str, passphrase: str, *, trust: bool) -> dict[str, Any]:
-    """Reads the whole file, and returns its manifest if it is whole and may be believed.
+def vetted(file: Path, secret: str, passphrase: str, *, trust: bool) -> Vetted:
+    """Reads the whole file, and returns what it says if it is whole and may be believed.
 
-    Args:
-        file: A file that `backup` made.
-        secret: What only this stack knows; empty where there is none yet.
-        passphrase: What closes the file's keys; empty for none.
-        trust: Whether it may be one whose seal cannot be checked here.
+    `secret` is what only this stack knows, empty where there is no stack yet; `passphrase` is empty for none. With
+    `trust` it may be a file whose seal cannot be checked here.
 
     Raises:
         BadInput: It is damaged, was changed, or cannot be checked and is not trusted; or the passphrase is another.
         Misconfigured: The passphrase is missing.
     """
-    manifest = archive.check(file)
+    values = archive.check(file)
     with archive.readable(file):
-        opened(_member(file, "keys.json"), passphrase)
+        key = opened(values[archive.KEYS], passphrase)["airflow_fernet_key"]
+        # Older backups have no tokens.
+        tokens = tokens_of(values.get(TOKENS, []))
+        manifest = values[archive.MANIFEST]
         refuse_unsealed(file, manifest, secret, passphrase, trust=trust)
-    return manifest
-
-
-def _member(file: Path, wanted: str) -> Any:
-    """The plain values of a member; None where there is none of that name."""
-    return next((json.load(content) for name, _, content in archive.members_of(file) if name == wanted), None)
-
-
-def _kept_beside(file: Path, target: Target) -> tuple[str, list[Token]]:
-    """What a backup has beside databases and objects: Airflow's key, and the service's tokens."""
-    with archive.readable(file):
-        # Backups that are older than this have no tokens.
-        tokens = tokens_of(_member(file, TOKENS) or [])
-        return opened(_member(file, "keys.json"), target.passphrase)["airflow_fernet_key"], tokens
+    return Vetted(manifest, key, tokens)
 
 
 def refuse_unfit(manifest: Mapping[str, Any], target: Target) -> list[str]:
@@ -158,70 +147,65 @@ def refuse_unfit(manifest: Mapping[str, Any], target: Target) -> list[str]:
     return sorted(set(behind))
 
 
-def found_there(target: Target, owners: str) -> str:
-    """What a stack holds already, for people; empty where it holds nothing that anybody made.
-
-    Args:
-        target: The stack's servers.
-        owners: The database server's address as the databases' owners.
-    """
+def counts_there(target: Target, owners: str) -> dict[str, int]:
+    """How much a stack holds of what people make, by what it is called; `owners` is its databases' address as them."""
     with ExitStack() as stack:
-        connections = {name: stack.enter_context(databases.connected(owners, name)).connection for name in DATABASES}
-        found = contents.counts(connections)
-    found["objects"] = sum(len(objects.sizes(target.s3, bucket)) for bucket in target.buckets.values())
-    return ", ".join(f"{count} {what}" for what, count in found.items() if count)
+        cursors = {name: stack.enter_context(databases.connected(owners, name)) for name in DATABASES}
+        counts = contents.counts(cursors)
+    counts["objects"] = sum(len(objects.sizes(target.s3, bucket)) for bucket in target.buckets.values())
+    return counts
 
 
-def _fill(target: Target, owners: str, file: Path, manifest: dict[str, Any], written: objects.Restored) -> set[str]:
-    """Fills new databases, as their owners, and adds missing objects; returns the members whose keys others have."""
+def _fill(
+    target: Target, owners: str, file: Path, manifest: dict[str, Any], written: objects.Restored
+) -> dict[str, dict[str, Any]]:
+    """Fills new databases, as their owners, and adds missing objects; returns the entries whose keys others have."""
     entries = {entry["member"]: entry for entry in manifest["objects"]}
-    in_the_way: set[str] = set()
+    in_the_way = {}
     for name, _, content in archive.members_of(file):
         if name.startswith("databases/"):
             fresh = databases.create_beside(target.database_url, Path(name).stem)
             databases.load(owners, fresh, content)
         elif name in entries and not written.add(entries[name], content):
-            in_the_way.add(name)
+            in_the_way[name] = entries[name]
     return in_the_way
 
 
-def _settle(target: Target, key: str, behind: list[str], doors: Doors) -> None:
+def _settle(target: Target, fernet_key: str, behind: list[str], doors: Doors) -> None:
     """Makes the new databases this stack's own: its accounts' passwords, its key, its packages' revision."""
-    for name in DATABASES:
-        with databases.connected(target.database_url, name) as cursor:
-            hashes = contents.password_hashes(cursor.connection, name)
-        with databases.connected(target.database_url, name + databases.NEW) as cursor:
-            contents.set_password_hashes(cursor.connection, name, hashes)
-            if name == "airflow":
-                contents.encrypt_anew(cursor.connection, key, target.fernet_key)
-            if name == "mlflow":
-                contents.forget_webhooks(cursor.connection)
-            if name == "mlflow_auth" and target.mlflow_passwords:
-                contents.set_password_hashes(cursor.connection, name, hashed(target.mlflow_passwords))
+    url = target.database_url
+    for name in contents.ACCOUNTS:
+        with databases.connected(url, name) as cursor:
+            hashes = contents.password_hashes(cursor, name)
+        if name == "mlflow_auth":
+            hashes |= hashed(target.mlflow_passwords)
+        with databases.connected(url, name + databases.NEW) as cursor:
+            contents.set_password_hashes(cursor, name, hashes)
+    with databases.connected(url, "airflow" + databases.NEW) as cursor:
+        contents.encrypt_anew(cursor, fernet_key, target.fernet_key)
+    with databases.connected(url, "mlflow" + databases.NEW) as cursor:
+        contents.forget_webhooks(cursor)
     for name in behind:
         doors.say(f"bringing database {name} up to the installed version")
-        migrations.migrate(name, databases.owner_url(target.database_url, name + databases.NEW))
+        migrations.migrate(name, databases.owner_url(url, name + databases.NEW))
 
 
 def hashed(passwords: Mapping[str, str]) -> dict[str, str]:
     """Passwords as MLflow's accounts keep them."""
-    from werkzeug.security import generate_password_hash
-
     return {name: generate_password_hash(password) for name, password in passwords.items()}
 
 
-def _finish(target: Target, file: Path, written: objects.Restored, in_the_way: set[str]) -> None:
+def _finish(target: Target, file: Path, written: objects.Restored, in_the_way: Mapping[str, dict[str, Any]]) -> None:
     """What could not be done without changing the old state: objects with the same key, and those that are too many."""
     if in_the_way:
-        entries = {entry["member"]: entry for entry in archive.check(file)["objects"]}
         for name, _, content in archive.members_of(file):
             if name in in_the_way:
-                written.replace(entries[name], content)
+                written.put(in_the_way[name], content)
     written.delete_others()
     databases.drop(target.database_url, [name + databases.OLD for name in DATABASES])
 
 
 def _verify(target: Target, doors: Doors) -> None:
     with as_owners(target.database_url, DATABASES) as owners, databases.connected(owners, "mlflow") as cursor:
-        found = contents.versions(cursor.connection, target.artifact_bucket)
-    objects.verify(target.s3, target.artifact_bucket, found, doors.say)
+        versions = contents.versions(cursor, target.artifact_bucket)
+    objects.verify(target.s3, target.artifact_bucket, versions, doors.say)

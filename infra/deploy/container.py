@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
+from infra.deploy import database_job
 from infra.servers import airflow_server, object_store, tracking_server
 from infra.stack import parts
 from ml.errors import Misconfigured, PipelineError
@@ -63,9 +64,7 @@ _CLIENT = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_P
 def refuse_open_service(environ: Mapping[str, str]) -> None:
     """Refuses to start what leaves the service to whoever comes by.
 
-    Args:
-        environ: `TRACKYARD_BIND_ADDRESSES` has the addresses that the ports are published at, by blanks; without it
-            nothing is known to be.
+    `TRACKYARD_BIND_ADDRESSES` has the addresses that the ports are published at, by blanks; without it none is known.
 
     Raises:
         Misconfigured: Others than this machine reach the service, and nobody needs a token.
@@ -133,9 +132,9 @@ def _serving() -> Role:
     return Role(command, env, (*_CLIENT, "TRACKYARD_AIRFLOW_PASSWORD", "TRACKYARD_SERVING_TOKEN"), refuse_open_service)
 
 
-def _job(module: str, before: Callable[[Mapping[str, str]], None] | None = None) -> Role:
+def _job(module: str, needs: tuple[str, ...] = (), before: Callable[[Mapping[str, str]], None] | None = None) -> Role:
     env = {**airflow_server.fixed_env(), **tracking_server.fixed_env(), "AIRFLOW_HOME": "/tmp/airflow"}  # noqa: S108
-    return Role([sys.executable, "-m", module], env, before=before)
+    return Role([sys.executable, "-m", module], env, needs, before)
 
 
 ROLES: Mapping[str, Callable[[], Role]] = {
@@ -152,7 +151,7 @@ ROLES: Mapping[str, Callable[[], Role]] = {
     "flower": _flower,
     "mlflow": _mlflow,
     "serving": _serving,
-    "database-job": lambda: _job("infra.deploy.database_job", refuse_open_service),
+    "database-job": lambda: _job("infra.deploy.database_job", database_job.needed(os.environ), refuse_open_service),
     "bucket-job": lambda: _job("infra.deploy.bucket_job"),
     "trackyard": lambda: Role(
         [sys.executable, "-c", "from infra.cli import main; main()"], tracking_server.client_env()
@@ -175,10 +174,8 @@ def environment(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
 
 def _commit() -> dict[str, str]:
     """The commit that the image was built from, which runs and versions are tagged with."""
-    try:
-        commit = Path("/app/REVISION").read_text(encoding="utf-8").strip()
-    except OSError:
-        return {}
+    file = Path("/app/REVISION")
+    commit = file.read_text(encoding="utf-8").strip() if file.exists() else ""
     return {"TRACKYARD_GIT_COMMIT": commit} if commit else {}
 
 

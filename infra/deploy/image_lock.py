@@ -6,17 +6,15 @@ Source: the OCI distribution specification, https://github.com/opencontainers/di
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import httpx
+import yaml
 
 from ml.errors import Misconfigured, PipelineError, Unavailable
-
-if TYPE_CHECKING:
-    import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "infra" / "compose" / "images.lock.yaml"
@@ -26,27 +24,20 @@ _HEAD = """\
 
 services:
 """
-_KINDS = ", ".join(
-    (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
+_KINDS = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 )
 
 
 def tags_of(compose: str) -> dict[str, str]:
     """The image of each service of a compose file that is not ours, as `NAME:TAG`, by service."""
-    import yaml
-
-    services = yaml.safe_load(compose)["services"]
-    found = {}
-    for service, content in services.items():
+    tags = {}
+    for service, content in yaml.safe_load(compose)["services"].items():
         match = re.fullmatch(r"\$\{(\w+):-([^}]+)\}", str(content.get("image", "")))
         if match and match[1] != "TRACKYARD_IMAGE":
-            found[service] = match[2]
-    return found
+            tags[service] = match[2]
+    return tags
 
 
 def split_name(name: str) -> tuple[str, str, str]:
@@ -65,28 +56,19 @@ def split_name(name: str) -> tuple[str, str, str]:
 
 
 def digest_of(name: str, client: httpx.Client, scheme: str = "https") -> str:
-    """The digest that a tag has in its registry now.
-
-    Args:
-        name: `NAME:TAG`.
-        client: Asks the registry.
-        scheme: `http` for a registry of a test's own.
-
-    Returns:
-        `sha256:...`, of the list of all platforms where there is one.
+    """The digest that `NAME:TAG` has in its registry now: `sha256:...`, of all its platforms where there are several.
 
     Raises:
         Unavailable: The registry does not answer, or does not know the tag.
     """
-    import httpx
-
     registry, repository, tag = split_name(name)
     url = f"{scheme}://{registry}/v2/{repository}/manifests/{tag}"
+    headers = {"Accept": _KINDS}
     try:
-        answer = client.head(url, headers={"Accept": _KINDS})
+        answer = client.head(url, headers=headers)
         if answer.status_code == 401:
-            token = _token(answer.headers.get("www-authenticate", ""), client)
-            answer = client.head(url, headers={"Accept": _KINDS, "Authorization": f"Bearer {token}"})
+            headers["Authorization"] = f"Bearer {_token(answer.headers.get('www-authenticate', ''), client)}"
+            answer = client.head(url, headers=headers)
         answer.raise_for_status()
     except (httpx.HTTPError, KeyError, ValueError) as error:
         raise Unavailable(f"the digest of {name} could not be looked up ({error}): is {registry} reachable?") from error
@@ -97,26 +79,13 @@ def digest_of(name: str, client: httpx.Client, scheme: str = "https") -> str:
 
 
 def _token(challenge: str, client: httpx.Client) -> str:
-    asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-    answer = client.get(asked.pop("realm"), params=asked)
-    answer.raise_for_status()
-    told = answer.json()
-    return str(told.get("token") or told["access_token"])
-
-
-def lock_text(tags: Mapping[str, str], digest: Callable[[str], str]) -> str:
-    """The content of the lock file.
-
-    Args:
-        tags: The image of each service, by tag.
-        digest: Tells the digest of a tag.
-    """
-    known = {name: digest(name) for name in sorted(set(tags.values()))}
-    return _HEAD + "".join(f"  {service}:\n    image: {name}@{known[name]}\n" for service, name in tags.items())
+    parameters = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+    answer = client.get(parameters.pop("realm"), params=parameters).raise_for_status().json()
+    return str(answer.get("token") or answer["access_token"])
 
 
 def refresh(compose: Path, lock: Path, digest: Callable[[str], str]) -> None:
-    """Writes the lock file anew; it appears whole, or what was there stays.
+    """Writes the lock file anew, with what `digest` tells of each `NAME:TAG`; if that fails, the old one stays.
 
     Raises:
         Misconfigured: The compose file names no image by tag.
@@ -124,16 +93,13 @@ def refresh(compose: Path, lock: Path, digest: Callable[[str], str]) -> None:
     tags = tags_of(compose.read_text(encoding="utf-8"))
     if not tags:
         raise Misconfigured(f"{compose} names no image by a variable and a tag")
-    text = lock_text(tags, digest)
-    temporary = lock.with_name(f".{lock.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(lock)
+    digests = {name: digest(name) for name in sorted(set(tags.values()))}
+    images = [f"  {service}:\n    image: {name}@{digests[name]}\n" for service, name in tags.items()]
+    lock.write_text(_HEAD + "".join(images), encoding="utf-8")
 
 
 def main() -> None:
     """Refreshes the lock file of this checkout."""
-    import httpx
-
     with httpx.Client(timeout=30, follow_redirects=True) as client:
         refresh(ROOT / "docker-compose.yaml", LOCK, lambda name: digest_of(name, client))
     sys.stdout.write(f"{LOCK.relative_to(ROOT)} holds the digests of today\n")

@@ -10,18 +10,14 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from ml.errors import BadInput, Misconfigured, PipelineError
 
-
-def _password() -> str:
-    # Hexadecimal: it stands in addresses, in YAML and in shell scripts, and must mean the same in each.
-    return secrets.token_hex(16)
-
-
-def _signing_key() -> str:
-    return secrets.token_hex(64)
+# Hexadecimal: it stands in addresses, in YAML and in shell scripts, and must mean the same in each.
+_password = partial(secrets.token_hex, 16)
+_signing_key = partial(secrets.token_hex, 64)
 
 
 def _fernet_key() -> str:
@@ -118,12 +114,8 @@ def text(environ: Mapping[str, str]) -> str:
 def write(path: Path, environ: Mapping[str, str]) -> None:
     """Writes a new .env with mode 0600; the file appears whole or not at all.
 
-    Args:
-        path: Where; a file that is there is never written over.
-        environ: Settings that are to differ from their defaults.
-
     Raises:
-        BadInput: The file exists.
+        BadInput: The file exists; it is never written over.
         Misconfigured: It cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

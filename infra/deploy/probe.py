@@ -12,24 +12,19 @@ import socket
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
-from ml.errors import one_line
+from ml.errors import Unavailable, one_line
 
 TIMEOUT_S = 5.0
 STALE_S = 45.0
 """A heartbeat that is older than this is no sign of life; Airflow writes one every 5 s."""
 
 
-class NotWell(Exception):
-    """The part does not do its job; the message says what is missing."""
-
-
-def _get(url: str, authorization: str = "", body: Mapping[str, Any] | None = None) -> bytes:
-    request = urllib.request.Request(url, data=json.dumps(body).encode() if body is not None else None)  # noqa: S310
-    request.add_header("Content-Type", "application/json")
-    if authorization:
-        request.add_header("Authorization", authorization)
+def _get(url: str, authorization: str = "", body: bytes | None = None) -> bytes:
+    headers = {"Content-Type": "application/json"} | ({"Authorization": authorization} if authorization else {})
+    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 - the addresses below
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=TIMEOUT_S) as answer:
         return bytes(answer.read())
@@ -38,7 +33,7 @@ def _get(url: str, authorization: str = "", body: Mapping[str, Any] | None = Non
 def _api_server() -> str:
     health = json.loads(_get("http://127.0.0.1:8080/api/v2/monitor/health"))
     if health["metadatabase"]["status"] != "healthy":
-        raise NotWell("it does not reach its database")
+        raise Unavailable("it does not reach its database")
     return "reaches its database"
 
 
@@ -48,27 +43,25 @@ def _scheduler() -> str:
     return "heartbeat is fresh"
 
 
-def _heartbeat(job_type: str) -> Callable[[], str]:
-    def probe() -> str:
-        import psycopg2
+def _database() -> closing[Any]:
+    """A connection to Airflow's database, which is closed at the end of the block."""
+    import psycopg2
 
-        address = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
-        connection = psycopg2.connect(address, connect_timeout=int(TIMEOUT_S))
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT extract(epoch FROM now() - max(latest_heartbeat)) FROM job"
-                    " WHERE job_type = %s AND hostname = %s AND state = 'running'",
-                    (job_type, socket.getfqdn()),
-                )
-                row = cursor.fetchone()
-        finally:
-            connection.close()
-        if row is None or row[0] is None or row[0] > STALE_S:
-            raise NotWell("it has no fresh heartbeat")
-        return f"heartbeat {row[0]:.0f} s ago"
+    address = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
+    return closing(psycopg2.connect(address, connect_timeout=int(TIMEOUT_S)))
 
-    return probe
+
+def _heartbeat(job_type: str) -> str:
+    with _database() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT extract(epoch FROM now() - max(latest_heartbeat)) FROM job"
+            " WHERE job_type = %s AND hostname = %s AND state = 'running'",
+            (job_type, socket.getfqdn()),
+        )
+        age_s = cursor.fetchone()[0]
+    if age_s is None or age_s > STALE_S:
+        raise Unavailable("it has no fresh heartbeat")
+    return f"heartbeat {age_s:.0f} s ago"
 
 
 def _worker() -> str:
@@ -78,7 +71,7 @@ def _worker() -> str:
     name = f"celery@{socket.gethostname()}"
     with Celery("trackyard-probe", broker=os.environ["AIRFLOW__CELERY__BROKER_URL"]) as app:
         if not app.control.ping(destination=[name], timeout=TIMEOUT_S, limit=1):
-            raise NotWell(f"{name} does not answer")
+            raise Unavailable(f"{name} does not answer")
     return f"{name} answers"
 
 
@@ -90,7 +83,7 @@ def _flower() -> str:
 def _mlflow() -> str:
     # /health answers even where every other request is refused, so it proves nothing.
     login = base64.b64encode(f"admin:{os.environ['MLFLOW_AUTH_ADMIN_PASSWORD']}".encode()).decode()
-    _get("http://127.0.0.1:5000/api/2.0/mlflow/experiments/search", f"Basic {login}", {"max_results": 1})
+    _get("http://127.0.0.1:5000/api/2.0/mlflow/experiments/search", f"Basic {login}", b'{"max_results": 1}')
     return "a search works"
 
 
@@ -102,11 +95,8 @@ def _serving() -> str:
 
 
 def _external_postgres() -> str:
-    import psycopg2
-
-    address = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
-    psycopg2.connect(address, connect_timeout=int(TIMEOUT_S)).close()
-    return "lets Airflow in"
+    with _database():
+        return "lets Airflow in"
 
 
 def _external_redis() -> str:
@@ -131,8 +121,8 @@ PROBES: Mapping[str, Callable[[], str]] = {
     "external-s3": _external_s3,
     "airflow-api-server": _api_server,
     "airflow-scheduler": _scheduler,
-    "airflow-dag-processor": _heartbeat("DagProcessorJob"),
-    "airflow-triggerer": _heartbeat("TriggererJob"),
+    "airflow-dag-processor": lambda: _heartbeat("DagProcessorJob"),
+    "airflow-triggerer": lambda: _heartbeat("TriggererJob"),
     "celery-worker": _worker,
     "flower": _flower,
     "mlflow": _mlflow,
@@ -146,13 +136,13 @@ def main(name: str) -> int:
     Returns:
         0 when the part is well; 1 when it is not, with the reason on standard output, which the engine keeps.
     """
+    code = 0
     try:
-        said = PROBES[name]()
+        text = PROBES[name]()
     except Exception as error:  # noqa: BLE001 - an edge: whatever goes wrong is what the engine is to be told
-        sys.stdout.write(f"{name}: {one_line(error, limit=None)}\n")
-        return 1
-    sys.stdout.write(f"{name}: {said}\n")
-    return 0
+        code, text = 1, one_line(error, limit=None)
+    sys.stdout.write(f"{name}: {text}\n")
+    return code
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "infra" / "image"
@@ -44,8 +46,8 @@ def labels(version: str, revision: str, committed_s: int) -> dict[str, str]:
     Source: https://github.com/opencontainers/image-spec/blob/main/annotations.md
     """
     created = datetime.fromtimestamp(committed_s, UTC).isoformat()
-    told = {"version": version, "revision": revision, "created": created}
-    return {f"org.opencontainers.image.{name}": value for name, value in told.items()}
+    values = {"version": version, "revision": revision, "created": created}
+    return {f"org.opencontainers.image.{name}": value for name, value in values.items()}
 
 
 def _git(*arguments: str) -> str:
@@ -53,30 +55,14 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _version() -> str:
-    found = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
-    return found.group(1) if found else "unknown"
-
-
-def _has_buildkit() -> bool:
-    return subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode == 0
-
-
 def build(tag: str, environ: Mapping[str, str]) -> int:
-    """Builds the image under a tag.
-
-    Args:
-        tag: The image's name.
-        environ: `IMAGE_BASE`, `PIP_INDEX_URL` and `IMAGE_CA` (a PEM file) count.
-
-    Returns:
-        The engine's exit code.
-    """
+    """Builds the image under a tag, with `IMAGE_BASE`, `PIP_INDEX_URL` and `IMAGE_CA` (a PEM file); the exit code."""
     revision = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or "unknown"
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     flags = _flags("--build-arg", build_arguments(environ, revision))
-    flags += _flags("--label", labels(_version(), revision, int(_git("log", "-1", "--format=%ct") or 0)))
+    flags += _flags("--label", labels(version, revision, int(_git("log", "-1", "--format=%ct") or 0)))
     index, authority = environ.get("PIP_INDEX_URL", ""), environ.get("IMAGE_CA", "")
-    if _has_buildkit():
+    if _run(["docker", "buildx", "version"], capture_output=True) == 0:
         command = ["docker", "buildx", "build", "--load", "-f", str(FOLDER / "Dockerfile")]
         if index:
             command += ["--secret", "id=index_url,env=PIP_INDEX_URL"]
@@ -90,7 +76,7 @@ def build(tag: str, environ: Mapping[str, str]) -> int:
     try:
         text = without_mounts((FOLDER / "Dockerfile").read_text())
         command = ["docker", "build", "-f", "-", *_SHM, *flags, "-t", tag, str(ROOT)]
-        return _run(command, text, {**environ, "DOCKER_BUILDKIT": "0"})
+        return _run(command, input=text, env={**environ, "DOCKER_BUILDKIT": "0"})
     finally:
         EXTRA_CA.unlink(missing_ok=True)
 
@@ -99,8 +85,8 @@ def _flags(option: str, values: Mapping[str, str]) -> list[str]:
     return [word for name, value in values.items() for word in (option, f"{name}={value}")]
 
 
-def _run(command: list[str], text: str | None = None, environ: Mapping[str, str] | None = None) -> int:
-    return subprocess.run(command, input=text, text=True, env=environ, check=False).returncode
+def _run(command: list[str], **options: Any) -> int:
+    return subprocess.run(command, check=False, text=True, **options).returncode
 
 
 if __name__ == "__main__":

@@ -10,18 +10,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 _FIELDS = "${Package}\t${Version}\t${Architecture}\n"
-
-
-def python_bom(python: str) -> dict[str, Any]:
-    """The bill of the packages that are installed for a Python."""
-    tool = Path(sys.executable).with_name("cyclonedx-py")
-    command = [str(tool), "environment", "--output-reproducible", "--spec-version", "1.6", python]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def debian_components(listing: str) -> list[dict[str, str]]:
@@ -40,7 +30,9 @@ def debian_components(listing: str) -> list[dict[str, str]]:
 
 def main(python: str, output: str) -> None:
     """Writes the bill of materials of `python` and of the system that this runs on to `output`."""
-    bom = python_bom(python)
+    tool = Path(sys.executable).with_name("cyclonedx-py")
+    command = [str(tool), "environment", "--output-reproducible", "--spec-version", "1.6", python]
+    bom = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     if shutil.which("dpkg-query"):
         query = subprocess.run(["dpkg-query", "-W", "-f", _FIELDS], capture_output=True, text=True, check=True)
         bom.setdefault("components", []).extend(debian_components(query.stdout))

@@ -74,6 +74,10 @@ def backup(running: RunningStack, real_run: Trained, tmp_path_factory: pytest.Te
     return Backup(file, champion, _predictions(running), token)
 
 
+def _manifest(file: Path) -> dict[str, Any]:
+    return dict(archive.check(file)[archive.MANIFEST])
+
+
 def _settings(home: Path) -> Settings:
     return Settings.from_env(clean_environ(home, TRACKYARD_START_TIMEOUT_S="400", **port_settings()))
 
@@ -256,7 +260,7 @@ def test_a_backup_of_postgresql_18_goes_into_16_and_back_into_a_file(
     assert f"version {backup.champion} is there" in restored.stdout
     again = tmp_path / "again.tar.gz"
     assert _trackyard(elsewhere.environ, "backup", str(again)).returncode == 0
-    first, second = archive.check(backup.file), archive.check(again)
+    first, second = _manifest(backup.file), _manifest(again)
     for what in ("versions", "revisions", "counts"):
         assert second[what] == first[what]
     kept = [{key: entry[key] for key in ("role", "key", "sha256")} for entry in second["objects"]]
@@ -303,7 +307,7 @@ def test_an_older_backup_is_migrated_and_a_newer_one_refused(
     _airflow_down_to(older, elsewhere.target.database_url, tmp_path)
     file = tmp_path / "older.tar.gz"
     assert _trackyard(elsewhere.environ, "backup", str(file)).returncode == 0
-    assert archive.check(file)["revisions"]["airflow"] == older
+    assert _manifest(file)["revisions"]["airflow"] == older
 
     restored = _trackyard(elsewhere.environ, "restore", str(file), "--force", "--yes")
 
@@ -394,14 +398,14 @@ def _with_broken_sql(source: Path, target: Path) -> None:
     """The same backup with SQL in it that no server takes; its sums are right."""
     import io
 
-    manifest = archive.check(source)
+    manifest = _manifest(source)
     with archive.new_file(target) as raw:
         writer = archive.ArchiveWriter(raw, {})
         for name, _, content in archive.members_of(source):
             whole = content.read()
             if name not in (archive.HEADER, archive.MANIFEST):
                 whole = whole.replace(b"\nSET ", b"\nSELECT no_such_column;\nSET ", name == "databases/mlflow.sql")
-                writer.add(name, io.BytesIO(whole), len(whole))
+                writer.add(name, io.BytesIO(whole))
         kept = {name: value for name, value in manifest.items() if name not in ("format", "members", "seals")}
         writer.finish(kept, lambda whole: {})
 
@@ -446,7 +450,7 @@ def test_a_file_that_is_no_good_costs_one_line_and_makes_no_home(backup: Backup,
 
 def test_a_version_without_its_file_fails_the_backup(elsewhere: Elsewhere, backup: Backup, tmp_path: Path) -> None:
     assert _trackyard(elsewhere.environ, "restore", str(backup.file), "--trust").returncode == 0
-    champion = next(one for one in archive.check(backup.file)["versions"] if one["is_champion"])
+    champion = next(one for one in _manifest(backup.file)["versions"] if one["is_champion"])
     elsewhere.target.s3.delete_object(Bucket="mlflow", Key=champion["key"])
 
     failed = _trackyard(elsewhere.environ, "backup", str(tmp_path / "new.tar.gz"))

@@ -109,7 +109,7 @@ def test_a_trigger_in_a_dump_gets_no_superuser_to_run_it(url: str, witness: Path
         with as_owners(url, DATABASES) as owners:
             databases.load(owners, fresh, io.BytesIO(dumped))
             with databases.connected(owners, fresh) as cursor, pytest.raises(psycopg2.errors.InsufficientPrivilege):
-                contents.set_password_hashes(cursor.connection, "airflow", {"admin": "new"})
+                contents.set_password_hashes(cursor, "airflow", {"admin": "new"})
     finally:
         databases.drop(url, [fresh])
 
@@ -121,7 +121,7 @@ def test_an_empty_database_comes_back(url: str, fresh: str) -> None:
         databases.load(owners, fresh, io.BytesIO(_dump(url, "mlflow")))
         with databases.connected(owners, fresh) as cursor:
             # A server that was never started has made no accounts.
-            contents.set_password_hashes(cursor.connection, "mlflow_auth", {"admin": "hash"})
+            contents.set_password_hashes(cursor, "mlflow_auth", {"admin": "hash"})
 
 
 def test_what_was_dumped_comes_back_with_its_owner(url: str, fresh: str) -> None:

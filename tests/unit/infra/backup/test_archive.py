@@ -21,7 +21,7 @@ from ml.errors import BadInput, PipelineError
 def _write(path: Path, content: bytes = b"x" * 50_000) -> None:
     with archive.new_file(path) as raw:
         writer = archive.ArchiveWriter(raw, {"trackyard": "1.0"})
-        writer.add("databases/airflow.sql", io.BytesIO(content), len(content))
+        writer.add("databases/airflow.sql", io.BytesIO(content))
         writer.add_json("keys.json", {"clear": {}})
         writer.finish({"counts": {}}, lambda manifest: {"sealed": sorted(manifest)})
 
@@ -31,7 +31,9 @@ def test_a_whole_file_is_accepted_and_private(tmp_path: Path) -> None:
 
     _write(path)
 
-    manifest = archive.check(path)
+    values = archive.check(path)
+    manifest = values[archive.MANIFEST]
+    assert values[archive.KEYS] == {"clear": {}}
     assert set(manifest["members"]) == {archive.HEADER, "databases/airflow.sql", "keys.json"}
     assert manifest["seals"] == {"sealed": ["counts", "format", "members"]}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -78,7 +80,7 @@ def test_a_member_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     with archive.new_file(path) as raw:
         writer = archive.ArchiveWriter(raw, {})
         for content in (b"changed", b"checked"):
-            writer.add("databases/airflow.sql", io.BytesIO(content), 7)
+            writer.add("databases/airflow.sql", io.BytesIO(content))
         writer.finish({}, lambda manifest: {})
 
     with pytest.raises(BadInput, match="damaged"):

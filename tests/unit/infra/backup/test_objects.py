@@ -66,10 +66,10 @@ def _restored(store: Any) -> objects.Restored:
 def test_an_answer_that_breaks_off_is_read_anew() -> None:
     store: Any = _Store({"key": b"content"}, breaks=2)
 
-    with objects.fetched(store, "trackyard", "key") as found:
-        assert found
-        assert found[0].read() == b"content"
-        assert found[1] == {"size": 7, "type": "text/plain", "metadata": {"a": "b"}}
+    with objects.fetched(store, "trackyard", "key") as answer:
+        assert answer
+        assert answer[0].read() == b"content"
+        assert answer[1] == {"size": 7, "type": "text/plain", "metadata": {"a": "b"}}
 
 
 def test_an_object_that_is_gone_is_none() -> None:
@@ -93,8 +93,8 @@ def test_a_key_that_is_taken_stays_until_the_end() -> None:
     assert restored.add(_entry("fresh", b"fresh"), io.BytesIO(b"fresh"))
     assert store.content == {"same": b"same", "other": b"old", "extra": b"extra", "fresh": b"fresh"}
 
-    restored.replace(_entry("other", b"new"), io.BytesIO(b"new"))
-    assert restored.delete_others() == 1
+    restored.put(_entry("other", b"new"), io.BytesIO(b"new"))
+    restored.delete_others()
     assert store.content == {"same": b"same", "other": b"new", "fresh": b"fresh"}
 
 
