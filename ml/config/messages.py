@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -41,10 +40,7 @@ def describe(problem: Any, whole: Mapping[str, Any]) -> str:
     path, is_one_of_many = _path(problem["loc"])
     key = ".".join(path) or "the file"
     if problem["type"] == "extra_forbidden":
-        known: Iterable[str] = _known_keys(tuple(path[:-1]))
-        if path[:-1] == ["model", "parameters"]:
-            known = ALLOWED[estimator_of(whole, DEFAULT)].model_fields
-        return f"unknown key {key}{suggest(path[-1], known)}"
+        return f"unknown key {key}{suggest(path[-1], _known_keys(path[:-1], whole))}"
     message = _SCALAR if is_one_of_many else _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     found = problem.get("input")
@@ -70,17 +66,16 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f" (known: {', '.join(options)})" if options else ""
 
 
-@lru_cache(maxsize=64)
-def _known_keys(path: tuple[str, ...]) -> tuple[str, ...]:
-    model: Any = PipelineConfig
+def _known_keys(path: list[str], whole: Mapping[str, Any]) -> Iterable[str]:
+    """The keys of a section; none where it is an item of a list."""
+    if path == ["model", "parameters"]:
+        return ALLOWED[estimator_of(whole, DEFAULT)].model_fields
+    if path[:1] == ["schema"]:
+        return ColumnRule.model_fields
+    section: Any = PipelineConfig
     for part in path:
-        if model is PipelineConfig and part == "schema":
-            return tuple(ColumnRule.model_fields)
-        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        if field is None:
+        field = section.model_fields.get(part)
+        section = field.annotation if field else None
+        if not (isinstance(section, type) and issubclass(section, BaseModel)):
             return ()
-        options = get_args(field.annotation) or (field.annotation,)
-        model = next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
-    if model is None:
-        return ()
-    return tuple(field.alias or name for name, field in model.model_fields.items())
+    return [field.alias or name for name, field in section.model_fields.items()]
