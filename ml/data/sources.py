@@ -68,15 +68,15 @@ def read(config: PipelineConfig, store: Store, hosts: tuple[str, ...]) -> tuple[
         rows, seed = data.generate.rows, data.generate.seed
         return reading.RawTable(generated.generate(rows, seed)), f"generated-{rows}-rows-seed-{seed}"
     name = data.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1] or data.uri
-    if not is_web(data.uri) and data.uri.endswith("/"):
-        from ml.data import folders
-
-        parts = folders.read_folder(store, data.uri, data.max_bytes)
-        return reading.read_parts(parts, name, data.max_bytes, data.max_rows), name
     if is_web(data.uri):
         from ml.data import web
 
         content = web.fetch(data.uri, hosts, data.max_bytes)
+    elif data.uri.endswith("/"):
+        from ml.data import folders
+
+        parts = folders.read_folder(store, data.uri, data.max_bytes)
+        return reading.read_parts(parts, name, data.max_bytes, data.max_rows), name
     else:
         content = store.read_bytes(data.uri, data.max_bytes)
     dialect = Dialect(data.csv.delimiter, data.csv.decimal)
