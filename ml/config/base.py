@@ -47,7 +47,7 @@ Whole = Annotated[int, BeforeValidator(as_whole)]
 MOST = 2**31 - 1
 """The greatest whole number where nothing else bounds one: arithmetic in C goes no further."""
 Texts = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
-Seed = Annotated[Whole, Field(ge=0, le=2**32 - 1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1), BeforeValidator(as_whole)]
 """What numpy and scikit-learn take as the seed of their chance."""
 
 

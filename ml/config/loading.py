@@ -23,10 +23,7 @@ from ml.errors import Misconfigured, one_line
 
 
 def load_config(path: Path | None) -> PipelineConfig:
-    """Reads a pipeline file; what it leaves out has its default.
-
-    Args:
-        path: The file, or None for the defaults alone.
+    """Reads a pipeline file; what it leaves out, or everything where there is None, has its default.
 
     Raises:
         Misconfigured: The file is missing, is not YAML, or has a key or value that is not allowed.
@@ -51,12 +48,8 @@ def load_config(path: Path | None) -> PipelineConfig:
 def parse_config(sections: Mapping[str, object], source: str = "the configuration") -> PipelineConfig:
     """Checks plain values.
 
-    Args:
-        sections: The sections.
-        source: Where they came from, for the message.
-
     Raises:
-        Misconfigured: A key or value is not allowed; each is named with its dotted key.
+        Misconfigured: A key or value is not allowed; each is named with its dotted key, after the `source` of all.
     """
     try:
         config = PipelineConfig.model_validate(_plain(sections))

@@ -13,9 +13,9 @@ from ml.config.estimators import ALLOWED, DEFAULT
 from ml.config.schema import ColumnRule, PipelineConfig
 
 
-def estimator_of(found: Mapping[str, Any], otherwise: Any) -> Any:
+def estimator_of(sections: Mapping[str, Any], otherwise: Any) -> Any:
     """The estimator that plain values name, or the one that counts where they name none."""
-    model = found.get("model")
+    model = sections.get("model")
     return model.get("estimator", otherwise) if isinstance(model, Mapping) else otherwise
 
 
@@ -31,26 +31,21 @@ _WORDS = {
 
 
 def describe(problem: Any, whole: Mapping[str, Any]) -> str:
-    """One of pydantic's problems as a line for people.
-
-    Args:
-        problem: An entry of `ValidationError.errors()`.
-        whole: The configuration that was checked.
-    """
+    """One of the problems that pydantic found in a whole configuration, as a line for people."""
     path, is_one_of_many = _path(problem["loc"])
     key = ".".join(path) or "the file"
     if problem["type"] == "extra_forbidden":
         return f"unknown key {key}{suggest(path[-1], _known_keys(path[:-1], whole))}"
     message = _SCALAR if is_one_of_many else _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
-    found = problem.get("input")
-    shown = "" if isinstance(found, (Mapping, BaseModel)) else f" is {json.dumps(found, default=str)[:80]}"
+    value = problem.get("input")
+    shown = "" if isinstance(value, (Mapping, BaseModel)) else f" is {json.dumps(value, default=str)[:80]}"
     return f"{key}{shown}: {message}"
 
 
-def _path(found: Sequence[Any]) -> tuple[list[str], bool]:
+def _path(place: Sequence[Any]) -> tuple[list[str], bool]:
     """The parts of a key without pydantic's names of the alternatives that it tried, and whether those were scalars."""
-    path = [str(part) for part in found]
+    path = [str(part) for part in place]
     if path[:1] in (["data"], ["tune"]):
         path = [part for part in path if part not in ("auto", "listed", "range", "list")]
     is_scalar = len(path) > 1 and path[-1] in _SCALARS and (path[-2] == "positive" or path[-2].isdigit())

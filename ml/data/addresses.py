@@ -90,11 +90,7 @@ def locate_web(uri: str, hosts: tuple[str, ...]) -> WebAddress:
 
 
 def refuse_inner(what: object, numbers: Iterable[str]) -> None:
-    """Refuses a host any of whose addresses leads to this machine or its link.
-
-    Args:
-        what: The address that was asked for, for the message.
-        numbers: Every IP address of its host, as the resolver gives them.
+    """Refuses an address where any of the IP addresses of its host, as the resolver gives them, leads inside.
 
     Raises:
         BadInput: One is a loopback, link-local, unspecified, multicast, reserved or metadata address.

@@ -47,10 +47,7 @@ def _check_count(files: int, where: str) -> None:
 def put_folder(store: Store, folder: Path, progress: Callable[[int], None] | None = None) -> str:
     """Puts a local folder of Parquet files into the bucket, unless that content is there already.
 
-    Args:
-        store: The store.
-        folder: The folder.
-        progress: Is told the bytes of each piece that went up.
+    `progress` is told the bytes of each piece that went up.
 
     Returns:
         `s3://bucket/datasets/<sha256 of names and contents>/<folder name>/`.

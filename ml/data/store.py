@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from types_boto3_s3 import S3Client
 
-log = logging.getLogger(__name__)
+
 _GONE = ("404", "NoSuchKey", "NotFound")
 _THERE = ("412", "PreconditionFailed", "409", "ConditionalRequestConflict")
 
@@ -58,10 +57,10 @@ def s3_client(
 
     Args:
         endpoint: The store's address; empty for AWS.
-        keys: The account's name and secret; those of boto3's own variables when None.
-        region: The region; that of boto3's own variables when None.
+        keys: The account's name and secret; as the region, those of boto3's own variables when None.
+        region: Where the buckets are.
         tries: How often a request is sent that the store does not answer.
-        read_timeout_s: How many seconds the store may take for an answer.
+        read_timeout_s: How long an answer may take.
     """
     import boto3
     from botocore.config import Config
@@ -92,14 +91,7 @@ def _shared_client(endpoint: str) -> S3Client:
 
 
 class Store:
-    """The bucket that runs keep their tables in, and the buckets that data may come from.
-
-    Args:
-        client: A boto3 S3 client.
-        bucket: The bucket that is written to.
-        data_buckets: The buckets that data may be read from.
-        endpoint: The store's address, for messages.
-    """
+    """The bucket that runs keep their tables in, and the buckets that data may come from."""
 
     def __init__(self, client: S3Client, bucket: str, data_buckets: tuple[str, ...], endpoint: str) -> None:
         self._client = client
@@ -119,9 +111,7 @@ class Store:
     def put_file(self, path: Path, progress: Callable[[int], None] | None = None) -> str:
         """Puts a local file under its sha256, unless that content is there already.
 
-        Args:
-            path: The file.
-            progress: Is told the bytes of each piece that went up.
+        `progress` is told the bytes of each piece that went up.
 
         Returns:
             `s3://bucket/datasets/<sha256>/<file name>`.
@@ -136,7 +126,7 @@ class Store:
         return f"s3://{self.bucket}/{quote(key)}"
 
     def upload(self, path: Path, key: str, progress: Callable[[int], None] | None = None) -> None:
-        """Puts a local file under a key; `progress` is told the bytes of each piece that went up."""
+        """Puts a local file under a key, as `put_file` does."""
         with self._errors(key):
             self._client.upload_file(str(path), self.bucket, key, Callback=progress)
 

@@ -55,14 +55,7 @@ def fetch(
     resolve: Resolve = numbers_of,
     connect: Connect = socket.create_connection,
 ) -> bytes:
-    """The content of a web address.
-
-    Args:
-        uri: The address.
-        hosts: The allowed hosts.
-        max_bytes: The most bytes.
-        resolve: Looks a host up.
-        connect: Connects to a number and a port.
+    """The content of a web address at an allowed host.
 
     Raises:
         BadInput: The address, or one that it redirects to, is not allowed.
