@@ -18,7 +18,7 @@ from pydantic import (
 
 from ml.config.base import MOST, Metric, Section, Seed, Texts, Truth, TruthOrAuto, Whole, as_tuple
 from ml.config.estimators import ALLOWED, DEFAULT, Estimator, LogisticParameters, Parameters
-from ml.config.promotion import PromotionConfig as PromotionConfig
+from ml.config.promotion import PromotionConfig
 from ml.values import ColumnType
 
 RARE_ROWS = 5

@@ -251,11 +251,7 @@ class Store:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a local file, in hexadecimal digits.
-
-    Raises:
-        UnreadableData: The file cannot be read.
-    """
+    """The sha256 of a local file, in hexadecimal digits; `UnreadableData` where it cannot be read."""
     try:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()

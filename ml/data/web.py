@@ -23,11 +23,7 @@ Connect = Callable[[tuple[str, int], float], socket.socket]
 
 
 def numbers_of(host: str, port: int) -> list[str]:
-    """Every IP address of a host.
-
-    Raises:
-        UnreadableData: The name is unknown.
-    """
+    """Every IP address of a host; `UnreadableData` where the name is unknown."""
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

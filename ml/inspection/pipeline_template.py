@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ml.config.schema import PromotionConfig
+from ml.config.promotion import PromotionConfig
 from ml.inspection.inspect import Column, Inspection, balance_text, doubt_text, scalar
 
 if TYPE_CHECKING:

@@ -19,11 +19,7 @@ _NUMBERS = row("float64")
 
 
 def check(found: Any, at: str, width: int) -> None:
-    """Checks a fitted classifier for so many columns.
-
-    Raises:
-        Untrusted: It is none of ours, or not for so many columns.
-    """
+    """Refuses as `Untrusted` what is no fitted classifier of ours for so many columns."""
     kind = found.kind if isinstance(found, Thing) else ""
     need(kind in _CLASSIFIERS, at, f"one of {', '.join(name.rpartition('.')[2] for name in _CLASSIFIERS)}")
     _CLASSIFIERS[kind](width)(found, at)

@@ -18,11 +18,7 @@ Rule = Callable[[Any, str], None]
 
 
 def need(holds: Any, at: str, expected: str) -> None:
-    """Refuses what does not hold.
-
-    Raises:
-        Untrusted: It does not.
-    """
+    """Refuses as `Untrusted` what does not hold."""
     if not holds:
         raise Untrusted(f"{at} is not {expected}, as it is in every model of ours")
 

@@ -54,11 +54,7 @@ _TRANSFORMER = {
 
 
 def check(found: Any) -> None:
-    """Checks what `skops_file.read` found in a file.
-
-    Raises:
-        Untrusted: It is no Pipeline of ours.
-    """
+    """Refuses as `Untrusted` what `skops_file.read` found in a file, unless it is a Pipeline of ours."""
     (_, columns), (_, classifier) = _steps(found, "it", 2, 2)
     width = _columns(columns, "its first step")
     classifiers.check(classifier, "its classifier", width)
@@ -87,24 +83,24 @@ def _columns(found: Any, at: str) -> int:
         "output_indices_": _DICTIONARY,
     }  # fmt: skip
     thing("sklearn.compose._column_transformer.ColumnTransformer", {**_TRANSFORMER, **names})(found, at)
-    told = found.attrs
-    known = list(told["feature_names_in_"])
-    need(len(set(known)) == len(known) == told["n_features_in_"], at, "of columns with names that differ")
-    branches, width = told["transformers_"], 0
-    need([one[0::2] for one in told["transformers"]] == [one[0::2] for one in branches], at, "fitted as it was made")
-    need([one[2] for one in branches] == told["_columns"], at, "of the columns that it was made for")
+    attrs = found.attrs
+    features = list(attrs["feature_names_in_"])
+    need(len(set(features)) == len(features) == attrs["n_features_in_"], at, "of columns with names that differ")
+    branches, width = attrs["transformers_"], 0
+    need([one[0::2] for one in attrs["transformers"]] == [one[0::2] for one in branches], at, "fitted as it was made")
+    need([one[2] for one in branches] == attrs["_columns"], at, "of the columns that it was made for")
     inputs: dict[str, Any] = {"remainder": []}
     outputs: dict[str, Any] = {}
-    for (name, unfitted, _), (_, fitted, columns) in zip(told["transformers"], branches, strict=True):
-        need(set(columns) <= set(known) and len(set(columns)) == len(columns) > 0, at, "of columns that it knows")
+    for (name, unfitted, _), (_, fitted, columns) in zip(attrs["transformers"], branches, strict=True):
+        need(set(columns) <= set(features) and len(set(columns)) == len(columns) > 0, at, "of columns that it knows")
         made = _branch(fitted, f"its branch {name!r}", len(columns))
         _branch(unfitted, f"its branch {name!r}, unfitted,", None)
-        inputs[name] = [known.index(column) for column in columns]
+        inputs[name] = [features.index(column) for column in columns]
         outputs[name] = slice(width, width + made, None)
         width += made
     outputs["remainder"] = slice(0, 0, None)
-    need(told["_transformer_to_input_indices"] == inputs, at, "of the columns that it was made for")
-    need(told["output_indices_"] == outputs, at, "as wide as its branches are")
+    need(attrs["_transformer_to_input_indices"] == inputs, at, "of the columns that it was made for")
+    need(attrs["output_indices_"] == outputs, at, "as wide as its branches are")
     return width
 
 

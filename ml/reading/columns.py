@@ -45,7 +45,7 @@ def columns_of(frame: pd.DataFrame, config: PipelineConfig, commas: bool = False
     columns = {}
     for name in map(str, frame.columns):
         rule = config.contract.get(name)
-        listed = (config.data.missing, rule.missing if rule else None)
+        listed: tuple[tuple[str, ...] | None, ...] = (config.data.missing, rule.missing if rule else None)
         if name == config.data.target:
             # A label may be called NA or None; only what is listed and nothing at all is missing there.
             listed = ((), *(words or None for words in listed))

@@ -29,7 +29,7 @@ def check(
     """Reads a table by the contract, and checks it against that and the needs of training.
 
     Args:
-        frame: Raw rows as they were read: texts (with decimal commas if `commas`), or typed columns.
+        frame: Raw rows as they were read: texts, or typed columns.
         config: Its `schema` is the contract, its `data` names target and features.
         source: What the table is called in the message.
         columns: How each column is read; as `columns_of` says when None.

@@ -58,10 +58,10 @@ def find_dialect(text: str, name: str, wanted: Dialect = AUTO) -> Dialect:
     Raises:
         UnreadableData: A delimiter was named, and another one separates the cells of the header.
     """
-    said = _SEP_LINE.match(text)
-    if said:
-        text = text[said.end() :]
-    best = said[1] if said and said[1] in DELIMITERS else _delimiter(text)
+    claim = _SEP_LINE.match(text)
+    if claim:
+        text = text[claim.end() :]
+    best = claim[1] if claim and claim[1] in DELIMITERS else _delimiter(text)
     delimiter = wanted.delimiter
     if delimiter not in ("auto", best) and len(_sample(text, delimiter)[0]) < 2 and len(_sample(text, best)[0]) > 1:
         raise UnreadableData(
@@ -94,13 +94,8 @@ def _sample(text: str, delimiter: str) -> list[list[str]]:
 class CsvRows:
     """The rows of a CSV text, each with as many cells as the header; cells are as they stand.
 
-    A comma at the end of the header, or of every row, with nothing under it is passed over. Columns without a name are
-    there and are not in `named`.
-
-    Args:
-        lines: The text, opened with `newline=""`.
-        dialect: How it is written.
-        name: What to call it in messages.
+    The text is opened with `newline=""`. A comma at the end of the header, or of every row, with nothing under it is
+    passed over. Columns without a name are there and are not in `named`.
 
     Raises:
         UnreadableData: There is no header, or (in the course of reading) a row is none of this table.
@@ -169,11 +164,7 @@ def _without_claims(lines: IO[str]) -> Iterable[str]:
 
 
 def refuse_twice(columns: list[str], name: str) -> None:
-    """Refuses a table in which a column is there twice.
-
-    Raises:
-        ContractViolation: It is.
-    """
+    """Refuses as a `ContractViolation` a table in which a column is there twice."""
     twice = sorted(column for column, count in Counter(columns).items() if count > 1)
     if twice:
         raise ContractViolation(f"{name}: column {', '.join(map(repr, twice))} is there twice: rename or remove one")

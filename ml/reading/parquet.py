@@ -81,13 +81,10 @@ def _opened(source: Any) -> ParquetFile:
 
 def _has_any_size(kind: pa.DataType) -> bool:
     """Whether a single value of a type may have any number of bytes."""
-    from pyarrow import types
+    import pyarrow as pa
 
-    tests = (
-        types.is_string, types.is_large_string, types.is_string_view,
-        types.is_binary, types.is_large_binary, types.is_binary_view,
-    )  # fmt: skip
-    return any(test(kind) for test in tests)
+    texts = (pa.string(), pa.large_string(), pa.string_view())
+    return kind in (*texts, pa.binary(), pa.large_binary(), pa.binary_view())
 
 
 def _check_schema(file: ParquetFile, name: str) -> None:

@@ -138,11 +138,7 @@ def _unpack(content: bytes, name: str, max_bytes: int) -> bytes:
 
 
 def decoded(content: bytes, name: str) -> str:
-    """The text of a CSV file.
-
-    Raises:
-        UnreadableData: It is no text in UTF-8.
-    """
+    """The text of a CSV file; `UnreadableData` where it is none in UTF-8."""
     if content.startswith(_WIDE_MARKS):
         raise UnreadableData(f"{name} is UTF-16: save it as UTF-8")
     if b"\0" in content:
