@@ -96,12 +96,10 @@ class _Reader:
         return {name: self.value(one) for name, one in node["content"].items()}
 
     def _attrs(self, node: Any) -> dict[str, Any]:
-        if node.get("content") is None:
-            return {}
-        attrs = self.value(node["content"])
-        if not isinstance(attrs, dict):
+        attrs = self.value(node["content"]) if node.get("content") is not None else None
+        if not isinstance(attrs, dict | None):
             raise Untrusted(f"its file has a {_kind(node)} whose attributes have no names")
-        return attrs
+        return attrs or {}
 
     def _called(self, node: Any) -> Thing:
         return Thing(_kind(node), self._attrs(node), self.value(node["__reduce__"]["args"]))
