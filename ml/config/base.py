@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ml.evaluation.metrics import NAMES
 
@@ -32,27 +32,23 @@ def as_truth(value: Any) -> Any:
     return _TRUTHS.get(value.lower(), value) if isinstance(value, str) else value
 
 
-_TRUTHS = {"yes": True, "on": True, "no": False, "off": False}
-Truth = Annotated[bool, BeforeValidator(as_truth)]
-
-
 def as_truth_or_auto(value: Any) -> Any:
-    """A truth, or the word auto.
-
-    Raises:
-        ValueError: It is neither.
-    """
+    """A truth, or the word auto; ValueError for anything else."""
     truth = as_truth(value)
     if isinstance(truth, bool) or truth == "auto":
         return truth
     raise ValueError("should be true, false or auto")
 
 
+_TRUTHS = {"yes": True, "on": True, "no": False, "off": False}
+Truth = Annotated[bool, BeforeValidator(as_truth)]
 TruthOrAuto = Annotated[bool | Literal["auto"], BeforeValidator(as_truth_or_auto)]
 Whole = Annotated[int, BeforeValidator(as_whole)]
 MOST = 2**31 - 1
 """The greatest whole number where nothing else bounds one: arithmetic in C goes no further."""
 Texts = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1), BeforeValidator(as_whole)]
+"""What numpy and scikit-learn take as the seed of their chance."""
 
 
 class Section(BaseModel):

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ml.config.base import MOST, Section, Truth, TruthOrAuto, Whole
+from ml.config.base import MOST, Section, Seed, Truth, TruthOrAuto, Whole
 from ml.errors import BadInput, one_line
 
 DEFAULT = "LogisticRegression"
-_SEED = Field(default=42, ge=0, le=2**32 - 1)
 
 
 class LogisticParameters(Section):
@@ -28,7 +27,7 @@ class LogisticParameters(Section):
     class_weight: Literal["balanced"] | None = None
     max_iter: Whole = Field(default=100, ge=1, le=100_000)
     solver: Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"] = "lbfgs"
-    random_state: Whole | None = Field(default=None, ge=0, le=2**32 - 1)
+    random_state: Seed | None = None
 
     @model_validator(mode="after")
     def _solver_knows_the_penalty(self) -> LogisticParameters:
@@ -53,7 +52,7 @@ class BoostingParameters(Section):
     n_iter_no_change: Whole = Field(default=10, ge=1, le=MOST)
     tol: float = Field(default=1e-7, ge=0)
     class_weight: Literal["balanced"] | None = None
-    random_state: Whole = _SEED
+    random_state: Seed = 42
 
 
 class ForestParameters(Section):
@@ -68,7 +67,7 @@ class ForestParameters(Section):
     max_features: Literal["sqrt", "log2"] | float | None = Field(default="sqrt")
     ccp_alpha: float = Field(default=0.0, ge=0)
     class_weight: Literal["balanced", "balanced_subsample"] | None = None
-    random_state: Whole = _SEED
+    random_state: Seed = 42
 
     @model_validator(mode="after")
     def _fraction_is_a_fraction(self) -> ForestParameters:
@@ -107,15 +106,8 @@ def fit(pipeline: Any, features: Any, target: Any) -> Any:
 
 
 def build(name: str, parameters: Parameters) -> Any:
-    """The classifier, not yet fitted.
+    """The classifier of a name in `ALLOWED`, not yet fitted."""
+    from sklearn import ensemble, linear_model
 
-    Args:
-        name: One of `ALLOWED`.
-        parameters: Its parameters.
-    """
-    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-
-    known = {DEFAULT: LogisticRegression}
-    known |= {each.__name__: each for each in (HistGradientBoostingClassifier, RandomForestClassifier)}
-    return known[name](**parameters.model_dump())
+    kind = getattr(linear_model if name == DEFAULT else ensemble, name)
+    return kind(**parameters.model_dump())

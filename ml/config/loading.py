@@ -6,7 +6,7 @@ Pure. Light (pydantic and yaml), because Airflow imports it whenever it parses a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,13 @@ from pydantic import ValidationError
 from ml.config.estimators import DEFAULT, LogisticParameters
 from ml.config.messages import describe, estimator_of, suggest
 from ml.config.schema import PipelineConfig
-from ml.config.search_space import ALLOWED_PREFIXES, candidates, nested
+from ml.config.search_space import candidates, nested
 from ml.config.yaml_text import read_yaml
 from ml.errors import Misconfigured, one_line
 
 
 def load_config(path: Path | None) -> PipelineConfig:
-    """Reads a pipeline file; what it leaves out has its default.
-
-    Args:
-        path: The file, or None for the defaults alone.
+    """Reads a pipeline file; what it leaves out, or everything where there is None, has its default.
 
     Raises:
         Misconfigured: The file is missing, is not YAML, or has a key or value that is not allowed.
@@ -43,30 +40,23 @@ def load_config(path: Path | None) -> PipelineConfig:
         raise Misconfigured(f"{path} cannot be read ({error}): name a readable UTF-8 file") from error
     except yaml.YAMLError as error:
         raise Misconfigured(f"{path} is not YAML ({one_line(error, 200)}): correct it there") from error
-    if sections is None:
-        sections = {}
-    if not isinstance(sections, Mapping):
+    if not isinstance(sections, Mapping | None):
         raise Misconfigured(f"{path} holds a {type(sections).__name__}: it must hold sections such as 'data:'")
-    return parse_config(sections, str(path))
+    return parse_config(sections or {}, str(path))
 
 
 def parse_config(sections: Mapping[str, object], source: str = "the configuration") -> PipelineConfig:
     """Checks plain values.
 
-    Args:
-        sections: The sections.
-        source: Where they came from, for the message.
-
     Raises:
-        Misconfigured: A key or value is not allowed; each is named with its dotted key.
+        Misconfigured: A key or value is not allowed; each is named with its dotted key, after the `source` of all.
     """
     try:
         config = PipelineConfig.model_validate(_plain(sections))
     except ValidationError as error:
         problems = dict.fromkeys(describe(problem, sections) for problem in error.errors(include_url=False))
         raise Misconfigured(f"{source}: {'; '.join(problems)}") from error
-    if config.tune.method != "none":
-        check(config)
+    _check_candidates(config)
     return config
 
 
@@ -102,10 +92,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
             value = read_yaml(text)
         except yaml.YAMLError as error:
             raise Misconfigured(f"--set {key}: {text!r} cannot be read ({one_line(error, 200)})") from error
-        nested: Any = value
-        for part in reversed(path):
-            nested = {part: nested}
-        overrides = _merge(overrides, nested)
+        overrides = _merge(overrides, _nest(path, value))
     return overrides
 
 
@@ -124,20 +111,20 @@ def config_from_trigger(base: PipelineConfig, params: Mapping[str, object]) -> P
         Misconfigured: A field is unknown, or a value is not allowed.
     """
     fields: dict[str, Any] = {}
-    defaults = form_defaults(base)
     extra = params.get("config") or {}
     if not isinstance(extra, Mapping):
         raise Misconfigured(f"the trigger's field 'config' is a {type(extra).__name__}: give an object such as {{}}")
     estimator = estimator_of(extra, params.get("estimator") or base.model.estimator)
     for name, value in params.items():
-        if name in ("config", "note") or (name in _LOGISTIC and estimator != DEFAULT and value == defaults[name]):
-            # The form always sends its fields; those of the default estimator say nothing of another one.
+        if name in ("config", "note"):
             continue
         if name not in _FORM_KEYS:
             raise Misconfigured(
                 f"the trigger's field {name!r} is unknown{suggest(name, [*_FORM_KEYS, 'config', 'note'])}"
             )
-        if value is not None or name == "data":
+        # The form always sends its fields; those of the default estimator say nothing of another one.
+        is_idle = name in _LOGISTIC and estimator != DEFAULT and value == form_defaults(base)[name]
+        if not is_idle and (value is not None or name == "data"):
             fields = _merge(fields, _nest(_FORM_KEYS[name], value))
     return resolve(base, _merge(fields, _plain(extra)), "the trigger")
 
@@ -167,7 +154,7 @@ _FORM_KEYS: dict[str, tuple[str, ...]] = {
 _LOGISTIC = ("C", "max_iter")
 
 
-def _nest(path: tuple[str, ...], value: Any) -> Any:
+def _nest(path: Sequence[str], value: Any) -> Any:
     for part in reversed(path):
         value = {part: value}
     return value
@@ -183,27 +170,23 @@ def _split_key(key: str) -> list[str]:
     return parts
 
 
-def _plain(found: Any) -> Any:
+def _plain(value: Any) -> Any:
     """Keys that are not text, and dates, as text: what a caller has, and YAML of ours has not."""
-    if isinstance(found, Mapping):
-        return {str(key): _plain(value) for key, value in found.items()}
-    if isinstance(found, (list, tuple)):
-        return [_plain(value) for value in found]
-    if isinstance(found, date):
-        return found.isoformat()
-    return found
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
+        are_sections = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         # The contract is one thing: a new one replaces the old, rather than adding columns to it.
-        nested = (
-            isinstance(value, Mapping)
-            and isinstance(merged.get(key), Mapping)
-            and not (key == "schema" and _is_whole_contract(value))
-        )
-        merged[key] = _merge(merged[key], value) if nested else value
+        if are_sections and not (key == "schema" and _is_whole_contract(value)):
+            value = _merge(merged[key], value)
+        merged[key] = value
     return merged
 
 
@@ -220,16 +203,7 @@ def _flat(prefix: str, value: Any) -> Iterable[tuple[str, str]]:
         yield prefix, value if isinstance(value, str) else json.dumps(value)
 
 
-def check(config: PipelineConfig) -> None:
-    """Checks every candidate of a configuration.
-
-    Raises:
-        Misconfigured: A key may not be tuned, or a candidate's values are not allowed.
-    """
-    for key in config.tune.parameters:
-        if not key.startswith(ALLOWED_PREFIXES):
-            raise Misconfigured(
-                f"tune.parameters.{key} cannot be tuned: name keys of model.parameters or preprocessing"
-            )
+def _check_candidates(config: PipelineConfig) -> None:
+    """Checks every candidate of a search as any other configuration is."""
     for number, overrides in enumerate(candidates(config.tune)):
         resolve(config, nested(overrides), f"candidate {number} of tune")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -14,9 +13,9 @@ from ml.config.estimators import ALLOWED, DEFAULT
 from ml.config.schema import ColumnRule, PipelineConfig
 
 
-def estimator_of(found: Mapping[str, Any], otherwise: Any) -> Any:
+def estimator_of(sections: Mapping[str, Any], otherwise: Any) -> Any:
     """The estimator that plain values name, or the one that counts where they name none."""
-    model = found.get("model")
+    model = sections.get("model")
     return model.get("estimator", otherwise) if isinstance(model, Mapping) else otherwise
 
 
@@ -32,29 +31,21 @@ _WORDS = {
 
 
 def describe(problem: Any, whole: Mapping[str, Any]) -> str:
-    """One of pydantic's problems as a line for people.
-
-    Args:
-        problem: An entry of `ValidationError.errors()`.
-        whole: The configuration that was checked.
-    """
+    """One of the problems that pydantic found in a whole configuration, as a line for people."""
     path, is_one_of_many = _path(problem["loc"])
     key = ".".join(path) or "the file"
     if problem["type"] == "extra_forbidden":
-        known: Iterable[str] = _known_keys(tuple(path[:-1]))
-        if path[:-1] == ["model", "parameters"]:
-            known = ALLOWED[estimator_of(whole, DEFAULT)].model_fields
-        return f"unknown key {key}{suggest(path[-1], known)}"
+        return f"unknown key {key}{suggest(path[-1], _known_keys(path[:-1], whole))}"
     message = _SCALAR if is_one_of_many else _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
-    found = problem.get("input")
-    shown = "" if isinstance(found, (Mapping, BaseModel)) else f" is {json.dumps(found, default=str)[:80]}"
+    value = problem.get("input")
+    shown = "" if isinstance(value, (Mapping, BaseModel)) else f" is {json.dumps(value, default=str)[:80]}"
     return f"{key}{shown}: {message}"
 
 
-def _path(found: Sequence[Any]) -> tuple[list[str], bool]:
+def _path(place: Sequence[Any]) -> tuple[list[str], bool]:
     """The parts of a key without pydantic's names of the alternatives that it tried, and whether those were scalars."""
-    path = [str(part) for part in found]
+    path = [str(part) for part in place]
     if path[:1] in (["data"], ["tune"]):
         path = [part for part in path if part not in ("auto", "listed", "range", "list")]
     is_scalar = len(path) > 1 and path[-1] in _SCALARS and (path[-2] == "positive" or path[-2].isdigit())
@@ -70,17 +61,16 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f" (known: {', '.join(options)})" if options else ""
 
 
-@lru_cache(maxsize=64)
-def _known_keys(path: tuple[str, ...]) -> tuple[str, ...]:
-    model: Any = PipelineConfig
+def _known_keys(path: list[str], whole: Mapping[str, Any]) -> Iterable[str]:
+    """The keys of a section; none where it is an item of a list."""
+    if path == ["model", "parameters"]:
+        return ALLOWED[estimator_of(whole, DEFAULT)].model_fields
+    if path[:1] == ["schema"]:
+        return ColumnRule.model_fields
+    section: Any = PipelineConfig
     for part in path:
-        if model is PipelineConfig and part == "schema":
-            return tuple(ColumnRule.model_fields)
-        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        if field is None:
+        field = section.model_fields.get(part)
+        section = field.annotation if field else None
+        if not (isinstance(section, type) and issubclass(section, BaseModel)):
             return ()
-        options = get_args(field.annotation) or (field.annotation,)
-        model = next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
-    if model is None:
-        return ()
-    return tuple(field.alias or name for name, field in model.model_fields.items())
+    return [field.alias or name for name, field in section.model_fields.items()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -12,16 +11,14 @@ from pydantic import (
     Field,
     JsonValue,
     Tag,
-    ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from ml.config.base import MOST, Metric, Texts, Truth, TruthOrAuto, Whole
-from ml.config.base import Section as _Section
-from ml.config.base import as_tuple as _as_tuple
+from ml.config.base import MOST, Metric, Section, Seed, Texts, Truth, TruthOrAuto, Whole, as_tuple
 from ml.config.estimators import ALLOWED, DEFAULT, Estimator, LogisticParameters, Parameters
-from ml.config.promotion import PromotionConfig as PromotionConfig
+from ml.config.promotion import PromotionConfig
 from ml.values import ColumnType
 
 RARE_ROWS = 5
@@ -42,26 +39,26 @@ def _as_words(value: Any) -> Any:
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_as_words)]
-Values = Annotated[tuple[str | int | float | bool, ...], BeforeValidator(_as_tuple)]
+Values = Annotated[tuple[str | int | float | bool, ...], BeforeValidator(as_tuple)]
 Address = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 
 
-class GenerateConfig(_Section):
+class GenerateConfig(Section):
     """The default data set, made when no address is given."""
 
     rows: Whole = Field(default=1000, ge=20, le=2_000_000, description="how many rows are generated")
-    seed: Whole = Field(default=42, ge=0, le=2**32 - 1, description="the same seed gives the same rows")
+    seed: Seed = Field(default=42, description="the same seed gives the same rows")
 
 
-class CsvConfig(_Section):
+class CsvConfig(Section):
     """How a CSV file is written, where it is not to be found out."""
 
     delimiter: Literal["auto", ",", ";", "\t", "|"] = Field(default="auto", description="what separates the cells")
     decimal: Literal["auto", ".", ","] = Field(default="auto", description="the decimal mark")
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where the data is and which of its columns count."""
 
     uri: Address = Field(
@@ -90,7 +87,7 @@ class DataConfig(_Section):
     generate: GenerateConfig = GenerateConfig()
 
 
-class ColumnRule(_Section):
+class ColumnRule(Section):
     """What the data contract says of one column."""
 
     type: ColumnType
@@ -112,11 +109,11 @@ class ColumnRule(_Section):
         return self
 
 
-class SplitConfig(_Section):
+class SplitConfig(Section):
     """How the rows are divided into a training and a test part."""
 
     test_size: float = Field(default=0.3, gt=0, lt=1, description="the fraction of rows that training never sees")
-    random_state: Whole = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the split")
+    random_state: Seed = Field(default=42, description="the seed of the split")
     stratify: TruthOrAuto = Field(
         default="auto",
         description="keep the class balance the same in both parts; auto: where the rarer label has less than a fifth",
@@ -124,13 +121,12 @@ class SplitConfig(_Section):
     folds: Whole = Field(default=5, ge=0, le=20, description="of the cross-validation on the training part; 0 for none")
 
 
-class PreprocessingConfig(_Section):
+class PreprocessingConfig(Section):
     """What happens to the features inside the model's Pipeline."""
 
-    scalers: Annotated[tuple[Literal["minmax", "standard"], ...], BeforeValidator(_as_tuple)] = Field(
+    scalers: Annotated[tuple[Literal["minmax", "standard"], ...], BeforeValidator(as_tuple)] = Field(
         default=("minmax", "standard"), description="scalers, side by side"
     )
-
     impute: Literal["median", "mean", "most_frequent"] = Field(
         default="median", description="what fills a missing number"
     )
@@ -141,50 +137,30 @@ class PreprocessingConfig(_Section):
 
     @field_validator("scalers")
     @classmethod
-    def _each_once(cls, found: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(found)) < len(found):
+    def _each_once(cls, scalers: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(scalers)) < len(scalers):
             raise ValueError("names a scaler twice: each stands beside the others, so name it once")
-        return found
+        return scalers
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The experiment and registered model, the estimator and its parameters."""
 
     name: Name = Field(default="ad-click", description="the experiment and the registered model")
     estimator: Estimator = Field(default=DEFAULT, description="the scikit-learn classifier at the end of the Pipeline")
-    parameters: Parameters = LogisticParameters()
+    parameters: Parameters = Field(default={}, validate_default=True)
 
-    @model_validator(mode="before")
+    @field_validator("parameters", mode="before")
     @classmethod
-    def _parameters_are_the_estimators(cls, found: Any) -> Any:
+    def _parameters_are_the_estimators(cls, given: Any, fields: ValidationInfo) -> Any:
         """Reads the parameters as those of the named estimator, so that a wrong one is told by its own name."""
-        if not isinstance(found, dict):
-            return found
-        named, given = found.get("estimator", DEFAULT), found.get("parameters", {})
-        kind = ALLOWED.get(named) if isinstance(named, str) else None
-        if kind is None:
+        if "estimator" not in fields.data:
             # The estimator is what is wrong, and what its parameters may be nobody knows.
-            return {name: value for name, value in found.items() if name != "parameters"}
-        return found if isinstance(given, BaseModel) else {**found, "parameters": _as_parameters(kind, given)}
+            return LogisticParameters()
+        return given if isinstance(given, BaseModel) else ALLOWED[fields.data["estimator"]].model_validate(given)
 
 
-def _as_parameters(kind: type[BaseModel], given: Any) -> BaseModel:
-    try:
-        return kind.model_validate(given)
-    except ValidationError as error:
-        # pydantic would forget where inside the section it was.
-        raise ValidationError.from_exception_data(
-            "parameters", [_within("parameters", each) for each in error.errors(include_url=False)]
-        ) from None
-
-
-def _within(key: str, problem: Any) -> Any:
-    """A problem of a section, told as one of the section around it."""
-    found = {name: problem[name] for name in ("type", "input", "ctx") if name in problem}
-    return {**found, "loc": (key, *problem["loc"])}
-
-
-class Range(_Section):
+class Range(Section):
     """Numbers to draw from, both ends included; whole ones where both ends are whole."""
 
     low: int | float
@@ -202,23 +178,23 @@ def _is_range(value: Any) -> str:
     return "range" if isinstance(value, (dict, Range)) else "list"
 
 
-Tried = Annotated[tuple[JsonValue, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Tried = Annotated[tuple[JsonValue, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 
 
-class TuneConfig(_Section):
+class TuneConfig(Section):
     """A search over the Pipeline's parameters; its best candidate is fitted on the whole training part."""
 
     method: Literal["none", "grid", "random"] = Field(default="none", description="how candidates are found")
     metric: Metric = Field(default="log_loss", description="the cross-validated metric that decides")
     folds: Whole = Field(default=5, ge=2, le=20, description="of the cross-validation")
     candidates: Whole = Field(default=20, ge=1, le=80, description="how many are drawn, or at most make up a grid")
-    random_state: Whole = Field(default=42, ge=0, le=2**32 - 1, description="the seed of the draws")
+    random_state: Seed = Field(default=42, description="the seed of the draws")
     parameters: dict[
         str, Annotated[Annotated[Range, Tag("range")] | Annotated[Tried, Tag("list")], Discriminator(_is_range)]
     ] = Field(default_factory=dict, description="what to try: keys such as model.parameters.C, with a list or a range")
 
 
-class NotificationConfig(_Section):
+class NotificationConfig(Section):
     """Who gets mail, and when."""
 
     to: Texts = Field(default=("team@trackyard.local",), description="addresses")
@@ -247,7 +223,7 @@ _AD_SCHEMA = {
 }
 
 
-class PipelineConfig(_Section):
+class PipelineConfig(Section):
     """Everything that a run can be told. The field `schema` of the file is `contract` here."""
 
     data: DataConfig = DataConfig()
@@ -269,5 +245,4 @@ class PipelineConfig(_Section):
 
     def as_dict(self) -> dict[str, Any]:
         """The configuration as plain values, under the names of the file; `parse_config` reads it back."""
-        plain: dict[str, Any] = json.loads(self.model_dump_json(by_alias=True))
-        return plain
+        return self.model_dump(mode="json", by_alias=True)

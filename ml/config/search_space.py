@@ -15,7 +15,6 @@ from ml.config.schema import Range, TuneConfig
 from ml.errors import Misconfigured
 
 Overrides = dict[str, Any]
-ALLOWED_PREFIXES = ("model.parameters.", "preprocessing.")
 
 
 def candidates(tune: TuneConfig) -> list[Overrides]:
@@ -25,20 +24,26 @@ def candidates(tune: TuneConfig) -> list[Overrides]:
     is drawn from evenly, or with `log` so that each power of ten is as likely.
 
     Raises:
-        Misconfigured: A grid has a range, or more combinations than `tune.candidates`.
+        Misconfigured: A key may not be tuned, or a grid has a range, or more combinations than `tune.candidates`.
     """
     if tune.method == "none":
         return []
+    for key in tune.parameters:
+        if not key.startswith(("model.parameters.", "preprocessing.")):
+            raise Misconfigured(
+                f"tune.parameters.{key} cannot be tuned: name keys of model.parameters or preprocessing"
+            )
     if not tune.parameters:
         raise Misconfigured("tune.parameters is empty: name what to try, such as model.parameters.C: [0.1, 1, 10]")
     return _grid(tune) if tune.method == "grid" else _random(tune)
 
 
 def _grid(tune: TuneConfig) -> list[Overrides]:
-    ranges = [key for key, values in tune.parameters.items() if isinstance(values, Range)]
-    if ranges:
-        raise Misconfigured(f"tune.parameters.{ranges[0]} is a range: a grid needs a list, or set tune.method: random")
-    lists = {key: values for key, values in tune.parameters.items() if not isinstance(values, Range)}
+    lists: dict[str, tuple[Any, ...]] = {}
+    for key, values in tune.parameters.items():
+        if isinstance(values, Range):
+            raise Misconfigured(f"tune.parameters.{key} is a range: a grid needs a list, or set tune.method: random")
+        lists[key] = values
     count = math.prod(len(values) for values in lists.values())
     if not 1 <= count <= tune.candidates:
         raise Misconfigured(
@@ -50,14 +55,12 @@ def _grid(tune: TuneConfig) -> list[Overrides]:
 
 def _random(tune: TuneConfig) -> list[Overrides]:
     rng = random.Random(tune.random_state)  # noqa: S311
-    found: list[Overrides] = []
+    draws: list[Overrides] = []
     for _ in range(tune.candidates * 3):
-        drawn = {key: _draw(values, rng) for key, values in tune.parameters.items()}
-        if drawn not in found:
-            found.append(drawn)
-        if len(found) == tune.candidates:
-            break
-    return found
+        draw = {key: _draw(values, rng) for key, values in tune.parameters.items()}
+        if draw not in draws:
+            draws.append(draw)
+    return draws[: tune.candidates]
 
 
 def _draw(values: Any, rng: random.Random) -> Any:
@@ -72,11 +75,11 @@ def _draw(values: Any, rng: random.Random) -> Any:
 
 def nested(overrides: Overrides) -> dict[str, Any]:
     """Overrides by dotted key as sections, and the search itself switched off."""
-    found: dict[str, Any] = {"tune": {"method": "none"}}
+    sections: dict[str, Any] = {"tune": {"method": "none"}}
     for key, value in overrides.items():
-        *sections, last = key.split(".")
-        inner = found
-        for section in sections:
-            inner = inner.setdefault(section, {})
-        inner[last] = list(value) if isinstance(value, tuple) else value
-    return found
+        *path, last = key.split(".")
+        section = sections
+        for part in path:
+            section = section.setdefault(part, {})
+        section[last] = value
+    return sections

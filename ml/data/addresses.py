@@ -45,13 +45,8 @@ def shown(uri: str) -> str:
     return uri.partition("?")[0].partition("#")[0] if is_web(uri) else uri
 
 
-def locate_s3(uri: str, buckets: Iterable[str], *, folders: bool = False) -> tuple[str, str]:
-    """Splits an `s3://bucket/key` address.
-
-    Args:
-        uri: The address.
-        buckets: The allowed buckets.
-        folders: Whether a key may end in `/`.
+def locate_s3(uri: str, buckets: Iterable[str]) -> tuple[str, str]:
+    """Splits an `s3://bucket/key` address in one of some buckets; a key that ends in `/` names a folder.
 
     Raises:
         BadInput: It is not an S3 address in an allowed bucket.
@@ -63,18 +58,17 @@ def locate_s3(uri: str, buckets: Iterable[str], *, folders: bool = False) -> tup
         allowed = ", ".join(dict.fromkeys(buckets))
         raise BadInput(f"{uri!r} is in bucket {parts.netloc!r}, and data may be read from {allowed} only")
     key = unquote(uri.removeprefix(f"s3://{parts.netloc}").lstrip("/"))
-    if not key or ".." in key.split("/") or not key.isprintable() or (key.endswith("/") and not folders):
+    if not key or ".." in key.split("/") or not key.isprintable():
         raise BadInput(f"{uri!r} does not name an object: give s3://BUCKET/KEY")
     return parts.netloc, key
 
 
-def locate_web(uri: str, hosts: Iterable[str]) -> WebAddress:
+def locate_web(uri: str, hosts: tuple[str, ...]) -> WebAddress:
     """Takes an `http(s)://` address apart.
 
     Raises:
         BadInput: Its host is not allowed, or it has a login or anything odd in it.
     """
-    known = tuple(hosts)
     if not uri.isascii() or not uri.isprintable() or any(char in uri for char in ' \\"<>{}'):
         raise BadInput(f"{uri!r} has characters that no web address has: write them as %XX")
     try:
@@ -85,8 +79,8 @@ def locate_web(uri: str, hosts: Iterable[str]) -> WebAddress:
     host = (parts.hostname or "").rstrip(".")
     if not host or "@" in parts.netloc or not is_web(uri):
         raise BadInput(f"{uri!r} is no http(s) address without a login: give https://HOST/FILE")
-    if not {host, f"{host}:{port}"} & set(known):
-        allowed = f"only {', '.join(known)} is allowed" if known else "none is allowed"
+    if host not in hosts and f"{host}:{port}" not in hosts:
+        allowed = f"only {', '.join(hosts)} is allowed" if hosts else "none is allowed"
         raise BadInput(
             f"{uri!r}: data is not read from the host {host!r} ({allowed}; the setting TRACKYARD_DATA_HOSTS names "
             f"them): {PUT_IT_THERE}"
@@ -96,11 +90,7 @@ def locate_web(uri: str, hosts: Iterable[str]) -> WebAddress:
 
 
 def refuse_inner(what: object, numbers: Iterable[str]) -> None:
-    """Refuses a host any of whose addresses leads to this machine or its link.
-
-    Args:
-        what: The address that was asked for, for the message.
-        numbers: Every IP address of its host, as the resolver gives them.
+    """Refuses an address where any of the IP addresses of its host, as the resolver gives them, leads inside.
 
     Raises:
         BadInput: One is a loopback, link-local, unspecified, multicast, reserved or metadata address.
@@ -111,11 +101,10 @@ def refuse_inner(what: object, numbers: Iterable[str]) -> None:
 
 
 def _is_inner(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return (
-        number.is_loopback or number.is_link_local or number.is_unspecified or number.is_multicast
-        or (number.version == 4 and number.is_reserved) or str(number) in _METADATA
-        or (number.version == 4 and number in ipaddress.ip_network("0.0.0.0/8"))
-    )  # fmt: skip
+    if number.version == 4 and (number.is_reserved or number in ipaddress.ip_network("0.0.0.0/8")):
+        return True
+    is_local = number.is_loopback or number.is_link_local or number.is_unspecified or number.is_multicast
+    return is_local or str(number) in _METADATA
 
 
 def _meanings(text: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

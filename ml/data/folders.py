@@ -6,12 +6,12 @@ The address, which is printed once every file is there, ends in `/`.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ml.data.store import key_name, sha256_of
 from ml.errors import UnreadableData
 
 if TYPE_CHECKING:
@@ -27,26 +27,27 @@ def files_of(folder: Path) -> dict[str, Path]:
     Raises:
         UnreadableData: There is none, or there are too many.
     """
-    found = {str(path.relative_to(folder).as_posix()): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    kept = {name: path for name, path in found.items() if _is_part(name)}
-    if not 0 < len(kept) <= MAX_FILES:
-        raise UnreadableData(
-            f"{folder} is a folder with {len(kept)} Parquet files: it needs 1 to {MAX_FILES:,} that end in .parquet"
-        )
-    return kept
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    parts = {name: path for name, path in files.items() if _is_part(name)}
+    _check_count(len(parts), str(folder))
+    return parts
 
 
 def _is_part(name: str) -> bool:
     return name.endswith(SUFFIXES) and not any(part.startswith(("_", ".")) for part in name.split("/"))
 
 
+def _check_count(files: int, where: str) -> None:
+    if not 0 < files <= MAX_FILES:
+        raise UnreadableData(
+            f"{where} is a folder with {files} Parquet files: it needs 1 to {MAX_FILES:,} that end in .parquet"
+        )
+
+
 def put_folder(store: Store, folder: Path, progress: Callable[[int], None] | None = None) -> str:
     """Puts a local folder of Parquet files into the bucket, unless that content is there already.
 
-    Args:
-        store: The store.
-        folder: The folder.
-        progress: Is told the bytes of each piece that went up.
+    `progress` is told the bytes of each piece that went up.
 
     Returns:
         `s3://bucket/datasets/<sha256 of names and contents>/<folder name>/`.
@@ -58,14 +59,8 @@ def put_folder(store: Store, folder: Path, progress: Callable[[int], None] | Non
     files = files_of(folder)
     whole = hashlib.sha256()
     for name, path in files.items():
-        try:
-            with path.open("rb") as handle:
-                digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        except OSError as error:
-            raise UnreadableData(f"{path} cannot be read ({error.strerror}): allow reading it") from error
-        whole.update(f"{name}\0{digest}\n".encode())
-    label = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name) or "data"
-    prefix = f"datasets/{whole.hexdigest()}/{label}/"
+        whole.update(f"{name}\0{sha256_of(path)}\n".encode())
+    prefix = f"datasets/{whole.hexdigest()}/{key_name(folder.resolve())}/"
     there = {each.key: each.size for each in store.listed(prefix)}
     for name, path in files.items():
         if there.get(prefix + name) != path.stat().st_size:
@@ -83,8 +78,7 @@ def read_folder(store: Store, uri: str, max_bytes: int) -> dict[str, bytes]:
     """
     bucket, prefix = store.locate(uri)
     sizes = {each.key: each.size for each in store.listed(prefix, bucket) if _is_part(each.key.removeprefix(prefix))}
-    if not 0 < len(sizes) <= MAX_FILES:
-        raise UnreadableData(f"{uri} has {len(sizes)} Parquet files: it needs 1 to {MAX_FILES:,} that end in .parquet")
+    _check_count(len(sizes), uri)
     if sum(sizes.values()) > max_bytes:
         raise UnreadableData(
             f"{uri} has {sum(sizes.values()):,} bytes, and data.max_bytes allows {max_bytes:,}: raise the limit"

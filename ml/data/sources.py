@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 def refuse(uri: str, store: Store, hosts: tuple[str, ...]) -> None:
-    """Refuses an address that data may not be read from; nothing is read.
-
-    Raises:
-        BadInput: It is no `s3://` address in an allowed bucket and no `http(s)://` address at an allowed host, or that
-            host is inside this machine or its link.
-        UnreadableData: The host is not known.
-    """
+    """Refuses an address that data may not be read from, as `Store.locate` and `web.check` do; nothing is read."""
     if is_web(uri):
         from ml.data import web
 
@@ -49,12 +43,7 @@ def refuse_default(config: PipelineConfig) -> None:
 
 
 def read(config: PipelineConfig, store: Store, hosts: tuple[str, ...]) -> tuple[RawTable, str]:
-    """The table that a configuration names, and what to call it.
-
-    Args:
-        config: Its `data.uri` is the address; empty for the generated data set.
-        store: The store.
-        hosts: The hosts that data may be fetched from.
+    """The table that a configuration's `data.uri` names, or the generated one where it is empty; and what to call it.
 
     Raises:
         BadInput: The address is not allowed, or what is there cannot be used.
@@ -68,15 +57,15 @@ def read(config: PipelineConfig, store: Store, hosts: tuple[str, ...]) -> tuple[
         rows, seed = data.generate.rows, data.generate.seed
         return reading.RawTable(generated.generate(rows, seed)), f"generated-{rows}-rows-seed-{seed}"
     name = data.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1] or data.uri
-    if not is_web(data.uri) and data.uri.endswith("/"):
-        from ml.data import folders
-
-        parts = folders.read_folder(store, data.uri, data.max_bytes)
-        return reading.read_parts(parts, name, data.max_bytes, data.max_rows), name
     if is_web(data.uri):
         from ml.data import web
 
         content = web.fetch(data.uri, hosts, data.max_bytes)
+    elif data.uri.endswith("/"):
+        from ml.data import folders
+
+        parts = folders.read_folder(store, data.uri, data.max_bytes)
+        return reading.read_parts(parts, name, data.max_bytes, data.max_rows), name
     else:
         content = store.read_bytes(data.uri, data.max_bytes)
     dialect = Dialect(data.csv.delimiter, data.csv.decimal)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from ml.data.addresses import PUT_IT_THERE, locate_s3
-from ml.data.store_refusal import refusal
+from ml.data.store_refusal import code_of, refusal
 from ml.errors import Misconfigured, StoreDown, UnreadableData, one_line
 from ml.settings import TaskSettings
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from types_boto3_s3 import S3Client
 
-log = logging.getLogger(__name__)
+
 _GONE = ("404", "NoSuchKey", "NotFound")
 _THERE = ("412", "PreconditionFailed", "409", "ConditionalRequestConflict")
 
@@ -58,10 +57,10 @@ def s3_client(
 
     Args:
         endpoint: The store's address; empty for AWS.
-        keys: The account's name and secret; those of boto3's own variables when None.
-        region: The region; that of boto3's own variables when None.
+        keys: The account's name and secret; as the region, those of boto3's own variables when None.
+        region: Where the buckets are.
         tries: How often a request is sent that the store does not answer.
-        read_timeout_s: How many seconds the store may take for an answer.
+        read_timeout_s: How long an answer may take.
     """
     import boto3
     from botocore.config import Config
@@ -92,14 +91,7 @@ def _shared_client(endpoint: str) -> S3Client:
 
 
 class Store:
-    """The bucket that runs keep their tables in, and the buckets that data may come from.
-
-    Args:
-        client: A boto3 S3 client.
-        bucket: The bucket that is written to.
-        data_buckets: The buckets that data may be read from.
-        endpoint: The store's address, for messages.
-    """
+    """The bucket that runs keep their tables in, and the buckets that data may come from."""
 
     def __init__(self, client: S3Client, bucket: str, data_buckets: tuple[str, ...], endpoint: str) -> None:
         self._client = client
@@ -113,21 +105,13 @@ class Store:
         return cls(_shared_client(settings.s3_endpoint), settings.bucket, settings.data_buckets, settings.s3_endpoint)
 
     def locate(self, uri: str) -> tuple[str, str]:
-        """Splits an `s3://bucket/key` address that data may be read from.
-
-        A key that ends in `/` names a folder of Parquet files.
-
-        Raises:
-            BadInput: It is not an S3 address in an allowed bucket.
-        """
-        return locate_s3(uri, (*self._data_buckets, self.bucket), folders=True)
+        """Splits the address of data, as `locate_s3` does for the buckets that data may be read from."""
+        return locate_s3(uri, (*self._data_buckets, self.bucket))
 
     def put_file(self, path: Path, progress: Callable[[int], None] | None = None) -> str:
         """Puts a local file under its sha256, unless that content is there already.
 
-        Args:
-            path: The file.
-            progress: Is told the bytes of each piece that went up.
+        `progress` is told the bytes of each piece that went up.
 
         Returns:
             `s3://bucket/datasets/<sha256>/<file name>`.
@@ -136,19 +120,13 @@ class Store:
             UnreadableData: The file cannot be read.
             StoreDown: S3 does not answer.
         """
-        try:
-            with path.open("rb") as handle:
-                digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        except OSError as error:
-            raise UnreadableData(f"{path} cannot be read ({error.strerror}): name an existing file") from error
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name) or "data"
-        key = f"datasets/{digest}/{name}"
+        key = f"datasets/{sha256_of(path)}/{key_name(path)}"
         if not self.exists(key):
             self.upload(path, key, progress)
         return f"s3://{self.bucket}/{quote(key)}"
 
     def upload(self, path: Path, key: str, progress: Callable[[int], None] | None = None) -> None:
-        """Puts a local file under a key; `progress` is told the bytes of each piece that went up."""
+        """Puts a local file under a key, as `put_file` does."""
         with self._errors(key):
             self._client.upload_file(str(path), self.bucket, key, Callback=progress)
 
@@ -173,16 +151,7 @@ class Store:
 
     def exists(self, key: str) -> bool:
         """Tells whether the bucket has that key."""
-        from botocore.exceptions import ClientError
-
-        with self._errors(key):
-            try:
-                self._client.head_object(Bucket=self.bucket, Key=key)
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in _GONE:
-                    return False
-                raise
-            return True
+        return self._succeeds(_GONE, self._client.head_object, key)
 
     def write_parquet(self, frame: pd.DataFrame, key: str) -> str:
         """Writes a table and returns its address."""
@@ -191,12 +160,7 @@ class Store:
         return self.write_bytes(buffer.getvalue(), key)
 
     def read_parquet(self, key: str) -> pd.DataFrame:
-        """Reads a table that `write_parquet` wrote.
-
-        Raises:
-            UnreadableData: There is no such key.
-            StoreDown: S3 does not answer.
-        """
+        """Reads a table that `write_parquet` wrote; raises what `read` does."""
         import pandas as pd
 
         return pd.read_parquet(io.BytesIO(self.read(key)))
@@ -206,12 +170,7 @@ class Store:
         return self.write_bytes(json.dumps(value, indent=1).encode(), key)
 
     def read_json(self, key: str) -> Any:
-        """Reads plain values.
-
-        Raises:
-            UnreadableData: There is no such key.
-            StoreDown: S3 does not answer.
-        """
+        """Reads plain values; raises what `read` does."""
         return json.loads(self.read(key))
 
     def write_bytes(self, content: bytes, key: str) -> str:
@@ -222,16 +181,7 @@ class Store:
 
     def create(self, content: bytes, key: str) -> bool:
         """Writes an object unless the key is there already, which the store itself decides; tells whether it did."""
-        from botocore.exceptions import ClientError
-
-        with self._errors(key):
-            try:
-                self._client.put_object(Bucket=self.bucket, Key=key, Body=content, IfNoneMatch="*")
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in _THERE:
-                    return False
-                raise
-            return True
+        return self._succeeds(_THERE, self._client.put_object, key, Body=content, IfNoneMatch="*")
 
     def listed(self, prefix: str, bucket: str | None = None) -> list[Listed]:
         """The objects of the bucket, or of another, whose keys begin so, in the order of their keys."""
@@ -253,9 +203,27 @@ class Store:
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def read(self, key: str) -> bytes:
-        """The bytes of one of the bucket's objects; `read_json` says what is raised."""
+        """The bytes of one of the bucket's objects.
+
+        Raises:
+            UnreadableData: There is no such key.
+            StoreDown: S3 does not answer.
+        """
         with self._errors(key):
             return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def _succeeds(self, codes: tuple[str, ...], call: Callable[..., Any], key: str, **arguments: Any) -> bool:
+        """Makes a call about one of the bucket's objects; False where the store answers with one of these codes."""
+        from botocore.exceptions import ClientError
+
+        with self._errors(key):
+            try:
+                call(Bucket=self.bucket, Key=key, **arguments)
+            except ClientError as error:
+                if code_of(error) in codes:
+                    return False
+                raise
+            return True
 
     @contextmanager
     def _errors(self, key: str, bucket: str | None = None) -> Iterator[None]:
@@ -266,21 +234,31 @@ class Store:
         where = f"s3://{bucket or self.bucket}/{key}"
         try:
             yield
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
+        except (ClientError, BotoCoreError, Boto3Error) as error:
+            code = code_of(error)
             if code in _GONE:
                 cure = "clear load_data_task and what follows it" if key.startswith("runs/") else PUT_IT_THERE
                 raise UnreadableData(f"{where} does not exist: {cure}") from error
-            self._refuse(error, where)
-            raise StoreDown(f"{self._endpoint} failed at {where} ({code}): see the store's log") from error
-        except (BotoCoreError, Boto3Error) as error:
             # boto3 wraps what went wrong with an upload.
-            self._refuse(error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error, where)
+            cause = error.__context__ if isinstance(error, Boto3Error) and error.__context__ else error
+            refused = refusal(cause)
+            if refused:
+                raise Misconfigured(f"{self._endpoint} refused {where}: {refused}") from error
+            if code:
+                raise StoreDown(f"{self._endpoint} failed at {where} ({code}): see the store's log") from error
             reason = one_line(error, limit=None)
             raise StoreDown(f"{self._endpoint} does not answer for {where} ({reason}): is the store up?") from error
 
-    def _refuse(self, error: BaseException, where: str) -> None:
-        """Raises Misconfigured where the store is up and does not let the account in: no retry changes that."""
-        reason = refusal(error)
-        if reason:
-            raise Misconfigured(f"{self._endpoint} refused {where}: {reason}") from error
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a local file, in hexadecimal digits; `UnreadableData` where it cannot be read."""
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise UnreadableData(f"{path} cannot be read ({error.strerror}): name an existing file") from error
+
+
+def key_name(path: Path) -> str:
+    """The name of a local file or folder, as part of a key."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.name) or "data"

@@ -19,15 +19,18 @@ _REFUSED = {
 """What S3 calls each refusal, and what to do about it: waiting changes none of them."""
 
 
-def refusal(error: BaseException) -> str:
-    """Why a store lets nobody in and what to do about it; empty where the error is of another kind.
+def code_of(error: BaseException) -> str:
+    """What S3 calls the error in its answer; empty where boto3 raised another one."""
+    from botocore.exceptions import ClientError
 
-    Args:
-        error: What boto3 raised.
-    """
-    from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def refusal(error: BaseException) -> str:
+    """Why a store lets nobody in and what to do about it; empty where boto3 raised an error of another kind."""
+    from botocore.exceptions import NoCredentialsError, PartialCredentialsError
 
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return "no S3 keys are set: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+    code = code_of(error)
     return f"{code}: {_REFUSED[code]}" if code in _REFUSED else ""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import http.client
 import socket
-import ssl
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urljoin
 
 from ml.data.addresses import WebAddress, locate_web, refuse_inner
@@ -21,25 +19,16 @@ MAX_REDIRECTS = 3
 _CHUNK = 2**16
 
 Resolve = Callable[[str, int], list[str]]
-Connect = Callable[[str, int, float], socket.socket]
+Connect = Callable[[tuple[str, int], float], socket.socket]
 
 
 def numbers_of(host: str, port: int) -> list[str]:
-    """Every IP address of a host.
-
-    Raises:
-        UnreadableData: The name is unknown.
-    """
+    """Every IP address of a host; `UnreadableData` where the name is unknown."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise UnreadableData(f"the host {host!r} is not known ({error}): correct the address") from error
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def connect_to(number: str, port: int, timeout_s: float) -> socket.socket:
-    """A TCP connection to a number that was checked."""
-    return socket.create_connection((number, port), timeout_s)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 def check(uri: str, hosts: tuple[str, ...], resolve: Resolve = numbers_of) -> tuple[WebAddress, str]:
@@ -56,16 +45,13 @@ def check(uri: str, hosts: tuple[str, ...], resolve: Resolve = numbers_of) -> tu
 
 
 def fetch(
-    uri: str, hosts: tuple[str, ...], max_bytes: int, resolve: Resolve = numbers_of, connect: Connect = connect_to
+    uri: str,
+    hosts: tuple[str, ...],
+    max_bytes: int,
+    resolve: Resolve = numbers_of,
+    connect: Connect = socket.create_connection,
 ) -> bytes:
-    """The content of a web address.
-
-    Args:
-        uri: The address.
-        hosts: The allowed hosts.
-        max_bytes: The most bytes.
-        resolve: Looks a host up.
-        connect: Connects to a number and a port.
+    """The content of a web address at an allowed host.
 
     Raises:
         BadInput: The address, or one that it redirects to, is not allowed.
@@ -91,15 +77,10 @@ def fetch(
 
 def _open(address: WebAddress, number: str, connect: Connect) -> http.client.HTTPConnection:
     """A connection that speaks for the host's name (also in TLS) and goes to the number."""
-    connection: Any
-    if address.scheme == "https":
-        connection = http.client.HTTPSConnection(
-            address.host, address.port, timeout=TIMEOUT_S, context=ssl.create_default_context()
-        )
-    else:
-        connection = http.client.HTTPConnection(address.host, address.port, timeout=TIMEOUT_S)
-    connection._create_connection = lambda place, timeout, source: connect(number, place[1], TIMEOUT_S)
-    return connection  # type: ignore[no-any-return]
+    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+    connection = kind(address.host, address.port, timeout=TIMEOUT_S)
+    connection._create_connection = lambda place, timeout, source: connect((number, place[1]), TIMEOUT_S)  # type: ignore[attr-defined]
+    return connection
 
 
 def _body(address: WebAddress, answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
@@ -107,11 +88,11 @@ def _body(address: WebAddress, answer: http.client.HTTPResponse, max_bytes: int)
         if answer.status >= 500 or answer.status == 429:
             raise StoreDown(f"{address} answers {answer.status}: try again later")
         raise UnreadableData(f"{address} answers {answer.status} {answer.reason}: correct the address")
-    found = bytearray()
+    content = bytearray()
     while piece := answer.read(_CHUNK):
-        found += piece
-        if len(found) > max_bytes:
+        content += piece
+        if len(content) > max_bytes:
             raise UnreadableData(f"{address} has more than the {max_bytes:,} bytes that data.max_bytes allows")
     if answer.length:
         raise StoreDown(f"{address} ended {answer.length:,} bytes too early: try again")
-    return bytes(found)
+    return bytes(content)

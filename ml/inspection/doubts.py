@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ml.values import NUMERIC, WRONG, Column, is_own_spelling, number_of
+from ml.values import WRONG, Column, is_own_spelling, number_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,26 +27,8 @@ _PLACEHOLDERS = frozenset(
 )  # fmt: skip
 _SENTINELS = frozenset(float(f"{sign}{'9' * digits}") for sign in ("", "-") for digits in range(2, 10)) | {-1.0}
 _UNITS = (
-    "$",
-    "€",
-    "£",
-    "¥",
-    "₹",
-    "%",
-    "‰",
-    "USD",
-    "EUR",
-    "GBP",
-    "CHF",
-    "JPY",
-    "kr",
-    "kg",
-    "km",
-    "cm",
-    "mm",
-    "°C",
-    "°F",
-)
+    "$", "€", "£", "¥", "₹", "%", "‰", "USD", "EUR", "GBP", "CHF", "JPY", "kr", "kg", "km", "cm", "mm", "°C", "°F",
+)  # fmt: skip
 _THOUSANDS = ("", ",", ".", " ", "'")
 _SHOWN = 3
 
@@ -64,26 +46,17 @@ class Doubt:
     rule: str = ""
 
 
-def doubts_of(values: pd.Series, column: Column, typed: pd.Series, commas: bool = False) -> list[Doubt]:
-    """What looks wrong in a column.
-
-    Args:
-        values: Its cells as they stand.
-        column: How they are read.
-        typed: Its values as they are read.
-        commas: Whether a number in a text may have a decimal comma.
-    """
+def doubts_of(values: pd.Series, column: Column, commas: bool = False) -> list[Doubt]:
+    """What looks wrong in a column, whose cells `ml.reading.columns.converted` read."""
     if column.is_numeric:
-        found = _sentinels(typed)
-        if is_unique_number(typed, column.type):
-            found.append(Doubt("every row has a whole number of its own: if it is an id, add it to data.drop"))
-        return found
-    if column.type not in ("category", "string"):
+        doubts = _sentinels(values)
+        # It may be an id by another name, or just a fine measure.
+        if len(values) >= 50 and values.nunique() == len(values) and bool((values % 1 == 0).all()):
+            doubts.append(Doubt("every row has a whole number of its own: if it is an id, add it to data.drop"))
+        return doubts
+    counts = Counter(value for value in values if isinstance(value, str))
+    if column.type not in ("category", "string") or not counts:
         return []
-    texts = [value for value in typed if isinstance(value, str)]
-    if not texts:
-        return []
-    counts = Counter(texts)
     return _written_numbers(counts, column, commas) or _almost(values, counts, commas) or _placeholders(counts)
 
 
@@ -91,8 +64,8 @@ def numbers_in_text(values: pd.Series) -> str:
     """What keeps a column of text from being numbers, where nearly all of its cells are; empty for any other."""
     counts = Counter(value for value in values if isinstance(value, str))
     column = Column(str(values.name), "string")
-    found = (_written_numbers(counts, column, commas=False) or _almost(values, counts, commas=False)) if counts else []
-    return found[0].words if found else ""
+    doubts = (_written_numbers(counts, column, commas=False) or _almost(values, counts, commas=False)) if counts else []
+    return doubts[0].words if doubts else ""
 
 
 def _almost(values: pd.Series, counts: Counter[str], commas: bool) -> list[Doubt]:
@@ -107,48 +80,32 @@ def _almost(values: pd.Series, counts: Counter[str], commas: bool) -> list[Doubt
         words = f"all {total:,} are written as numbers, and {odd!r} not as one would write it, so they are codes"
         return [Doubt(f"{words}; if they are quantities", "type: number")]
     shown = sorted(others, key=lambda text: -others[text])[:_SHOWN]
-    where = f"row {_row_of(values, shown[0])} is {shown[0]!r}"
-    if len(others) > 1 or wrong > 1:
-        where = (
-            ", ".join(f"{others[text]} are {text!r}" for text in shown) + f" (the first in row {_first(values, shown)})"
-        )
+    row = int(values.isin(shown).to_numpy().argmax()) + 1
+    where = f"row {row} is {shown[0]!r}"
+    if wrong > 1:
+        where = ", ".join(f"{others[text]} are {text!r}" for text in shown) + f" (the first in row {row})"
     words = f"{total - wrong:,} of {total:,} are numbers; {where}"
-    missing = json.dumps([*shown], ensure_ascii=False)
     if len(others) > _SHOWN:
         return [Doubt(f"{words}, and {len(others) - _SHOWN} others: correct them")]
-    return [Doubt(words, f"type: number, missing: {missing}")]
-
-
-def _row_of(values: pd.Series, text: str) -> int:
-    cells = values.astype(object).map(lambda cell: isinstance(cell, str) and cell.strip() == text)
-    return int(cells.to_numpy().argmax()) + 1
-
-
-def _first(values: pd.Series, texts: list[str]) -> int:
-    return min(_row_of(values, text) for text in texts)
+    return [Doubt(words, f"type: number, missing: {json.dumps(shown, ensure_ascii=False)}")]
 
 
 def _written_numbers(counts: Counter[str], column: Column, commas: bool) -> list[Doubt]:
     """Numbers with a unit or with thousands separators."""
     total = sum(counts.values())
     for unit in ("", *_UNITS):
-        having = sum(count for text, count in counts.items() if not unit or unit in text)
-        if having < _MOST * total:
+        if sum(count for text, count in counts.items() if unit in text) < _MOST * total:
             continue
         for thousands in _THOUSANDS:
-            if not (unit or thousands):
+            if not (unit or thousands) or not any(thousands in text for text in counts):
                 continue
             reader = Column(column.name, "number", column.missing, unit, thousands)
-            if all(reader.read(text, commas) is not WRONG for text in counts) and _needs(thousands, counts):
+            if all(reader.read(text, commas) is not WRONG for text in counts):
                 rule = "type: number" + (f", unit: {json.dumps(unit, ensure_ascii=False)}" if unit else "")
                 rule += f', thousands: "{thousands}"' if thousands else ""
                 example = next(iter(counts))
                 return [Doubt(f"all {total:,} look like numbers such as {example!r}", rule)]
     return []
-
-
-def _needs(thousands: str, counts: Counter[str]) -> bool:
-    return not thousands or any(thousands in text for text in counts)
 
 
 def _placeholders(counts: Counter[str]) -> list[Doubt]:
@@ -160,9 +117,9 @@ def _placeholders(counts: Counter[str]) -> list[Doubt]:
     return [Doubt(f"{told}: if that means missing", f"missing: {json.dumps(list(words), ensure_ascii=False)}")]
 
 
-def _sentinels(typed: pd.Series) -> list[Doubt]:
+def _sentinels(values: pd.Series) -> list[Doubt]:
     """Numbers far from all others that people write where there is none."""
-    present = typed.dropna()
+    present = values.dropna()
     for value in (present.min(), present.max()) if len(present) else ():
         rest = present[present != value]
         count = len(present) - len(rest)
@@ -170,25 +127,9 @@ def _sentinels(typed: pd.Series) -> list[Doubt]:
             continue
         spread = float(rest.quantile(0.99) - rest.quantile(0.01))
         gap = float(min(abs(rest - value)))
-        if gap > spread or (value < 0 <= rest.min() and value != -1) or (value == -1 and rest.min() >= 0):
-            number: Any = int(value)
-            words = f"{number} stands {count} times ({count / len(present):.1%}), far from the others"
+        if gap > spread or value < 0 <= rest.min():
+            words = f"{value:.0f} stands {count} times ({count / len(present):.1%}), far from the others"
             return [
-                Doubt(f"{words} ({rest.min():g} to {rest.max():g}): if that means missing", f'missing: ["{number}"]')
+                Doubt(f"{words} ({rest.min():g} to {rest.max():g}): if that means missing", f'missing: ["{value:.0f}"]')
             ]
     return []
-
-
-def blanks_around(values: pd.Series) -> int:
-    """How many texts have blanks around them, which do not count."""
-    return sum(isinstance(cell, str) and cell != cell.strip() and bool(cell.strip()) for cell in values)
-
-
-def repeated_rows(frame: pd.DataFrame) -> int:
-    """How many rows stand in the table more than once, the first of each not counted."""
-    return int(frame.duplicated().sum())
-
-
-def is_unique_number(values: pd.Series[Any], kind: str) -> bool:
-    """Whether every row has a whole number of its own, which may be an id by another name, or just a fine measure."""
-    return kind in NUMERIC and len(values) >= 50 and values.nunique() == len(values) and bool((values % 1 == 0).all())

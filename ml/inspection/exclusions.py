@@ -24,8 +24,6 @@ _ID_NAME = re.compile(
     re.IGNORECASE,
 )
 _CAMEL_ID = re.compile(r"[a-z](I[dD]|Nr|No|Key)$")
-
-
 _LEAK = "suspected leak"
 
 
@@ -39,20 +37,13 @@ def left_out(columns: Mapping[str, tuple[pd.Series[Any], str]], is_positive: pd.
         is_positive: Whether each row has the positive label.
     """
     reasons = {name: why_not(values, kind, is_positive) for name, (values, kind) in columns.items()}
-    found = {name: why for name, why in reasons.items() if why}
-    if len(found) < len(columns):
-        return found
-    return {name: why for name, why in found.items() if not why.startswith(_LEAK)}
+    if all(reasons.values()):
+        return {name: why for name, why in reasons.items() if not why.startswith(_LEAK)}
+    return {name: why for name, why in reasons.items() if why}
 
 
 def why_not(values: pd.Series[Any], kind: str, is_positive: pd.Series[bool]) -> str:
-    """Why the model should not learn from a column; empty if it should.
-
-    Args:
-        values: The column, its cells read as `ml.reading.columns.converted` does.
-        kind: Its type.
-        is_positive: Whether each row has the positive label, with the same index.
-    """
+    """Why the model should not learn from a column; empty if it should. `left_out` says what is passed."""
     present = values.dropna()
     if not len(present):
         return "it has no value at all"
@@ -60,27 +51,24 @@ def why_not(values: pd.Series[Any], kind: str, is_positive: pd.Series[bool]) -> 
         return "constant: always the same"
     if kind == "datetime":
         return "a moment, not a property"
-    found = alone(values.isna(), is_positive)
-    if found > LEAK_AUC:
-        return f"{_LEAK}: whether it is missing tells the target (ROC AUC {found:.3f})"
-    if is_row_number(values, kind):
+    auc = alone(values.isna(), is_positive)
+    if auc > LEAK_AUC:
+        return f"{_LEAK}: whether it is missing tells the target (ROC AUC {auc:.3f})"
+    if kind == "integer" and _is_row_number(values):
         return "suspected id: a number for each row"
     if kind == "string":
         every = len(present) == len(values) == present.nunique()
         text = "suspected id: every row has its own" if every else f"text with {present.nunique()} different values"
         return numbers_in_text(values) or text
-    found = alone(values, is_positive)
-    return f"{_LEAK}: it tells the target alone (ROC AUC {found:.3f})" if found > LEAK_AUC else ""
+    auc = alone(values, is_positive)
+    return f"{_LEAK}: it tells the target alone (ROC AUC {auc:.3f})" if auc > LEAK_AUC else ""
 
 
-def is_row_number(values: pd.Series[Any], kind: str) -> bool:
+def _is_row_number(values: pd.Series[Any]) -> bool:
     """Whether whole numbers count the rows, or are called as ids are and nearly all different."""
-    if kind != "integer" or values.isna().any():
+    if values.isna().any():
         return False
-    counts = values.nunique() == len(values) and bool((values.diff().dropna() == 1).all())
-    return counts or (is_called_id(str(values.name)) and values.nunique() >= _MOST_DISTINCT * len(values))
-
-
-def is_called_id(name: str) -> bool:
-    """Whether a column is called as what names rows is called."""
-    return bool(_ID_NAME.search(name.strip()) or _CAMEL_ID.search(name.strip()))
+    counts_rows = bool((values.diff().dropna() == 1).all())
+    name = str(values.name).strip()
+    is_called_id = _ID_NAME.search(name) or _CAMEL_ID.search(name)
+    return counts_rows or bool(is_called_id and values.nunique() >= _MOST_DISTINCT * len(values))

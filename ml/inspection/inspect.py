@@ -9,13 +9,13 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ml.config.loading import parse_config
 from ml.config.schema import IMBALANCED, RARE_ROWS
 from ml.errors import BadInput
-from ml.inspection.doubts import Doubt, blanks_around, doubts_of, repeated_rows
+from ml.inspection.doubts import Doubt, doubts_of
 from ml.inspection.exclusions import left_out
 from ml.reading.columns import columns_of, converted
 from ml.reading.labels import order, positive_of
@@ -58,33 +58,18 @@ class Inspection:
     """A table and its target, as `pipeline.yaml` describes them."""
 
     source: str
-    rows: int
     target: str
     positive: Any
-    labels: tuple[Any, Any]
+    negative: Any
     columns: tuple[Column, ...]
-    positives: int = 0
-    dialect: Dialect | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def has_rare(self) -> bool:
-        """Whether a category that is learned from is so rare that it is better taken together with others."""
-        return any(column.rare and not column.drop_because for column in self.columns)
-
-    @property
-    def minority(self) -> float:
-        """The share of the rows that have the rarer label."""
-        return min(self.positives, self.rows - self.positives) / self.rows
+    rows: int
+    positives: int
+    dialect: Dialect | None
+    notes: tuple[str, ...]
 
 
 def inspect_table(raw: RawTable, target: str, source: str) -> Inspection:
-    """Looks at every column of a table, by the rules of a run without a contract.
-
-    Args:
-        raw: The table as its file has it.
-        target: The column to predict.
-        source: What to call the table.
+    """Looks at every column of a table, which messages call `source`, by the rules of a run without a contract.
 
     Raises:
         BadInput: The target is not there, has missing values, or has other than two values.
@@ -99,26 +84,29 @@ def inspect_table(raw: RawTable, target: str, source: str) -> Inspection:
     typed = {name: converted(frame[name], reading, raw.commas)[0] for name, reading in readings.items()}
     counts = _labels(typed[target], target, source)
     positive = positive_of(counts)
-    is_positive = typed[target] == positive
     candidates = {name: (typed[name], reading.type) for name, reading in readings.items() if name != target}
-    whys = left_out(candidates, is_positive)
+    whys = left_out(candidates, typed[target] == positive)
     columns = tuple(
         _target_column(frame[name], reading, sorted(counts, key=order))
         if name == target
-        else _column(typed[name], reading, whys.get(name, ""), doubts_of(frame[name], reading, typed[name], raw.commas))
+        else _column(typed[name], reading, whys.get(name, ""), doubts_of(typed[name], reading, raw.commas))
         for name, reading in readings.items()
     )
-    repeated = repeated_rows(frame)
-    notes = list(raw.notes)
-    if repeated:
-        notes.append(
-            f"{repeated:,} of {len(frame):,} rows stand there more than once: a row in both parts flatters every "
-            "metric, so remove repeated rows unless each is an observation of its own"
-        )
-    labels = sorted(counts, key=order)
-    dialect = _written(raw.dialect, readings, frame)
+    repeated = int(frame.duplicated().sum())
+    note = (
+        f"{repeated:,} of {len(frame):,} rows stand there more than once: a row in both parts flatters every "
+        "metric, so remove repeated rows unless each is an observation of its own"
+    )
     return Inspection(
-        source, len(frame), target, positive, (labels[0], labels[1]), columns, counts[positive], dialect, tuple(notes)
+        source=source,
+        target=target,
+        positive=positive,
+        negative=next(label for label in counts if label != positive),
+        columns=columns,
+        rows=len(frame),
+        positives=counts[positive],
+        dialect=raw.dialect and _written(raw.dialect, readings, frame),
+        notes=(*raw.notes, note) if repeated else raw.notes,
     )
 
 
@@ -126,32 +114,27 @@ def _labels(values: pd.Series[Any], target: str, source: str) -> dict[Any, int]:
     missing = int(values.isna().sum())
     if missing:
         raise BadInput(f"{source}: the target {target!r} is missing in {missing} rows: fill or remove them")
-    found = values.value_counts()
-    counts = {_plain(label): int(count) for label, count in found.items()}
+    rows = values.value_counts()
+    counts = {_plain(label): count for label, count in zip(rows.index.tolist(), rows.tolist(), strict=True)}
     if len(counts) != 2:
         shown = ", ".join(map(str, sorted(counts, key=order)[:5])) + (", ..." if len(counts) > 5 else "")
         raise BadInput(f"{source}: the target {target!r} has {len(counts)} values ({shown}): it must have two")
     return counts
 
 
-def _plain(value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _plain(label: Any) -> Any:
+    return int(label) if isinstance(label, float) and label.is_integer() else label
 
 
-def _written(dialect: Dialect | None, readings: dict[str, Reading], frame: pd.DataFrame) -> Dialect | None:
+def _written(dialect: Dialect, readings: dict[str, Reading], frame: pd.DataFrame) -> Dialect:
     """How the file is written, its decimal mark as its numbers show it."""
-    from dataclasses import replace
-
-    if dialect is None:
-        return None
     numbers = (frame[name] for name, reading in readings.items() if reading.type == "number")
     commas = dialect.commas and any(cells.astype(str).str.contains(",", regex=False).any() for cells in numbers)
     return replace(dialect, decimal="," if commas else ".")
 
 
 def _target_column(values: pd.Series[Any], reading: Reading, labels: list[Any]) -> Column:
-    blanks = blanks_around(values)
+    blanks = sum(isinstance(cell, str) and cell != cell.strip() != "" for cell in values)
     doubts = (Doubt(f"{blanks} labels have blanks around them, which do not count"),) if blanks else ()
     rule = {"type": reading.type, "allowed": labels}
     return Column(reading.name, rule, "the target", 0, len(labels), doubts=doubts)
@@ -164,7 +147,7 @@ def _column(typed: pd.Series[Any], reading: Reading, why: str, doubted: list[Dou
     distinct, missing, rare = present.nunique(), int(typed.isna().sum()), 0
     comment = f"{distinct} different values"
     if kind in ("number", "integer") and len(present):
-        comment = f"{_plain(present.min()):g} to {_plain(present.max()):g}, mean {float(present.mean()):g}"
+        comment = f"{present.min():g} to {present.max():g}, mean {present.mean():g}"
         if present.min() >= 0:
             rule["minimum"] = 0
     elif kind in ("category", "boolean") and len(present):
@@ -183,8 +166,7 @@ def _column(typed: pd.Series[Any], reading: Reading, why: str, doubted: list[Dou
 
 def balance_text(found: Inspection) -> str:
     """How many rows have each label, in words."""
-    negative = next(label for label in found.labels if label != found.positive)
-    counts = ((found.positive, found.positives), (negative, found.rows - found.positives))
+    counts = ((found.positive, found.positives), (found.negative, found.rows - found.positives))
     return ", ".join(f"{scalar(label)} {count} ({count / found.rows:.1%})" for label, count in counts)
 
 
@@ -213,12 +195,13 @@ def remarks(found: Inspection) -> list[str]:
     if found.dialect is not None:
         lines.append(f"the file is separated by {found.dialect}, its decimal mark is {found.dialect.decimal!r}")
     lines.append(f"target {found.target!r}: {balance_text(found)}; {scalar(found.positive)} counts as 1")
-    if found.minority < IMBALANCED:
+    rarer = min(found.positives, found.rows - found.positives) / found.rows
+    if rarer < IMBALANCED:
         lines.append(
-            f"imbalanced: the rarer label has {found.minority:.1%} of the rows; both parts keep the balance, and "
+            f"imbalanced: the rarer label has {rarer:.1%} of the rows; both parts keep the balance, and "
             "model.parameters.class_weight: balanced makes it count more (at the cost of calibrated probabilities)"
         )
-    if found.has_rare:
+    if any(column.rare and not column.drop_because for column in found.columns):
         lines.append(f"rare categories (fewer than {RARE_ROWS} rows) are taken together: preprocessing.min_frequency")
     return [*lines, *found.notes, *(doubt_text(column, doubt) for column in found.columns for doubt in column.doubts)]
 

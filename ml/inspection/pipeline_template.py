@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ml.config.schema import PromotionConfig
+from ml.config.promotion import PromotionConfig
 from ml.inspection.inspect import Column, Inspection, balance_text, doubt_text, scalar
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ def pipeline_yaml(found: Inspection, model_name: str, uri: str = "", file: str =
         file: Where the data is, seen from the file that is written; empty where `--data` is to name it.
     """
     dropped = [column for column in found.columns if column.drop_because]
-    negative = next(label for label in found.labels if label != found.positive)
     lines = [
         f"# Trackyard's pipeline for {scalar(found.source)} ({found.rows} rows; {balance_text(found)}).",
         "# Written by 'trackyard init'. Read it, correct what was guessed wrong, then:",
@@ -31,7 +30,7 @@ def pipeline_yaml(found: Inspection, model_name: str, uri: str = "", file: str =
         _uri_line(uri),
         *([f"  file: {scalar(file)}  # 'trackyard run' puts it into the bucket"] if file and not uri else []),
         f"  target: {scalar(found.target)}",
-        f"  positive: {scalar(found.positive)}  # the label that counts as 1; {scalar(negative)} counts as 0",
+        f"  positive: {scalar(found.positive)}  # the label that counts as 1; {scalar(found.negative)} counts as 0",
         "  features: auto                 # every column of the schema but the target and those below",
         "  drop:" + ("" if dropped else " []"),
         *(f"    - {scalar(column.name)}  # {column.drop_because}" for column in dropped),
@@ -55,18 +54,15 @@ def pipeline_yaml(found: Inspection, model_name: str, uri: str = "", file: str =
 
 def _column_lines(column: Column) -> list[str]:
     """A column's rule, and below it what looks wrong, with the rule to write instead if it is so."""
+    missing = f", {column.missing} missing" if column.missing else ""
     doubts = [f"  #   {doubt_text(column, doubt)}" for doubt in column.doubts]
-    return [f"  {scalar(column.name)}: {_flow(column.rule)}  # {_told(column)}", *doubts]
+    return [f"  {scalar(column.name)}: {_flow(column.rule)}  # {column.comment}{missing}", *doubts]
 
 
 def _uri_line(uri: str) -> str:
     if uri:
         return f"  uri: {scalar(uri)}  # where 'trackyard init --add' put it"
     return "  uri: \"\"                        # an s3:// address (see 'trackyard data add'), or give --data"
-
-
-def _told(column: Column) -> str:
-    return column.comment + (f", {column.missing} missing" if column.missing else "")
 
 
 def _csv_lines(dialect: Dialect | None) -> list[str]:

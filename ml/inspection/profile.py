@@ -23,7 +23,7 @@ def profile(frame: pd.DataFrame) -> dict[str, Any]:
 def _column(values: pd.Series) -> dict[str, Any]:
     import pandas as pd
 
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "name": str(values.name),
         "dtype": str(values.dtype),
         "missing": int(values.isna().sum()),
@@ -33,12 +33,12 @@ def _column(values: pd.Series) -> dict[str, Any]:
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and len(present):
         numbers = present.astype("float64")
         spread = float(numbers.std()) if len(numbers) > 1 else 0.0
-        return found | {
+        return facts | {
             "mean": float(numbers.mean()), "std": spread, "min": float(numbers.min()),
             "median": float(numbers.median()), "max": float(numbers.max()),
         }  # fmt: skip
     top = present.astype(str).value_counts().head(_TOP)
-    return found | {"top": {str(value)[:100]: int(count) for value, count in top.items()}}
+    return facts | {"top": {str(value)[:100]: int(count) for value, count in top.items()}}
 
 
 def table(found: dict[str, Any], limit: int = 40) -> list[str]:

@@ -8,26 +8,21 @@ from typing import Any
 import numpy as np
 
 from ml.model_file import trees
-from ml.model_file.rules import Rule, array, each, either, need, number, one_of, text, thing, truth, whole
+from ml.model_file.rules import Rule, array, each, either, need, number, one_of, row, text, thing, truth, whole
 from ml.model_file.skops_file import Thing
 
 _NONE, _OFF, _ON = one_of(None), one_of(False), one_of(True)
 _QUIET = {"verbose": one_of(0), "warm_start": _OFF}
 _SEED = either(_NONE, whole(0, 2**32 - 1))
 _COUNT = either(_NONE, whole(1))
+_NUMBERS = row("float64")
 
 
 def check(found: Any, at: str, width: int) -> None:
-    """Checks a fitted classifier for so many columns.
-
-    Raises:
-        Untrusted: It is none of ours, or not for so many columns.
-    """
+    """Refuses as `Untrusted` what is no fitted classifier of ours for so many columns."""
     kind = found.kind if isinstance(found, Thing) else ""
-    rule_for = _CLASSIFIERS.get(kind)
-    need(rule_for is not None, at, f"one of {', '.join(name.rpartition('.')[2] for name in _CLASSIFIERS)}")
-    assert rule_for
-    rule_for(width)(found, at)
+    need(kind in _CLASSIFIERS, at, f"one of {', '.join(name.rpartition('.')[2] for name in _CLASSIFIERS)}")
+    _CLASSIFIERS[kind](width)(found, at)
 
 
 def _classes(kind: str) -> Rule:
@@ -66,52 +61,49 @@ def _boosting(width: int) -> Rule:
         "n_features_in_": one_of(width), "_n_features": one_of(width), "classes_": _classes("int64"),
         "_label_encoder": thing("sklearn.preprocessing._label.LabelEncoder", {"classes_": _classes("int64")}),
         "n_trees_per_iteration_": one_of(1), "_random_seed": whole(0, 2**64 - 1), "_feature_subsample_rng": _generator,
-        "_loss": _loss(), "do_early_stopping_": truth, "_use_validation_data": truth, "_scorer": _NONE,
+        "_loss": _LOSS, "do_early_stopping_": truth, "_use_validation_data": truth, "_scorer": _NONE,
         "_bin_mapper": _bin_mapper(width), "_baseline_prediction": array("float64", 1, 1),
-        "_predictors": each(each(trees.boosted(width), 1)), "train_score_": _numbers, "validation_score_": _numbers,
+        "_predictors": each(each(trees.boosted(width), 1)), "train_score_": _NUMBERS, "validation_score_": _NUMBERS,
     }  # fmt: skip
     kind = "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier"
     return thing(kind, {**made, **learned})
 
 
-def _numbers(value: Any, at: str) -> None:
-    need(isinstance(value, np.ndarray) and value.dtype == np.float64 and value.ndim == 1, at, "a list of numbers")
-
-
 def _generator(value: Any, at: str) -> None:
-    need(isinstance(value, Thing) and value.kind == "numpy.random._generator.Generator", at, "numpy's generator")
     # It drew what training needed, and is asked no more.
+    need(isinstance(value, Thing) and value.kind == "numpy.random._generator.Generator", at, "numpy's generator")
     need(value.attrs.keys() == {"bit_generator", "seed_seq"}, at, "numpy's generator")
-    state = value.attrs["bit_generator"]
-    _seeds(value.attrs["seed_seq"], f"{at}'s seeds")
-    need(isinstance(state, dict), at, "numpy's generator")
-    inner = state.get("state")
-    need(state.keys() == {"bit_generator", "state", "has_uint32", "uinteger"}, at, "numpy's generator")
-    need(isinstance(inner, dict) and inner.keys() == {"state", "inc"}, at, "numpy's generator")
-    one_of("PCG64")(state["bit_generator"], at)
-    for found, most in ((inner["state"], 2**128), (inner["inc"], 2**128), (state["has_uint32"], 1)):
-        whole(0, most)(found, at)
-    whole(0, 2**32)(state["uinteger"], at)
-
-
-def _seeds(value: Any, at: str) -> None:
-    names = {"entropy", "spawn_key", "pool_size", "n_children_spawned"}
-    need(isinstance(value, dict) and value.keys() == names and value["spawn_key"] == (), at, "numpy's seeds")
-    for name, most in (("entropy", 2**64), ("pool_size", 4), ("n_children_spawned", 2**32)):
-        whole(0, most)(value[name], at)
-
-
-def _loss() -> Rule:
-    interval = thing(
-        "sklearn._loss.link.Interval",
-        {"low": number(0, 1), "high": number(0, 1), "low_inclusive": truth, "high_inclusive": truth},
+    state = _whole_numbers(
+        value.attrs["bit_generator"], f"{at}'s state", {"has_uint32": 1, "uinteger": 2**32}, "bit_generator", "state"
     )
-    link = thing("sklearn._loss.link.LogitLink", {}, {"interval_y_pred": interval})
-    attrs = {
-        "closs": thing("sklearn._loss._loss.CyHalfBinomialLoss", {}), "link": link, "n_classes": one_of(2),
-        "approx_hessian": _OFF, "constant_hessian": _OFF, "interval_y_true": interval, "interval_y_pred": interval,
-    }  # fmt: skip
-    return thing("sklearn._loss.loss.HalfBinomialLoss", attrs, {"xp": _NONE, "device": _NONE})
+    one_of("PCG64")(state["bit_generator"], at)
+    _whole_numbers(state["state"], f"{at}'s state", {"state": 2**128, "inc": 2**128})
+    limits = {"entropy": 2**64, "pool_size": 4, "n_children_spawned": 2**32}
+    seeds = _whole_numbers(value.attrs["seed_seq"], f"{at}'s seeds", limits, "spawn_key")
+    need(seeds["spawn_key"] == (), f"{at}'s seeds", "numpy's generator")
+
+
+def _whole_numbers(value: Any, at: str, limits: Mapping[str, int], *others: str) -> Any:
+    """A dictionary of whole numbers up to their limits, and of other values for the caller to check."""
+    need(isinstance(value, dict) and value.keys() == {*limits, *others}, at, "numpy's generator")
+    for name, most in limits.items():
+        whole(0, most)(value[name], at)
+    return value
+
+
+_INTERVAL = thing(
+    "sklearn._loss.link.Interval",
+    {"low": number(0, 1), "high": number(0, 1), "low_inclusive": truth, "high_inclusive": truth},
+)
+_LOSS = thing(
+    "sklearn._loss.loss.HalfBinomialLoss",
+    {
+        "closs": thing("sklearn._loss._loss.CyHalfBinomialLoss", {}), "n_classes": one_of(2),
+        "link": thing("sklearn._loss.link.LogitLink", {}, {"interval_y_pred": _INTERVAL}),
+        "approx_hessian": _OFF, "constant_hessian": _OFF, "interval_y_true": _INTERVAL, "interval_y_pred": _INTERVAL,
+    },
+    {"xp": _NONE, "device": _NONE},
+)  # fmt: skip
 
 
 def _bin_mapper(width: int) -> Rule:
@@ -120,8 +112,8 @@ def _bin_mapper(width: int) -> Rule:
         need(not value.any(), at, "of columns that are no categories")
 
     def bounds(value: Any, at: str) -> None:
-        is_such = isinstance(value, np.ndarray) and value.dtype == np.float64 and value.ndim == 1
-        need(is_such and len(value) <= 255 and not np.isnan(value).any(), at, "a list of at most 255 bounds")
+        _NUMBERS(value, at)
+        need(len(value) <= 255 and not np.isnan(value).any(), at, "a list of at most 255 bounds")
 
     attrs = {
         "n_bins": whole(3, 256), "subsample": either(_NONE, whole(1)), "is_categorical": _NONE,
@@ -132,24 +124,23 @@ def _bin_mapper(width: int) -> Rule:
     return thing("sklearn.ensemble._hist_gradient_boosting.binning._BinMapper", attrs)
 
 
-def _tree_parameters() -> dict[str, Rule]:
-    return {
-        "criterion": one_of("gini", "entropy", "log_loss"), "max_depth": _COUNT, "min_samples_split": whole(2),
-        "min_samples_leaf": whole(1), "min_weight_fraction_leaf": number(0, 0), "max_leaf_nodes": _COUNT,
-        "max_features": either(_NONE, number(0, 1), one_of("sqrt", "log2")), "min_impurity_decrease": number(0, 0),
-        "ccp_alpha": number(0), "monotonic_cst": _NONE, "random_state": _SEED,
-    }  # fmt: skip
+_TREE_PARAMETERS = {
+    "criterion": one_of("gini", "entropy", "log_loss"), "max_depth": _COUNT, "min_samples_split": whole(2),
+    "min_samples_leaf": whole(1), "min_weight_fraction_leaf": number(0, 0), "max_leaf_nodes": _COUNT,
+    "max_features": either(_NONE, number(0, 1), one_of("sqrt", "log2")), "min_impurity_decrease": number(0, 0),
+    "ccp_alpha": number(0), "monotonic_cst": _NONE, "random_state": _SEED,
+}  # fmt: skip
 
 
 def _forest(width: int) -> Rule:
     kind = "sklearn.tree._classes.DecisionTreeClassifier"
-    tree_made = {**_tree_parameters(), "splitter": one_of("best"), "class_weight": _NONE}
+    tree_made = {**_TREE_PARAMETERS, "splitter": one_of("best"), "class_weight": _NONE}
     tree_learned = {
         "n_features_in_": one_of(width), "n_outputs_": one_of(1), "classes_": _classes("float64"),
         "n_classes_": whole(2, 2), "max_features_": whole(1, width), "tree_": trees.grown(width),
     }  # fmt: skip
     made = {
-        **_QUIET, **_tree_parameters(), "n_estimators": whole(1), "bootstrap": _ON, "oob_score": _OFF,
+        **_QUIET, **_TREE_PARAMETERS, "n_estimators": whole(1), "bootstrap": _ON, "oob_score": _OFF,
         "n_jobs": _NONE, "max_samples": _NONE, "class_weight": one_of(None, "balanced", "balanced_subsample"),
         "estimator": thing(kind, tree_made), "estimator_params": _texts,
     }  # fmt: skip
@@ -158,7 +149,7 @@ def _forest(width: int) -> Rule:
         "classes_": _classes("int64"), "_n_samples_bootstrap": whole(1), "estimator_": thing(kind, tree_made),
         "estimators_": each(thing(kind, {**tree_made, **tree_learned})),
     }  # fmt: skip
-    weights = {"_sample_weight": either(_NONE, _numbers)}
+    weights = {"_sample_weight": either(_NONE, _NUMBERS)}
     whole_forest = thing("sklearn.ensemble._forest.RandomForestClassifier", {**made, **learned}, weights)
 
     def rule(value: Any, at: str) -> None:

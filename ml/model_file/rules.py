@@ -18,64 +18,56 @@ Rule = Callable[[Any, str], None]
 
 
 def need(holds: Any, at: str, expected: str) -> None:
-    """Refuses what does not hold.
-
-    Raises:
-        Untrusted: It does not.
-    """
+    """Refuses as `Untrusted` what does not hold."""
     if not holds:
         raise Untrusted(f"{at} is not {expected}, as it is in every model of ours")
 
 
+def that(test: Callable[[Any], Any], words: str) -> Rule:
+    """What passes a test."""
+    return lambda value, at: need(test(value), at, words)
+
+
 def one_of(*allowed: Any) -> Rule:
     """One of some plain values; 1, 1.0 and true are three."""
-    known = {(type(one), one) for one in allowed}
-    words = " or ".join(map(repr, allowed))
+    plain = (str, int, float, type(None))
+    typed = {(type(one), one) for one in allowed}
+    return that(
+        lambda value: isinstance(value, plain) and (type(value), value) in typed, " or ".join(map(repr, allowed))
+    )
 
-    def rule(value: Any, at: str) -> None:
-        need(isinstance(value, (str, int, float, type(None))) and (type(value), value) in known, at, words)
 
-    return rule
+def equal(expected: Any) -> Rule:
+    """A list, tuple or object with this content."""
+    return that(lambda value: type(value) is type(expected) and value == expected, str(expected))
 
 
 def whole(least: int, most: int = 2**63) -> Rule:
     """A whole number in a range."""
-
-    def rule(value: Any, at: str) -> None:
-        is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        need(is_whole and least <= value <= most, at, f"a whole number from {least} to {most}")
-
-    return rule
+    return that(
+        lambda value: isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= value <= most,
+        f"a whole number from {least} to {most}",
+    )
 
 
 def number(least: float = -math.inf, most: float = math.inf) -> Rule:
     """A finite number in a range."""
 
-    def rule(value: Any, at: str) -> None:
-        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-        need(is_number and math.isfinite(value) and least <= value <= most, at, f"a number from {least} to {most}")
+    def test(value: Any) -> bool:
+        is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        return is_number and math.isfinite(value) and bool(least <= value <= most)
 
-    return rule
-
-
-def text(value: Any, at: str) -> None:
-    """Any text."""
-    need(type(value) is str, at, "text")
+    return that(test, f"a number from {least} to {most}")
 
 
-def truth(value: Any, at: str) -> None:
-    """True or false."""
-    need(type(value) is bool, at, "true or false")
-
-
-def nan(value: Any, at: str) -> None:
-    """Not a number."""
-    need(type(value) is float and math.isnan(value), at, "NaN")
+text = that(lambda value: type(value) is str, "text")
+truth = that(lambda value: type(value) is bool, "true or false")
+nan = that(lambda value: type(value) is float and math.isnan(value), "NaN")
 
 
 def dtype(name: str) -> Rule:
     """The word of numpy for how numbers are laid out."""
-    return lambda value, at: need(isinstance(value, np.dtype) and value == np.dtype(name), at, f"the dtype {name}")
+    return that(lambda value: isinstance(value, np.dtype) and value == np.dtype(name), f"the dtype {name}")
 
 
 def either(*rules: Rule) -> Rule:
@@ -94,20 +86,27 @@ def either(*rules: Rule) -> Rule:
 
 def array(kind: str, *shape: int) -> Rule:
     """An array of finite numbers of one dtype and shape."""
+    return that(
+        lambda value: _is_array(value, kind) and value.shape == shape and np.isfinite(value).all(),
+        f"an array of {shape} finite numbers of {kind}",
+    )
 
-    def rule(value: Any, at: str) -> None:
-        is_such = isinstance(value, np.ndarray) and value.dtype == np.dtype(kind) and value.shape == shape
-        need(is_such and np.isfinite(value).all(), at, f"an array of {shape} finite numbers of {kind}")
 
-    return rule
+def row(kind: str) -> Rule:
+    """An array of one dimension and any length, whose numbers need not be finite."""
+    return that(lambda value: _is_array(value, kind) and value.ndim == 1, f"a list of {kind}")
+
+
+def _is_array(value: Any, kind: str) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == np.dtype(kind)
 
 
 def objects(rule_of_one: Rule, count: int | None = None) -> Rule:
     """An array of objects, each as a rule says."""
 
     def rule(value: Any, at: str) -> None:
-        is_such = isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1
-        need(is_such and count in (None, len(value)), at, f"a list of {'some' if count is None else count} objects")
+        row("object")(value, at)
+        need(count in (None, len(value)), at, f"a list of {count} objects")
         for one in value:
             rule_of_one(one, f"a value of {at}")
 

@@ -20,12 +20,15 @@ from ml.model_file.rules import (
     dtype,
     each,
     either,
+    equal,
     nan,
     need,
     number,
     objects,
     one_of,
+    row,
     text,
+    that,
     thing,
     truth,
     whole,
@@ -34,13 +37,15 @@ from ml.model_file.skops_file import Thing
 
 _NONE, _OFF, _ON = one_of(None), one_of(False), one_of(True)
 _PIPELINE = {"transform_input": _NONE, "memory": _NONE, "verbose": _OFF}
+_DICTIONARY = that(lambda value: type(value) is dict, "a dictionary")
+_TEXT_DTYPE = that(lambda value: isinstance(value, np.dtype) and value.kind == "U", "the dtype of texts")
 _UNION = {"n_jobs": _NONE, "transformer_weights": _NONE, "verbose": _OFF, "verbose_feature_names_out": _ON}
 _IMPUTER = {"add_indicator": _OFF, "keep_empty_features": truth, "copy": _ON}
 _ENCODER = {
     "categories": one_of("auto"), "sparse_output": _OFF, "drop": _NONE, "max_categories": _NONE,
     "handle_unknown": one_of("infrequent_if_exist"), "feature_name_combiner": one_of("concat"),
     "min_frequency": either(_NONE, whole(1), number(0, 1)),
-    "dtype": lambda value, at: need(value == Thing("type", {"name": "numpy.float64"}), at, "numpy's float64"),
+    "dtype": equal(Thing("type", {"name": "numpy.float64"})),
 }  # fmt: skip
 _TRANSFORMER = {
     "remainder": one_of("drop"), "sparse_threshold": number(0, 1), "n_jobs": _NONE, "transformer_weights": _NONE,
@@ -49,11 +54,7 @@ _TRANSFORMER = {
 
 
 def check(found: Any) -> None:
-    """Checks what `skops_file.read` found in a file.
-
-    Raises:
-        Untrusted: It is no Pipeline of ours.
-    """
+    """Refuses as `Untrusted` what `skops_file.read` found in a file, unless it is a Pipeline of ours."""
     (_, columns), (_, classifier) = _steps(found, "it", 2, 2)
     width = _columns(columns, "its first step")
     classifiers.check(classifier, "its classifier", width)
@@ -78,27 +79,28 @@ def _columns(found: Any, at: str) -> int:
     names = {
         "transformers": _branches, "transformers_": _branches, "feature_names_in_": objects(text),
         "n_features_in_": whole(1), "sparse_output_": _OFF, "_columns": each(each(text)),
-        "_transformer_to_input_indices": _dictionary, "_remainder": _nothing_left, "output_indices_": _dictionary,
+        "_transformer_to_input_indices": _DICTIONARY, "_remainder": equal(("remainder", "drop", [])),
+        "output_indices_": _DICTIONARY,
     }  # fmt: skip
     thing("sklearn.compose._column_transformer.ColumnTransformer", {**_TRANSFORMER, **names})(found, at)
-    told = found.attrs
-    known = list(told["feature_names_in_"])
-    need(len(set(known)) == len(known) == told["n_features_in_"], at, "of columns with names that differ")
-    branches, width = told["transformers_"], 0
-    need([one[0::2] for one in told["transformers"]] == [one[0::2] for one in branches], at, "fitted as it was made")
-    need([one[2] for one in branches] == told["_columns"], at, "of the columns that it was made for")
+    attrs = found.attrs
+    features = list(attrs["feature_names_in_"])
+    need(len(set(features)) == len(features) == attrs["n_features_in_"], at, "of columns with names that differ")
+    branches, width = attrs["transformers_"], 0
+    need([one[0::2] for one in attrs["transformers"]] == [one[0::2] for one in branches], at, "fitted as it was made")
+    need([one[2] for one in branches] == attrs["_columns"], at, "of the columns that it was made for")
     inputs: dict[str, Any] = {"remainder": []}
     outputs: dict[str, Any] = {}
-    for (name, unfitted, _), (_, fitted, columns) in zip(told["transformers"], branches, strict=True):
-        need(set(columns) <= set(known) and len(set(columns)) == len(columns) > 0, at, "of columns that it knows")
+    for (name, unfitted, _), (_, fitted, columns) in zip(attrs["transformers"], branches, strict=True):
+        need(set(columns) <= set(features) and len(set(columns)) == len(columns) > 0, at, "of columns that it knows")
         made = _branch(fitted, f"its branch {name!r}", len(columns))
         _branch(unfitted, f"its branch {name!r}, unfitted,", None)
-        inputs[name] = [known.index(column) for column in columns]
+        inputs[name] = [features.index(column) for column in columns]
         outputs[name] = slice(width, width + made, None)
         width += made
     outputs["remainder"] = slice(0, 0, None)
-    need(told["_transformer_to_input_indices"] == inputs, at, "of the columns that it was made for")
-    need(told["output_indices_"] == outputs, at, "as wide as its branches are")
+    need(attrs["_transformer_to_input_indices"] == inputs, at, "of the columns that it was made for")
+    need(attrs["output_indices_"] == outputs, at, "as wide as its branches are")
     return width
 
 
@@ -108,14 +110,6 @@ def _branches(value: Any, at: str) -> None:
         need(type(one) is tuple and len(one) == 3 and type(one[0]) is str, at, "a list of branches")
         each(text)(one[2], at)
     need(len({one[0] for one in value} - {"remainder"}) == len(value), at, "a list of branches with names that differ")
-
-
-def _dictionary(value: Any, at: str) -> None:
-    need(type(value) is dict, at, "a dictionary")
-
-
-def _nothing_left(value: Any, at: str) -> None:
-    need(value == ("remainder", "drop", []), at, "to drop nothing")
 
 
 def _branch(found: Any, at: str, count: int | None) -> int:
@@ -132,37 +126,33 @@ def _branch(found: Any, at: str, count: int | None) -> int:
     return _scalers(steps[1], at, count) if len(steps) == 2 else count or 0
 
 
-def _fitted(count: int | None, **attrs: Rule) -> dict[str, Rule]:
-    """The attributes that fitting adds; none where it was not fitted."""
-    return {} if count is None else {"n_features_in_": one_of(count), **attrs}
-
-
-def _named_in(count: int | None) -> dict[str, Rule]:
-    return {} if count is None else {"feature_names_in_": objects(text, count)}
+def _step(kind: str, made: dict[str, Rule], learned: dict[str, Rule], count: int | None) -> Rule:
+    """A step as it is made and, where it was fitted to so many columns, what it learned."""
+    if count is None:
+        return thing(kind, made)
+    fitted = {**made, **learned, "n_features_in_": one_of(count)}
+    return thing(kind, fitted, {"feature_names_in_": objects(text, count)})
 
 
 def _number_imputer(found: Any, at: str, count: int | None) -> None:
-    made = {"missing_values": nan, "strategy": one_of("mean", "median", "most_frequent"), "fill_value": _NONE}
-    learned = _fitted(
-        count, statistics_=array("float64", count or 0), indicator_=_NONE,
-        _fit_dtype=dtype("float64"), _fill_dtype=dtype("float64"),
-    )  # fmt: skip
-    thing("sklearn.impute._base.SimpleImputer", {**_IMPUTER, **made, **learned}, _named_in(count))(found, at)
+    strategies = one_of("mean", "median", "most_frequent")
+    made = {**_IMPUTER, "missing_values": nan, "strategy": strategies, "fill_value": _NONE}
+    learned = {
+        "statistics_": array("float64", count or 0), "indicator_": _NONE,
+        "_fit_dtype": dtype("float64"), "_fill_dtype": dtype("float64"),
+    }  # fmt: skip
+    _step("sklearn.impute._base.SimpleImputer", made, learned, count)(found, at)
 
 
 def _text_imputer(found: Any, at: str, count: int | None, missing: Rule) -> None:
-    made = {"missing_values": missing, "strategy": one_of("constant"), "fill_value": text}
-    learned = _fitted(
-        count, statistics_=objects(text, count), indicator_=_NONE,
-        _fit_dtype=dtype("object"), _fill_dtype=either(dtype("object"), _is_text_dtype),
-    )  # fmt: skip
-    thing("sklearn.impute._base.SimpleImputer", {**_IMPUTER, **made, **learned}, _named_in(count))(found, at)
+    made = {**_IMPUTER, "missing_values": missing, "strategy": one_of("constant"), "fill_value": text}
+    learned = {
+        "statistics_": objects(text, count), "indicator_": _NONE,
+        "_fit_dtype": dtype("object"), "_fill_dtype": either(dtype("object"), _TEXT_DTYPE),
+    }  # fmt: skip
+    _step("sklearn.impute._base.SimpleImputer", made, learned, count)(found, at)
     if count is not None:
         need(set(found.attrs["statistics_"]) == {found.attrs["fill_value"]}, at, "filled with one text")
-
-
-def _is_text_dtype(value: Any, at: str) -> None:
-    need(isinstance(value, np.dtype) and value.kind == "U", at, "the dtype of texts")
 
 
 def _scalers(found: Any, at: str, count: int | None) -> int:
@@ -175,62 +165,44 @@ def _scalers(found: Any, at: str, count: int | None) -> int:
 
 
 def _min_max(found: Any, at: str, count: int | None) -> None:
-    numbers = array("float64", count or 0)
-    arrays = dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), numbers)
-    made = {"feature_range": _from_0_to_1, "copy": _ON, "clip": _OFF}
-    learned = _fitted(count, n_samples_seen_=whole(0), **arrays)
-    thing("sklearn.preprocessing._data.MinMaxScaler", {**made, **learned}, _named_in(count))(found, at)
-
-
-def _from_0_to_1(value: Any, at: str) -> None:
-    need(value == (0, 1), at, "from 0 to 1")
+    made = {"feature_range": equal((0, 1)), "copy": _ON, "clip": _OFF}
+    arrays = ("scale_", "min_", "data_min_", "data_max_", "data_range_")
+    learned = {"n_samples_seen_": whole(0), **dict.fromkeys(arrays, array("float64", count or 0))}
+    _step("sklearn.preprocessing._data.MinMaxScaler", made, learned, count)(found, at)
 
 
 def _standard(found: Any, at: str, count: int | None) -> None:
     numbers = array("float64", count or 0)
     made = {"with_mean": _ON, "with_std": _ON, "copy": _ON}
-    seen = either(number(0), array("int64", count or 0), array("float64", count or 0))
-    learned = _fitted(count, n_samples_seen_=seen, mean_=numbers, var_=numbers, scale_=numbers)
-    thing("sklearn.preprocessing._data.StandardScaler", {**made, **learned}, _named_in(count))(found, at)
+    seen = either(number(0), array("int64", count or 0), numbers)
+    learned = {"n_samples_seen_": seen, "mean_": numbers, "var_": numbers, "scale_": numbers}
+    _step("sklearn.preprocessing._data.StandardScaler", made, learned, count)(found, at)
 
 
 def _encoder(found: Any, at: str, count: int | None) -> int:
-    kind = "sklearn.preprocessing._encoders.OneHotEncoder"
+    learned = {
+        "_infrequent_enabled": truth, "categories_": each(objects(either(text, _NONE, nan)), count),
+        "_n_features_outs": each(whole(0)), "_drop_idx_after_grouping": _NONE, "drop_idx_": _NONE,
+    }  # fmt: skip
+    if isinstance(found, Thing) and found.attrs.get("_infrequent_enabled"):
+        places = each(either(_NONE, row("int64")), count)
+        learned |= {"_infrequent_indices": places, "_default_to_infrequent_mappings": places}
+    _step("sklearn.preprocessing._encoders.OneHotEncoder", _ENCODER, learned, count)(found, at)
     if count is None:
-        thing(kind, _ENCODER)(found, at)
         return 0
-    learned = _fitted(
-        count, _infrequent_enabled=truth, categories_=each(objects(_category), count), _n_features_outs=each(whole(0)),
-        _drop_idx_after_grouping=_NONE, drop_idx_=_NONE,
-    )  # fmt: skip
-    grouped = {
-        "_infrequent_indices": each(_any_indices, count),
-        "_default_to_infrequent_mappings": each(_any_indices, count),
-    }
-    needed = grouped if isinstance(found, Thing) and found.attrs.get("_infrequent_enabled") else {}
-    thing(kind, {**_ENCODER, **learned, **needed}, _named_in(count))(found, at)
     widths = [_encoded_width(found.attrs, column, at) for column in range(count)]
     need(found.attrs["_n_features_outs"] == widths, at, "as wide as its categories are many")
     return sum(widths)
 
 
-def _category(value: Any, at: str) -> None:
-    either(text, _NONE, nan)(value, at)
-
-
-def _any_indices(value: Any, at: str) -> None:
-    is_such = value is None or (isinstance(value, np.ndarray) and value.dtype == np.int64 and value.ndim == 1)
-    need(is_such, at, "a list of places")
-
-
-def _encoded_width(told: Any, column: int, at: str) -> int:
+def _encoded_width(encoder: Any, column: int, at: str) -> int:
     """How many codes a column gets: one for each frequent category, and one for all others together."""
-    count = len(told["categories_"][column])
+    count = len(encoder["categories_"][column])
     need(count > 0, at, "of columns with categories")
-    if not told["_infrequent_enabled"]:
+    if not encoder["_infrequent_enabled"]:
         return count
-    infrequent = told["_infrequent_indices"][column]
-    mapped = told["_default_to_infrequent_mappings"][column]
+    infrequent = encoder["_infrequent_indices"][column]
+    mapped = encoder["_default_to_infrequent_mappings"][column]
     need((infrequent is None) == (mapped is None), at, "grouped as its categories are")
     if infrequent is None:
         return count

@@ -74,18 +74,15 @@ class _Reader:
 
     def value(self, node: Any) -> Any:
         """What an entry stands for."""
-        key = node["__id__"]
-        found = self._made(node)
-        # skops takes the first of two entries with one id.
-        if key in self._seen and not _same(found, self._seen[key]):
-            raise Untrusted("its file says two things of one object")
-        return self._seen.setdefault(key, found)
-
-    def _made(self, node: Any) -> Any:
         loader = self._by_loader.get(node["__loader__"])
         if loader is None:
             raise ForbiddenType(f"its file holds types that are not trusted: {_kind(node)} ({node['__loader__']})")
-        return loader(node)
+        value = loader(node)
+        # skops takes the first of two entries with one id.
+        first = self._seen.setdefault(node["__id__"], value)
+        if first is not value and not _same(value, first):
+            raise Untrusted("its file says two things of one object")
+        return first
 
     def _list(self, node: Any, kind: str = "list") -> list[Any]:
         if _kind(node) != f"builtins.{kind}":
@@ -99,10 +96,10 @@ class _Reader:
         return {name: self.value(one) for name, one in node["content"].items()}
 
     def _attrs(self, node: Any) -> dict[str, Any]:
-        found = self.value(node["content"]) if node.get("content") is not None else None
-        if not isinstance(found, (dict, type(None))):
+        attrs = self.value(node["content"]) if node.get("content") is not None else None
+        if not isinstance(attrs, dict | None):
             raise Untrusted(f"its file has a {_kind(node)} whose attributes have no names")
-        return found or {}
+        return attrs or {}
 
     def _called(self, node: Any) -> Thing:
         return Thing(_kind(node), self._attrs(node), self.value(node["__reduce__"]["args"]))
@@ -113,9 +110,9 @@ class _Reader:
             items = [self.value(one) for one in node["content"]]
             if kind != "numpy.ndarray" or self.value(node["shape"]) != (len(items),):
                 raise Untrusted("its file has an array of objects that is no plain list of them")
-            found = np.empty(len(items), dtype=object)
-            found[:] = items
-            return found
+            objects = np.empty(len(items), dtype=object)
+            objects[:] = items
+            return objects
         # Each array has a file of its own: one that many name would be read as often.
         if node["type"] != "numpy" or node["file"] != f"{node['__id__']}.npy":
             raise Untrusted("its file has an array that is stored otherwise than ours")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.model_file.rules import Rule, array, need, thing, whole
+from ml.model_file.rules import Rule, array, need, one_of, thing, whole
 from ml.model_file.skops_file import Thing
 
 _NODE = {
@@ -32,13 +32,14 @@ def grown(n_features: int) -> Rule:
         need(isinstance(value, Thing) and value.kind == "sklearn.tree._tree.Tree", at, "a tree")
         need(len(value.args) == 3, at, "a tree of two classes")
         features, classes, outputs = value.args
-        need(_is_whole(features, n_features) and _is_whole(outputs, 1), at, f"a tree of {n_features} features")
+        one_of(n_features)(features, f"{at}'s number of features")
+        one_of(1)(outputs, f"{at}'s number of outputs")
         array("int64", 1)(classes, f"{at}'s classes")
         need(int(classes[0]) == 2, at, "a tree of two classes")
         need(value.attrs.keys() == {"max_depth", "node_count", "nodes", "values"}, at, "a tree as it is saved")
         nodes, count = value.attrs["nodes"], len(value.attrs["nodes"])
         _table(nodes, _NODE, at)
-        need(_is_whole(value.attrs["node_count"], count), at, "a tree with all of its nodes")
+        one_of(count)(value.attrs["node_count"], f"{at}'s number of nodes")
         whole(0, count)(value.attrs["max_depth"], f"{at}'s depth")
         array("float64", count, 1, 2)(value.attrs["values"], f"{at}'s values")
         is_leaf = nodes["left_child"] == -1
@@ -47,10 +48,6 @@ def grown(n_features: int) -> Rule:
         _splits(nodes["feature"][~is_leaf], nodes["threshold"][~is_leaf], n_features, at)
 
     return rule
-
-
-def _is_whole(value: Any, expected: int) -> bool:
-    return type(value) is int and value == expected
 
 
 def boosted(n_features: int) -> Rule:
@@ -74,8 +71,8 @@ def boosted(n_features: int) -> Rule:
 def _table(nodes: Any, layout: dict[str, str], at: str) -> None:
     is_table = isinstance(nodes, np.ndarray) and nodes.ndim == 1 and len(nodes) > 0 and nodes.dtype.names is not None
     need(is_table, at, "a table of nodes")
-    found = {name: nodes.dtype[name].str for name in nodes.dtype.names}
-    need(list(found.items()) == list(layout.items()), at, "a table of nodes as scikit-learn lays them out")
+    columns = [(name, nodes.dtype[name].str) for name in nodes.dtype.names]
+    need(columns == list(layout.items()), at, "a table of nodes as scikit-learn lays them out")
 
 
 def _links(left: Any, right: Any, is_leaf: Any, at: str) -> None:

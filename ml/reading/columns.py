@@ -37,49 +37,41 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}.*"
 
 
 def columns_of(frame: pd.DataFrame, config: PipelineConfig, commas: bool = False) -> dict[str, Column]:
-    """How each column of a table is read.
+    """How each column of raw rows, of texts or typed, is read: by its rule in the `schema`, or as `type_of` guesses.
 
-    Args:
-        frame: Raw rows: texts, or typed columns.
-        config: Its `schema` gives types; `data.missing` and the columns' own say what is missing.
-        commas: Whether a number in a text may have a decimal comma.
+    `data.missing` and the rules' own `missing` say what is missing; `commas`, whether a number in a text may have a
+    decimal comma.
     """
-    found = {}
+    columns = {}
     for name in map(str, frame.columns):
         rule = config.contract.get(name)
-        words = missing_words(config.data.missing, rule.missing if rule else None)
+        listed: tuple[tuple[str, ...] | None, ...] = (config.data.missing, rule.missing if rule else None)
         if name == config.data.target:
             # A label may be called NA or None; only what is listed and nothing at all is missing there.
-            words = missing_words((), config.data.missing or None, (rule.missing if rule else None) or None)
+            listed = ((), *(words or None for words in listed))
+        words = missing_words(*listed)
         kind = rule.type if rule else type_of(frame[name], words, commas)
         if name == config.data.target and kind == "boolean":
             # Its labels are shown and asked for as words.
             kind = "category"
-        found[name] = Column(name, kind, words, *((rule.unit, rule.thousands) if rule else ()))
-    return found
+        columns[name] = Column(name, kind, words, *((rule.unit, rule.thousands) if rule else ()))
+    return columns
 
 
 def type_of(values: pd.Series, words: frozenset[str], commas: bool = False) -> str:
-    """The type of a column for which there is no contract.
-
-    Args:
-        values: The column, texts or typed.
-        words: What stands for a missing value.
-        commas: Whether a number in a text may have a decimal comma.
-    """
+    """The type of a column, texts or typed, for which there is no contract; `words` stand for a missing value."""
     import pandas as pd
 
-    by_type = _declared(values)
-    if by_type:
-        return by_type
+    declared = _declared(values)
+    if declared:
+        return declared
     reader = Column(str(values.name), "string", words)
-    present = [value for value in distinct(values) if not reader.is_missing(value)]
+    present = [value for value in _distinct(values) if not reader.is_missing(value)]
     if pd.api.types.is_float_dtype(values):
         return "integer" if all(float(value).is_integer() for value in present) and present else "number"
     if not all(isinstance(value, str) for value in present):
         return _type_of_objects(present, len(values))
-    texts = list({value.strip(): None for value in present})
-    return _type_of_texts(texts, len(values), commas)
+    return _type_of_texts({value.strip() for value in present}, len(values), commas)
 
 
 def _declared(values: pd.Series) -> str:
@@ -93,7 +85,7 @@ def _declared(values: pd.Series) -> str:
         present = values.dropna()
         # A float does not tell such numbers apart; they name things.
         is_name = len(present) > 0 and (int(present.max()) > 2**53 or int(present.min()) < -(2**53))
-        return category_or_text(present.nunique(), len(values)) if is_name else "integer"
+        return _category_or_text(present.nunique(), len(values)) if is_name else "integer"
     arrow = getattr(values.dtype, "pyarrow_dtype", None)
     if kinds.is_datetime64_any_dtype(values.dtype) or kinds.is_timedelta64_dtype(values.dtype):
         return "datetime"
@@ -117,38 +109,40 @@ def _type_of_objects(present: Sequence[Any], rows: int) -> str:
         return "integer" if all(float(value).is_integer() for value in present) else "number"  # type: ignore[arg-type]
     if all(isinstance(value, (datetime.date, datetime.time, datetime.timedelta)) for value in present):
         return "datetime"
-    return category_or_text(len(present), rows)
+    return _category_or_text(len(present), rows)
 
 
-def _type_of_texts(texts: Sequence[str], rows: int, commas: bool) -> str:
-    if texts and all(map(is_truth, texts)):
+def _type_of_texts(texts: set[str], rows: int, commas: bool) -> str:
+    if not texts:
+        return "category"
+    if all(map(is_truth, texts)):
         return "boolean"
-    if texts and all(map(is_own_spelling, texts)):
+    if all(map(is_own_spelling, texts)):
         return "integer" if all(map(is_whole, texts)) else "number"
-    if commas and texts and all(map(is_own_spelling_with_comma, texts)):
+    if commas and all(map(is_own_spelling_with_comma, texts)):
         return "number"
-    if are_dates(texts):
+    if _are_dates(texts):
         return "datetime"
     if any(len(text) > LONGEST_TEXT for text in texts):
         return "string"
-    return category_or_text(len(texts), rows)
+    return _category_or_text(len(texts), rows)
 
 
-def category_or_text(values: int, rows: int) -> str:
+def _category_or_text(values: int, rows: int) -> str:
     """Whether so many different values in so many rows are a category's, or a text's."""
     return "category" if values <= max(FEW_VALUES, min(MANY_VALUES, rows // ROWS_A_VALUE)) else "string"
 
 
-def are_dates(texts: Sequence[str]) -> bool:
+def _are_dates(texts: set[str]) -> bool:
     """Whether all texts are days, with or without a time."""
     import pandas as pd
 
-    if not texts or not all(map(_DATE.fullmatch, texts)):
+    if not all(map(_DATE.fullmatch, texts)):
         return False
-    return bool(pd.to_datetime(pd.Series(texts), errors="coerce", format="mixed", utc=True).notna().all())
+    return bool(pd.to_datetime(pd.Series(list(texts)), errors="coerce", format="mixed", utc=True).notna().all())
 
 
-def distinct(values: pd.Series) -> list[Any]:
+def _distinct(values: pd.Series) -> list[Any]:
     """The different values of a column that are there, as plain Python ones."""
     if values.dtype == object:
         # 1, 1.0 and true are one value to pandas.
@@ -157,12 +151,7 @@ def distinct(values: pd.Series) -> list[Any]:
 
 
 def converted(values: pd.Series, column: Column, commas: bool = False) -> tuple[pd.Series, np.ndarray]:
-    """The values of a whole column.
-
-    Args:
-        values: The column, texts or typed.
-        column: How it is read.
-        commas: Whether a number in a text may have a decimal comma.
+    """The values of a whole column, of texts (with a decimal comma if `commas`) or typed.
 
     Returns:
         Numbers as float64, texts as objects, missing ones as NaN, with the index of `values`; and for each row whether
@@ -184,8 +173,8 @@ def converted(values: pd.Series, column: Column, commas: bool = False) -> tuple[
     # pandas would take texts for its own kind of them, which the Pipeline's encoder was not fitted on.
     kind = "float64" if column.is_numeric else object
     # A missing cell has the code -1, which is the last place.
-    found = np.array(kept, dtype=kind)[codes]
-    return pd.Series(found, index=values.index, name=values.name, dtype=kind), wrong[codes]
+    read_values = np.array(kept, dtype=kind)[codes]
+    return pd.Series(read_values, index=values.index, name=values.name, dtype=kind), wrong[codes]
 
 
 def told(described: Mapping[str, Any]) -> list[str]:
@@ -220,10 +209,8 @@ def described(columns: Mapping[str, Column], config: PipelineConfig, raw: RawTab
     Returns:
         `{"columns": {name: {"type", "guessed", ...}}, "commas": bool, "notes": [...]}`.
     """
-    told = {
-        name: {**column.as_dict(), "guessed": name not in config.contract} for name, column in columns.items()
-    }  # fmt: skip
-    return {"columns": told, "commas": raw.commas, "notes": list(raw.notes)}
+    plain = {name: {**column.as_dict(), "guessed": name not in config.contract} for name, column in columns.items()}
+    return {"columns": plain, "commas": raw.commas, "notes": list(raw.notes)}
 
 
 def model_frame(table: Mapping[str, Iterable[Any]] | pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
@@ -231,16 +218,13 @@ def model_frame(table: Mapping[str, Iterable[Any]] | pd.DataFrame, columns: Iter
 
     Args:
         table: Values that were checked before; what is of another type is missing here.
-        columns: The features in the model's order.
-
-    Returns:
-        A new table of shape (n_rows, n_features).
+        columns: The features in the model's order, which that of the new table is.
     """
     import pandas as pd
 
-    found = {}
+    series = {}
     for column in columns:
         values = table[column.name]
-        series = values if isinstance(values, pd.Series) else pd.Series(list(values), dtype=object)
-        found[column.name] = converted(series, column)[0]
-    return pd.DataFrame(found).reset_index(drop=True)
+        cells = values if isinstance(values, pd.Series) else pd.Series(list(values), dtype=object)
+        series[column.name] = converted(cells, column)[0]
+    return pd.DataFrame(series).reset_index(drop=True)

@@ -13,7 +13,6 @@ from ml.reading.labels import positive_of, same
 from ml.values import Column, text_of
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 MIN_ROWS = 20
@@ -33,7 +32,7 @@ def check(
         frame: Raw rows as they were read: texts, or typed columns.
         config: Its `schema` is the contract, its `data` names target and features.
         source: What the table is called in the message.
-        columns: How each column is read; decided from the rows when None.
+        columns: How each column is read; as `columns_of` says when None.
         commas: Whether a number in a text may have a decimal comma.
 
     Returns:
@@ -45,22 +44,21 @@ def check(
     import pandas as pd
 
     columns = columns_of(frame, config, commas) if columns is None else columns
-    typed, problems = {}, []
+    typed, wrong_types = {}, []
     for name, column in columns.items():
         typed[name], wrong = converted(frame[name], column, commas)
         if column.type == "integer":
             wrong = wrong | (typed[name] % 1 > 0).to_numpy()
         if wrong.any():
-            problems.append((name, _wrong_type(frame[name], column, wrong)))
+            wrong_types.append((name, _wrong_type(frame[name][wrong], column.type)))
         elif column.type in ("integer", "boolean") and not typed[name].isna().any():
             typed[name] = typed[name].astype("int64")
     table = pd.DataFrame(typed, index=frame.index)
+    target = _target_problems(table, config)
+    rules = {name: rule for name, rule in config.contract.items() if name not in dict(wrong_types)}
+    others = [*wrong_types, *_schema_problems(table, rules)]
     # The target's own rule says less than what training needs of it, so one word about it is enough.
-    aims = _target_problems(table, config)
-    rules = _schema_problems(
-        table, {name: rule for name, rule in config.contract.items() if name not in dict(problems)}
-    )
-    problems = [*aims, *(each for each in [*problems, *rules] if each[0] not in dict(aims))]
+    problems = [*target, *(each for each in others if each[0] not in dict(target))]
     problems += _feature_problems(frame, config, {name for name, _ in problems})
     if len(frame) < MIN_ROWS:
         problems.append(("", f"{len(frame)} rows where training needs at least {MIN_ROWS}"))
@@ -73,15 +71,11 @@ def check(
 
 def target_labels(frame: pd.DataFrame, config: PipelineConfig) -> tuple[Any, Any]:
     """The two labels of the target, the negative one first: as declared, or as `ml.reading.labels` guesses."""
-    counts = dict(zip(*_counted(frame[config.data.target]), strict=True))
+    rows = frame[config.data.target].value_counts()
+    counts = dict(zip(rows.index.tolist(), rows.tolist(), strict=True))
     wanted = config.data.positive
     positive = positive_of(counts) if wanted is None else next(each for each in counts if same(each, wanted))
     return next(label for label in counts if label is not positive), positive
-
-
-def _counted(target: pd.Series) -> tuple[list[Any], list[int]]:
-    counts = target.dropna().value_counts()
-    return counts.index.tolist(), counts.tolist()
 
 
 def _target_problems(frame: pd.DataFrame, config: PipelineConfig) -> list[tuple[str, str]]:
@@ -126,9 +120,8 @@ def _schema_problems(table: pd.DataFrame, contract: dict[str, ColumnRule]) -> li
         if name not in table.columns:
             problems.append((name, f"column {name!r} is missing"))
             continue
-        undated = _not_dates(table[name]) if rule.type == "datetime" else None
-        if undated is not None:
-            problems.append((name, undated))
+        if rule.type == "datetime" and len(undated := _not_dates(table[name])):
+            problems.append((name, _wrong_type(undated, rule.type)))
             continue
         columns[name] = pa.Column(checks=_checks(rule, table[name]), nullable=rule.nullable, unique=rule.unique)
     try:
@@ -136,7 +129,7 @@ def _schema_problems(table: pd.DataFrame, contract: dict[str, ColumnRule]) -> li
             warnings.simplefilter("ignore")
             pa.DataFrameSchema(columns, strict=False).validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
-        problems += _told(error.failure_cases)
+        problems += _broken_rules(error.failure_cases)
     return problems
 
 
@@ -154,7 +147,7 @@ def _checks(rule: ColumnRule, values: pd.Series) -> list[Any]:
     return checks
 
 
-def _told(cases: pd.DataFrame) -> list[tuple[str, str]]:
+def _broken_rules(cases: pd.DataFrame) -> list[tuple[str, str]]:
     rules = {"not_nullable": "no missing value", "field_uniqueness": "no value twice"}
     problems = []
     for (column, check), group in cases.groupby(["column", "check"], sort=False):
@@ -176,19 +169,14 @@ def _rows(index: Any) -> str:
     return f"row {', '.join(map(str, numbers))}{dots}" if numbers else "no row"
 
 
-def _wrong_type(values: pd.Series, column: Column, wrong: np.ndarray) -> str:
-    cells = values[wrong]
-    shown = ", ".join(repr(str(value)[:40]) for value in list(dict.fromkeys(map(str, cells)))[:3])
-    return _violation(column.name, f"type {column.type}", shown, cells.index)
+def _wrong_type(cells: pd.Series, kind: str) -> str:
+    shown = ", ".join(repr(text[:40]) for text in list(dict.fromkeys(map(str, cells)))[:3])
+    return _violation(str(cells.name), f"type {kind}", shown, cells.index)
 
 
-def _not_dates(values: pd.Series) -> str | None:
-    """What is wrong with a column of moments; they stay text, since they are checked and not learned from."""
+def _not_dates(values: pd.Series) -> pd.Series:
+    """The texts that are no moments; those that are stay text, since they are checked and not learned from."""
     import pandas as pd
 
-    converted = pd.to_datetime(values, errors="coerce", format="mixed", utc=True)
-    wrong = values[converted.isna() & values.notna()]
-    if wrong.empty:
-        return None
-    shown = ", ".join(repr(str(value)[:40]) for value in wrong.unique()[:3])
-    return _violation(str(values.name), "type datetime", shown, wrong.index)
+    moments = pd.to_datetime(values, errors="coerce", format="mixed", utc=True)
+    return values[moments.isna() & values.notna()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -52,20 +53,15 @@ AUTO = Dialect()
 
 
 def find_dialect(text: str, name: str, wanted: Dialect = AUTO) -> Dialect:
-    """Finds how a text is written.
-
-    Args:
-        text: The file's text, or its beginning.
-        name: What to call it in messages.
-        wanted: What is known; its delimiter may be `auto`.
+    """Finds how a text is written, of which the beginning is enough, where `wanted` does not say it.
 
     Raises:
         UnreadableData: A delimiter was named, and another one separates the cells of the header.
     """
-    said = _SEP_LINE.match(text)
-    if said:
-        text = text[said.end() :]
-    best = said[1] if said and said[1] in DELIMITERS else _delimiter(text)
+    claim = _SEP_LINE.match(text)
+    if claim:
+        text = text[claim.end() :]
+    best = claim[1] if claim and claim[1] in DELIMITERS else _delimiter(text)
     delimiter = wanted.delimiter
     if delimiter not in ("auto", best) and len(_sample(text, delimiter)[0]) < 2 and len(_sample(text, best)[0]) > 1:
         raise UnreadableData(
@@ -76,17 +72,13 @@ def find_dialect(text: str, name: str, wanted: Dialect = AUTO) -> Dialect:
 
 def _delimiter(text: str) -> str:
     """The delimiter that gives every row of the sample as many cells as the header; else the one with most cells."""
-    even: list[tuple[int, str]] = []
-    uneven: list[tuple[int, str]] = []
-    for delimiter in DELIMITERS:
+
+    def rank(delimiter: str) -> tuple[bool, int]:
         header, *rows = _sample(text, delimiter)
-        if len(header) > 1:
-            kept = even if all(len(row) == len(header) for row in rows) else uneven
-            kept.append((len(header), delimiter))
-    for candidates in (even, uneven):
-        if candidates:
-            return max(candidates, key=lambda pair: pair[0])[1]
-    return DELIMITERS[0]
+        width = len(header)
+        return (all(len(row) == width for row in rows), width) if width > 1 else (False, 0)
+
+    return max(DELIMITERS, key=rank)
 
 
 def _sample(text: str, delimiter: str) -> list[list[str]]:
@@ -102,13 +94,8 @@ def _sample(text: str, delimiter: str) -> list[list[str]]:
 class CsvRows:
     """The rows of a CSV text, each with as many cells as the header; cells are as they stand.
 
-    A comma at the end of the header, or of every row, with nothing under it is passed over. Columns without a name are
-    there and are not in `named`.
-
-    Args:
-        lines: The text, opened with `newline=""`.
-        dialect: How it is written.
-        name: What to call it in messages.
+    The text is opened with `newline=""`. A comma at the end of the header, or of every row, with nothing under it is
+    passed over. Columns without a name are there and are not in `named`.
 
     Raises:
         UnreadableData: There is no header, or (in the course of reading) a row is none of this table.
@@ -122,18 +109,17 @@ class CsvRows:
         self._reader = csv.reader(_without_claims(lines), delimiter=dialect.delimiter, strict=True)
         rows = self._rows()
         self.header = next(rows, [])
-        first = next(rows, None)
+        first = next(rows, [])
         if not self.header:
             raise UnreadableData(f"{name} is empty: it needs a header and rows")
         self.notes = self._settle_width(first)
         self.named = [at for at, column in enumerate(self.header) if column.strip()]
         refuse_twice([self.header[at] for at in self.named], name)
-        self.notes += tuple(
-            f"column {at + 1} has no name and is left out: name it in the header to use it"
-            for at, column in enumerate(self.header)
-            if not column.strip()
-        )
-        self._body = chain([first] if first is not None else [], rows)
+        unnamed = sorted({*range(len(self.header))} - {*self.named})
+        self.notes += [
+            f"column {at + 1} has no name and is left out: name it in the header to use it" for at in unnamed
+        ]
+        self._body = chain([first] if first else [], rows)
 
     def __iter__(self) -> Iterator[list[str]]:
         """Row after row."""
@@ -152,19 +138,16 @@ class CsvRows:
         while chunk := list(islice(rows, size)):
             yield chunk
 
-    def _settle_width(self, first: list[str] | None) -> tuple[str, ...]:
-        """Decides by the first row what a comma at the end means."""
-        self._extra = 0
-        if first is None:
-            return ()
+    def _settle_width(self, first: list[str]) -> list[str]:
+        """Decides by the first row what a comma at the end means, and returns what to say of it."""
         width, note = len(self.header), "ends with a comma that has nothing under it, which is passed over"
-        if not self.header[-1].strip() and len(first) == width - 1:
+        self._extra = int(len(first) == width + 1 and not first[-1].strip())
+        if self._extra:
+            return [f"every row {note}"]
+        if first and len(first) == width - 1 and not self.header[-1].strip():
             self.header = self.header[:-1]
-            return (f"the header {note}",)
-        if len(first) == width + 1 and not first[-1].strip():
-            self._extra = 1
-            return (f"every row {note}",)
-        return ()
+            return [f"the header {note}"]
+        return []
 
     def _rows(self) -> Iterator[list[str]]:
         try:
@@ -181,11 +164,7 @@ def _without_claims(lines: IO[str]) -> Iterable[str]:
 
 
 def refuse_twice(columns: list[str], name: str) -> None:
-    """Refuses a table in which a column is there twice.
-
-    Raises:
-        ContractViolation: It is.
-    """
-    if len(set(columns)) < len(columns):
-        twice = sorted({column for column in columns if columns.count(column) > 1})
+    """Refuses as a `ContractViolation` a table in which a column is there twice."""
+    twice = sorted(column for column, count in Counter(columns).items() if count > 1)
+    if twice:
         raise ContractViolation(f"{name}: column {', '.join(map(repr, twice))} is there twice: rename or remove one")

@@ -38,13 +38,10 @@ def same(label: Any, wanted: Any) -> bool:
 
 
 def positive_of(counts: Mapping[Any, int]) -> Any:
-    """The label that counts as 1 where nobody said which.
+    """The label that counts as 1, of two with their counts of rows, where nobody said which.
 
     A word that affirms, or the one beside a word that denies; of two numbers the greater; else the rarer one, which is
     what people look for; of two equally frequent ones the later in the alphabet.
-
-    Args:
-        counts: Each of the two labels with its rows.
     """
     labels = sorted(counts, key=order)
     for is_it in (_affirms, lambda label: not _denies(label)):

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ml.errors import ContractViolation, TooManyRows, UnreadableData, one_line
+from ml.errors import TooManyRows, UnreadableData, one_line
 from ml.reading.csv_dialect import refuse_twice
 
 if TYPE_CHECKING:
@@ -34,13 +34,7 @@ class ParquetTable:
 
 
 def read(content: bytes, name: str, max_bytes: int, max_rows: int) -> ParquetTable:
-    """Reads a file.
-
-    Args:
-        content: The file.
-        name: What to call it in messages.
-        max_bytes: The most bytes of its cells together.
-        max_rows: The most rows.
+    """Reads the content of a file, whose cells may have `max_bytes` together.
 
     Returns:
         Columns of text, whole numbers, floats, truths, decimals and moments; row numbers of pandas' are passed over.
@@ -55,7 +49,7 @@ def read(content: bytes, name: str, max_bytes: int, max_rows: int) -> ParquetTab
         file = _opened(pa.BufferReader(content))
         if file.metadata.num_rows > max_rows:
             raise TooManyRows(f"{name} has {file.metadata.num_rows:,} rows, and data.max_rows allows {max_rows:,}")
-        check_schema(file, name)
+        _check_schema(file, name)
         data = pa.Table.from_batches(list(_within(file, name, max_bytes)), schema=file.schema_arrow)
         return plain_columns(data)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -63,19 +57,14 @@ def read(content: bytes, name: str, max_bytes: int, max_rows: int) -> ParquetTab
 
 
 def batches(path: Path, rows: int) -> Iterator[pa.Table]:
-    """The rows of a file some at a time, with the types that they have there.
-
-    Raises:
-        UnreadableData: It is no Parquet file, or a column holds lists or records.
-        ContractViolation: A column is there twice.
-    """
+    """The rows of a file some at a time, with the types that they have there; raises what `read` does."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pa.OSFile(str(path)) as handle:
             file = pq.ParquetFile(handle)
-            check_schema(file, path.name)
+            _check_schema(file, path.name)
             for batch in file.iter_batches(batch_size=rows):
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
     except (pa.ArrowException, OSError) as error:
@@ -92,20 +81,14 @@ def _opened(source: Any) -> ParquetFile:
 
 def _has_any_size(kind: pa.DataType) -> bool:
     """Whether a single value of a type may have any number of bytes."""
-    from pyarrow import types
+    import pyarrow as pa
 
-    tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
-    views = (types.is_string_view, types.is_binary_view)
-    return any(test(kind) for test in (*tests, *views))
+    texts = (pa.string(), pa.large_string(), pa.string_view())
+    return kind in (*texts, pa.binary(), pa.large_binary(), pa.binary_view())
 
 
-def check_schema(file: ParquetFile, name: str) -> None:
-    """Refuses what is no flat table.
-
-    Raises:
-        UnreadableData: A column holds lists or records.
-        ContractViolation: A column is there twice.
-    """
+def _check_schema(file: ParquetFile, name: str) -> None:
+    """Refuses what is no flat table."""
     import pyarrow as pa
 
     refuse_twice(file.schema_arrow.names, name)
@@ -115,17 +98,16 @@ def check_schema(file: ParquetFile, name: str) -> None:
 
 
 def _within(file: ParquetFile, name: str, max_bytes: int) -> Iterator[pa.RecordBatch]:
-    said = sum(file.metadata.row_group(at).total_byte_size for at in range(file.metadata.num_row_groups))
+    too_large = UnreadableData(f"{name} unpacks to more than the {max_bytes:,} bytes that data.max_bytes allows")
+    announced = sum(file.metadata.row_group(at).total_byte_size for at in range(file.metadata.num_row_groups))
+    if not 0 <= announced <= max_bytes:
+        raise too_large
     size = 0
-    if not 0 <= said <= max_bytes:
-        size = max_bytes + 1
-    for batch in file.iter_batches(batch_size=_BATCH_ROWS) if size == 0 else ():
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
         size += sum(_dense_size(column) for column in batch.columns)
         if size > max_bytes:
-            break
+            raise too_large
         yield batch
-    if size > max_bytes:
-        raise UnreadableData(f"{name} unpacks to more than the {max_bytes:,} bytes that data.max_bytes allows")
 
 
 def _dense_size(column: pa.Array) -> int:
@@ -171,11 +153,10 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
         return None if pa.types.is_binary(kind.value_type) else _plain(column.cast(kind.value_type))
     if isinstance(kind, pa.BaseExtensionType):
         if kind.extension_name == "arrow.uuid":
-            return pa.chunked_array([pa.array(map(_as_text, column.to_pylist()), pa.large_string())])
+            texts = [None if value is None else str(value) for value in column.to_pylist()]
+            return pa.chunked_array([pa.array(texts, pa.large_string())])
         return _plain(pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type))
-    if pa.types.is_null(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return column.cast(pa.large_string())
-    if kind == pa.string_view():
+    if kind in (pa.null(), pa.string(), pa.large_string(), pa.string_view()):
         return column.cast(pa.large_string())
     if pa.types.is_floating(kind):
         return column.cast(pa.float64())
@@ -184,32 +165,11 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return column if kept or is_moment else None
 
 
-def _as_text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-def joined(tables: list[pa.Table], name: str) -> pa.Table:
-    """Tables with the same columns, one below the other.
-
-    Raises:
-        ContractViolation: A column has types that do not go together.
-    """
-    import pyarrow as pa
-
-    try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException as error:
-        reason = one_line(error, 200)
-        raise ContractViolation(f"{name}: its files do not fit together ({reason})") from error
-
-
 def frame_of(table: pa.Table) -> pd.DataFrame:
     """A table of plain columns as pandas holds it: whole numbers with gaps stay whole, decimals and moments exact."""
     import pandas as pd
 
-    columns = {
-        name: _series(column) for name, column in zip(table.column_names, table.columns, strict=True)
-    }  # fmt: skip
+    columns = {name: _series(table[name]) for name in table.column_names}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
 
 
@@ -218,20 +178,12 @@ def _series(column: pa.ChunkedArray) -> pd.Series:
     import pyarrow as pa
 
     kind = column.type
-    has_gaps = column.null_count > 0
-    if pa.types.is_boolean(kind) and has_gaps:
+    if column.null_count and pa.types.is_boolean(kind):
         return pd.Series(column.to_pylist(), dtype="boolean")
-    if pa.types.is_integer(kind) and has_gaps:
-        return pd.Series(column.to_pandas(types_mapper={kind: _nullable(kind)}.get))
+    if column.null_count and pa.types.is_integer(kind):
+        # pandas' own kind of it: UInt8 for uint8, Int64 for int64.
+        nullable = pd.api.types.pandas_dtype(str(kind).replace("i", "I").replace("u", "U"))
+        return pd.Series(column.to_pandas(types_mapper={kind: nullable}.get))
     if pa.types.is_decimal(kind) or pa.types.is_temporal(kind):
         return pd.Series(column.to_pandas(types_mapper=pd.ArrowDtype))
     return pd.Series(column.to_pandas())
-
-
-def _nullable(kind: pa.DataType) -> Any:
-    import pandas as pd
-
-    name = str(kind)
-    return pd.api.types.pandas_dtype(
-        name.replace("uint", "UInt") if name.startswith("u") else name.replace("int", "Int")
-    )

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ml.errors import ContractViolation, TooManyRows, UnreadableData
+from ml.errors import ContractViolation, TooManyRows, UnreadableData, one_line
 from ml.reading.csv_dialect import AUTO, CsvRows, Dialect, find_dialect
 
 if TYPE_CHECKING:
@@ -46,14 +46,9 @@ class RawTable:
 
 
 def read_table(content: bytes, name: str, max_bytes: int, max_rows: int, dialect: Dialect = AUTO) -> RawTable:
-    """Reads a table from the content of a file.
+    """Reads a table from the content of a file: UTF-8 CSV with a header, or Parquet.
 
-    Args:
-        content: The whole file: UTF-8 CSV with a header (a byte order mark and gzip are fine), or Parquet.
-        name: What to call it in messages.
-        max_bytes: The most bytes, also when unpacked.
-        max_rows: The most rows.
-        dialect: How a CSV is written; its delimiter may be `auto`.
+    A byte order mark and gzip are fine. The limits are of what is unpacked; `name` is what messages call the file.
 
     Raises:
         UnreadableData: The content is empty, too large, or not such a file.
@@ -79,14 +74,10 @@ def read_table(content: bytes, name: str, max_bytes: int, max_rows: int, dialect
 
 
 def read_parts(parts: Mapping[str, bytes], name: str, max_bytes: int, max_rows: int) -> RawTable:
-    """Reads a folder of Parquet files as one table, in the order of their names.
+    """Reads a folder of Parquet files, by their path below it, as one table in the order of their names.
 
-    Args:
-        parts: The files' content by their path below the folder; `key=value` folders on the way become columns of
-            text, whose type the whole column decides like any other's.
-        name: What to call the folder in messages.
-        max_bytes: The most bytes of all together, also when unpacked.
-        max_rows: The most rows of all together.
+    `key=value` folders on the way become columns of text, whose type the whole column decides like any other's. The
+    limits are of all files together.
 
     Raises:
         UnreadableData: A file cannot be read, or all together are too large.
@@ -106,8 +97,8 @@ def read_parts(parts: Mapping[str, bytes], name: str, max_bytes: int, max_rows: 
         table = read.data
         for key, value in partition_of(path).items():
             table = table.append_column(key, pa.array([value] * len(table), pa.string()))
-        if tables and set(table.column_names) != set(tables[0].column_names):
-            odd = sorted(set(table.column_names) ^ set(tables[0].column_names))
+        odd = sorted(set(table.column_names) ^ set(tables[0].column_names)) if tables else []
+        if odd:
             raise ContractViolation(f"{name}: {path} differs from the first file in {', '.join(map(repr, odd[:5]))}")
         tables.append(table)
         notes |= dict.fromkeys(read.notes)
@@ -116,7 +107,11 @@ def read_parts(parts: Mapping[str, bytes], name: str, max_bytes: int, max_rows: 
             raise UnreadableData(f"{name} unpacks to more than the {max_bytes:,} bytes that data.max_bytes allows")
     if not rows:
         raise ContractViolation(f"{name} has no rows: it needs at least 20 in its .parquet files")
-    return RawTable(parquet.frame_of(parquet.joined(tables, name)), None, tuple(notes))
+    try:
+        whole = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ContractViolation(f"{name}: its files do not fit together ({one_line(error, 200)})") from error
+    return RawTable(parquet.frame_of(whole), None, tuple(notes))
 
 
 def partition_of(path: str) -> dict[str, str | None]:
@@ -143,20 +138,16 @@ def _unpack(content: bytes, name: str, max_bytes: int) -> bytes:
 
 
 def decoded(content: bytes, name: str) -> str:
-    """The text of a CSV file.
-
-    Raises:
-        UnreadableData: It is no text in UTF-8.
-    """
+    """The text of a CSV file; `UnreadableData` where it is none in UTF-8."""
     if content.startswith(_WIDE_MARKS):
         raise UnreadableData(f"{name} is UTF-16: save it as UTF-8")
     if b"\0" in content:
-        at = content[: content.index(b"\0")].count(b"\n") + 1
-        raise UnreadableData(f"{name} has a NUL byte in line {at}: it is no UTF-8 text")
+        line = content.partition(b"\0")[0].count(b"\n") + 1
+        raise UnreadableData(f"{name} has a NUL byte in line {line}: it is no UTF-8 text")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        line = content.count(b"\n", 0, error.start) + 1
         where = f"byte {content[error.start]:#04x} in line {line}"
         raise UnreadableData(f"{name} is not UTF-8: {where}: save it as UTF-8") from error
 
@@ -168,8 +159,7 @@ def _csv(content: bytes, name: str, max_rows: int, wanted: Dialect) -> RawTable:
     text = decoded(content, name)
     dialect = find_dialect(text, name, wanted)
     rows = CsvRows(io.StringIO(text, newline=""), dialect, name)
-    names = [rows.header[at] for at in rows.named]
-    pieces: list[list[pa.Array]] = [[] for _ in names]
+    pieces: dict[int, list[pa.Array]] = {at: [] for at in rows.named}
     count = 0
     # Piece by piece into Arrow, which holds a text in a fifth of the memory that Python's own takes.
     for chunk in rows.chunks(_CHUNK_ROWS):
@@ -177,10 +167,10 @@ def _csv(content: bytes, name: str, max_rows: int, wanted: Dialect) -> RawTable:
         if count > max_rows:
             raise TooManyRows(f"{name} has more than the {max_rows:,} rows that data.max_rows allows")
         cells = list(zip(*chunk, strict=True))
-        for piece, at in zip(pieces, rows.named, strict=True):
-            piece.append(pa.array(cells[at], pa.large_string()))
+        for at, column in pieces.items():
+            column.append(pa.array(cells[at], pa.large_string()))
     columns = {
-        column: pd.Series(pa.chunked_array(piece, pa.large_string()).to_pandas())
-        for column, piece in zip(names, pieces, strict=True)
+        rows.header[at]: pd.Series(pa.chunked_array(column, pa.large_string()).to_pandas())
+        for at, column in pieces.items()
     }
-    return RawTable(pd.DataFrame(columns), dialect, rows.notes)
+    return RawTable(pd.DataFrame(columns), dialect, tuple(rows.notes))

@@ -25,7 +25,7 @@ class MemoryStore:
         self.uploads = 0
 
     def locate(self, uri: str) -> tuple[str, str]:
-        return locate_s3(uri, (self.bucket,), folders=True)
+        return locate_s3(uri, (self.bucket,))
 
     def listed(self, prefix: str, bucket: str | None = None) -> list[Listed]:
         now = datetime.now(UTC)

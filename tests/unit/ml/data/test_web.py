@@ -61,8 +61,8 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 def fetch(port: int, path: str, max_bytes: int = 1000) -> bytes:
-    def connect(number: str, wanted: int, timeout_s: float) -> socket.socket:
-        assert number == PUBLIC, "it connected to a number that was not checked"
+    def connect(place: tuple[str, int], timeout_s: float) -> socket.socket:
+        assert place[0] == PUBLIC, "it connected to a number that was not checked"
         return socket.create_connection(("127.0.0.1", port), timeout_s)
 
     return web.fetch(f"http://data.example.org{path}", HOSTS, max_bytes, resolve, connect)
