@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from infra.cli.following import seconds_of
 from infra.cli.output import finite
+from ml.tracking.outcome import Outcome
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,45 +19,31 @@ _PAGE = 1000
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a DAG run left in MLflow; everything is empty when it did not get that far.
+class Record:
+    """What a DAG run left in MLflow: its run and its version; None for what it did not get to."""
 
-    `reason` is why its version became champion, or why not; `error` is what the failed task recorded, on one line.
-    """
+    run: Run | None = None
+    version: ModelVersion | None = None
 
-    mlflow_run_id: str | None = None
-    experiment_id: str | None = None
-    model_name: str | None = None
-    version: str | None = None
-    is_champion: bool = False
-    reason: str = ""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    failed_task: str = ""
-    error: str = ""
+    @property
+    def outcome(self) -> Outcome:
+        """How the run ended."""
+        return Outcome.of(self.run.data.tags if self.run else {})
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The run's metrics, by name."""
+        return self.run.data.metrics if self.run else {}
 
 
-def run_outcome(tracker: MlflowClient, dag_id: str, run_id: str) -> Outcome:
-    """What one DAG run left, found by its run key."""
+def record_of(tracker: MlflowClient, dag_id: str, run_id: str) -> Record:
+    """What one DAG run left, looked up by its run key."""
     from ml.tracking.runs import find_run, run_key
 
     key = run_key(dag_id, run_id)
     run = find_run(tracker, key)
-    if run is None:
-        return Outcome()
-    tags = run.data.tags
-    versions = tracker.search_model_versions(f"tags.run_key = '{key}'")
-    version = min(versions, key=lambda each: int(each.version), default=None)
-    return Outcome(
-        mlflow_run_id=run.info.run_id,
-        experiment_id=run.info.experiment_id,
-        model_name=version.name if version else None,
-        version=str(version.version) if version else None,
-        is_champion=tags.get("promotion.champion", "").lower() == "true",
-        reason=tags.get("promotion.reason", ""),
-        metrics=dict(run.data.metrics),
-        failed_task=tags.get("error.task", ""),
-        error=" ".join(tags.get("error.message", "").split()),
-    )
+    versions = tracker.search_model_versions(f"tags.run_key = '{key}'") if run else []
+    return Record(run, min(versions, key=lambda each: int(each.version), default=None))
 
 
 def experiment_ids(tracker: MlflowClient) -> list[str]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from infra.cli.errors import CommandFailed
 from infra.cli.following import RunView
 from infra.cli.options import DAG_ID
 from infra.cli.output import finite, number, say, seconds, show_json, show_table
-from infra.cli.records import Outcome, run_outcome
+from infra.cli.records import Record, record_of
 from infra.cli.session import Session
 from ml.errors import PipelineError, TrackerDown
+from ml.tracking.outcome import dag_run_page, run_page, version_page
 
 if TYPE_CHECKING:
     from infra.cli.clients import AnyStack
+    from ml.tracking.outcome import Outcome
     from serving.upstream.airflow import AirflowClient
 
 _SHOWN_LINES = 8
@@ -27,66 +28,70 @@ def report(session: Session, info: AnyStack, view: RunView, airflow: AirflowClie
 
     Where it succeeded and MLflow cannot say what it made, that is `TrackerDown`.
     """
-    outcome = Outcome()
+    record = Record()
     problem: PipelineError | None = None
     try:
         with session.mlflow(info) as tracker:
-            outcome = run_outcome(tracker, DAG_ID, view.run_id)
+            record = record_of(tracker, DAG_ID, view.run_id)
     except PipelineError as error:
         problem = error
     if as_json:
-        show_json(session.out, result_json(view, outcome))
+        show_json(session.out, result_json(view, record))
     else:
-        _show(session, info, view, outcome)
+        _show(session, info, view, record)
     if view.state != "success":
-        raise _failure(info, view, outcome, airflow)
+        raise _failure(info, view, record.outcome, airflow)
     if problem is not None:
         raise TrackerDown(f"{view.run_id} succeeded, but its metrics could not be read: {problem}")
 
 
-def result_json(view: RunView, outcome: Outcome) -> dict[str, Any]:
+def result_json(view: RunView, record: Record) -> dict[str, Any]:
     """The result as `run --json` prints it."""
     return {
         "dag_run_id": view.run_id,
         "state": view.state,
         "duration_s": view.duration_s,
         "tasks": [{"task_id": task.task_id, "state": task.state, "duration_s": task.duration_s} for task in view.tasks],
-        "model": {"name": outcome.model_name, "version": outcome.version, "champion": outcome.is_champion},
-        "metrics": finite(outcome.metrics),
+        "model": {
+            "name": record.version and record.version.name,
+            "version": record.version and str(record.version.version),
+            "champion": record.outcome.is_champion,
+        },
+        "metrics": finite(record.metrics),
     }
 
 
-def _show(session: Session, info: AnyStack, view: RunView, outcome: Outcome) -> None:
+def _show(session: Session, info: AnyStack, view: RunView, record: Record) -> None:
     out = session.out
     say(out, f"{view.state} after {seconds(view.duration_s)}", "bold green" if view.state == "success" else "bold red")
     parts = ("test", "validation", "train")
-    names = sorted({name.partition("_")[2] for name in outcome.metrics if name.partition("_")[0] in parts})
+    names = sorted({name.partition("_")[2] for name in record.metrics if name.partition("_")[0] in parts})
     if names:
         say(out, "")
-        rows = [[name, *(number(outcome.metrics.get(f"{part}_{name}")) for part in parts)] for name in names]
+        rows = [[name, *(number(record.metrics.get(f"{part}_{name}")) for part in parts)] for name in names]
         show_table(out, ["metric", *parts], rows)
         say(out, "")
-    if outcome.version is not None:
-        say(out, f"model     {outcome.model_name} version {outcome.version}")
+    if record.version:
+        outcome = record.outcome
+        say(out, f"model     {record.version.name} version {record.version.version}")
         why = f": {outcome.reason}" if outcome.reason else ""
         say(out, f"champion  {'yes' if outcome.is_champion else 'no'}{why}")
-    for name, url in _links(info.urls, view.run_id, outcome).items():
+    for name, url in _links(info.urls, view.run_id, record).items():
         say(out, f"{name:<9} {url}")
 
 
 def airflow_link(url: str, run_id: str) -> str:
     """The page of a DAG run in Airflow."""
-    return f"{url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+    return dag_run_page(url, DAG_ID, run_id)
 
 
-def _links(urls: Mapping[str, str], run_id: str, outcome: Outcome) -> dict[str, str]:
+def _links(urls: Mapping[str, str], run_id: str, record: Record) -> dict[str, str]:
     """Where to look at a run: its pages in Airflow and MLflow, its version, and the service."""
     pages = {"airflow": airflow_link(urls["airflow"], run_id)}
-    if outcome.mlflow_run_id:
-        pages["mlflow"] = f"{urls['mlflow']}/#/experiments/{outcome.experiment_id}/runs/{outcome.mlflow_run_id}"
-    if outcome.version is not None and outcome.model_name:
-        name = quote(outcome.model_name, safe="")
-        pages["version"] = f"{urls['mlflow']}/#/models/{name}/versions/{outcome.version}"
+    if record.run:
+        pages["mlflow"] = run_page(urls["mlflow"], record.run.info.experiment_id, record.run.info.run_id)
+    if record.version:
+        pages["version"] = version_page(urls["mlflow"], record.version.name, record.version.version)
     return {**pages, "service": urls["serving"]}
 
 

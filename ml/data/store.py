@@ -256,7 +256,9 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
-        raise UnreadableData(f"{path} cannot be read ({error.strerror}): name an existing file") from error
+        raise UnreadableData(
+            f"{path} cannot be read ({error.strerror}): name an existing file, or allow reading it"
+        ) from error
 
 
 def key_name(path: Path) -> str:

@@ -12,12 +12,12 @@ from contextlib import suppress
 from functools import cached_property, lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
 
 from ml.config import loading as configuration
 from ml.config.schema import PipelineConfig
 from ml.errors import BadInput
 from ml.settings import TaskSettings
+from ml.tracking.outcome import dag_run_page, run_page, version_page
 from ml.tracking.runs import run_key
 
 if TYPE_CHECKING:
@@ -146,16 +146,15 @@ class Context:
 
     def airflow_link(self) -> str:
         """The DAG run's page."""
-        return f"{self.settings.airflow_url}/dags/{quote(self.dag_id)}/runs/{quote(self.run_id, safe='')}"
+        return dag_run_page(self.settings.airflow_url, self.dag_id, self.run_id)
 
     def run_link(self) -> str:
         """The MLflow run's page."""
-        info = self.run.info
-        return f"{self.settings.mlflow_url}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
+        return run_page(self.settings.mlflow_url, self.run.info.experiment_id, self.run.info.run_id)
 
     def version_link(self, name: str, version: str) -> str:
         """A model version's page."""
-        return f"{self.settings.mlflow_url}/#/models/{quote(name)}/versions/{version}"
+        return version_page(self.settings.mlflow_url, name, version)
 
 
 @lru_cache(maxsize=1)

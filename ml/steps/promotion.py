@@ -91,6 +91,7 @@ def _tell(
 ) -> None:
     """Writes to the run whether the version went live and why, what a person said, and that it succeeded if it did."""
     from ml.tracking import runs
+    from ml.tracking.outcome import SUCCESS
 
     champion, reason = decision
     tags = {
@@ -100,9 +101,7 @@ def _tell(
         "model.name": context.config.model.name,
         "model.version": version,
     }
-    if is_done:
-        tags[runs.OUTCOME] = "success"
-    runs.write(context.tracker, context.mlflow_run_id, tags=tags)
+    runs.write(context.tracker, context.mlflow_run_id, tags=tags | (SUCCESS if is_done else {}))
     log.info("version=%s champion=%s reason=%s", version, champion, reason)
 
 

@@ -7,54 +7,46 @@ from dataclasses import dataclass, field
 
 from ml.errors import PipelineError, one_line
 from ml.pages import render
-from ml.tracking.runs import OUTCOME
+from ml.tracking.outcome import Outcome
 
 _KEPT = "No version was promoted; the champion is what it was."
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """What is known of a DAG run when it is told: how it ended is in the `tags` of its MLflow run.
-
-    `metrics` are those of the test part, `links` addresses by what they lead to.
-    """
+    """What is known of a DAG run when it is told; `metrics` of the test part, `links` by what they lead to."""
 
     dag_id: str
     run_id: str
     model: str
-    tags: Mapping[str, str]
+    outcome: Outcome
     metrics: Mapping[str, float] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def succeeded(self) -> bool:
-        """Whether every step did its work."""
-        return self.tags.get(OUTCOME) == "success"
-
-    @property
     def ending(self) -> tuple[str, str]:
         """How it ended: in few words for the subject of the mail, and as its headline."""
-        task, version = self.tags.get("error.task"), f"{self.model} version {self.tags.get('model.version')}"
-        if self.succeeded:
-            if self.tags.get("promotion.champion") == "true":
+        version = f"{self.model} version {self.outcome.version}"
+        if self.outcome.succeeded:
+            if self.outcome.is_champion:
                 return f"{version}: champion", f"{version} is champion"
             return f"{version}: not promoted", f"{version} was not promoted"
         # The gate's no is a decision and no crash.
-        if self.tags.get("error.type") == "GateFailed":
+        if self.outcome.error_type == "GateFailed":
             return f"{version}: refused by the gate", f"{version} was refused by the gate"
-        if task:
-            return f"{self.model}: run failed at {task}", f"{self.model}: the run failed"
+        if self.outcome.failed_task:
+            return f"{self.model}: run failed at {self.outcome.failed_task}", f"{self.model}: the run failed"
         return f"{self.model}: run was stopped", f"{self.model}: the run was stopped"
 
     @property
     def lines(self) -> list[str]:
         """Why it ended so."""
-        if self.succeeded:
-            return [self.tags.get("promotion.reason", "")]
-        if "error.task" not in self.tags:
+        if self.outcome.succeeded:
+            return [self.outcome.reason]
+        if not self.outcome.failed_task:
             return ["It was ended before its work was done: by a person, or because its process was killed.", _KEPT]
-        message = self.tags.get("error.message") or "it left no message; see its log."
-        return [f"Task {self.tags['error.task']}: {message}", _KEPT]
+        message = self.outcome.error or "it left no message; see its log."
+        return [f"Task {self.outcome.failed_task}: {message}", _KEPT]
 
 
 def subject(report: RunReport) -> str:

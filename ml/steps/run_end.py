@@ -51,7 +51,7 @@ def mail(dag_id: str, run_id: str) -> dict[str, Any]:
     except PipelineError:
         # The run ended before its configuration was settled.
         wanted = base_config(context.settings.pipeline_file).notification
-    if not wanted.to or not (wanted.on_success if report.succeeded else wanted.on_failure):
+    if not wanted.to or not (wanted.on_success if report.outcome.succeeded else wanted.on_failure):
         return {}
     return {"to": list(wanted.to), "subject": reporting.subject(report), "html": reporting.html(report)}
 
@@ -59,20 +59,19 @@ def mail(dag_id: str, run_id: str) -> dict[str, Any]:
 def _report(context: Context) -> RunReport:
     from ml.steps import reporting
     from ml.tracking import runs
+    from ml.tracking.outcome import ERRORS, Outcome
 
     run = runs.find_run(context.tracker, context.key)
     if run is None:
-        tags = {
-            "error.task": FIRST_TASK,
-            "error.message": "it ended before its MLflow run was opened; see the task's log.",
-        }
+        message = "it ended before its MLflow run was opened; see the task's log."
+        tags = dict(zip(ERRORS, (FIRST_TASK, "", message), strict=True))
         default = base_config(context.settings.pipeline_file).model.name
         links = {"DAG run in Airflow": context.airflow_link()}
-        return reporting.RunReport(context.dag_id, context.run_id, default, tags, links=links)
+        return reporting.RunReport(context.dag_id, context.run_id, default, Outcome.of(tags), links=links)
     tags, name = run.data.tags, _model_of(context, run)
     links = context.links(name, tags.get("model.version")) | {"Live service": context.settings.serving_url}
     metrics = {key: value for key, value in sorted(run.data.metrics.items()) if key.startswith("test_")}
-    return reporting.RunReport(context.dag_id, context.run_id, name, tags, metrics, links)
+    return reporting.RunReport(context.dag_id, context.run_id, name, Outcome.of(tags), metrics, links)
 
 
 def _model_of(context: Context, run: Run) -> str:

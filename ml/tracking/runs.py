@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ml.digest import digest_of
 from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData, one_line
+from ml.tracking.outcome import ERRORS, OUTCOME, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +33,6 @@ _NAME = 400
 """The characters of a data set's own name; MLflow takes 500 with what follows it."""
 _LONGEST_ID = 248
 """Airflow takes ids of 250 characters, and calls a folder of logs `run_id=...`, which may have 255 bytes."""
-OUTCOME = "outcome"
-_ERRORS = ("error.task", "error.type", "error.message")
 _MOST_METRICS = 1000
 """As many as MLflow takes in one request."""
 
@@ -139,7 +138,7 @@ def begin_step(mlflow_client: MlflowClient, run: Run, *, reopens: bool = True) -
 
     A step before the decision `reopens` the run: what was decided is to be decided again.
     """
-    for tag in (*_ERRORS, OUTCOME) if reopens else _ERRORS:
+    for tag in (*ERRORS, OUTCOME) if reopens else ERRORS:
         if tag in run.data.tags:
             with contextlib.suppress(Exception):
                 mlflow_client.delete_tag(run.info.run_id, tag)
@@ -156,7 +155,7 @@ def refuse_closed(mlflow_client: MlflowClient, run_id: str) -> None:
 
 def record_error(mlflow_client: MlflowClient, run_id: str, task: str, kind: str, message: str) -> None:
     """Writes to the run which task failed, with which class of error, and what that said in one line."""
-    write(mlflow_client, run_id, tags={"error.task": task, "error.type": kind, "error.message": message[:5000] or kind})
+    write(mlflow_client, run_id, tags=dict(zip(ERRORS, (task, kind, message[:5000] or kind), strict=True)))
 
 
 def write_metrics(mlflow_client: MlflowClient, run: Run, metrics: Mapping[str, float], model_id: str) -> None:
@@ -249,14 +248,7 @@ def log_files(mlflow_client: MlflowClient, run_id: str, files: Mapping[str, byte
 
 def close(mlflow_client: MlflowClient, run: Run) -> str:
     """Ends a run with the status that its tags tell, and returns that status."""
-    tags = run.data.tags
-    if tags.get(OUTCOME) == "success":
-        status = "FINISHED"
-    elif "error.message" in tags:
-        status = "FAILED"
-    else:
-        # No step finished the run and none recorded an error: it was stopped from outside.
-        status = "KILLED"
+    status = Outcome.of(run.data.tags).status
     mlflow_client.set_terminated(run.info.run_id, status)
     return status
 

@@ -18,7 +18,7 @@ from infra.cli.following import RunView, follow, trigger_once
 from infra.cli.options import DAG_ID, Assignments, ConfigFile, DataFile, DataSource, Json
 from infra.cli.output import say, show_json
 from infra.cli.progress import Board, show_run
-from infra.cli.records import Outcome
+from infra.cli.records import Record
 from infra.cli.session import Session
 from ml.data.folders import files_of, put_folder
 from ml.data.sources import refuse, refuse_default
@@ -190,7 +190,7 @@ def _follow(session: Session, airflow: AirflowClient, run_id: str, timeout: floa
 def _say_triggered(session: Session, info: AnyStack, run_id: str, *, as_json: bool) -> None:
     if as_json:
         view = RunView(run_id, "queued", None, ())
-        show_json(session.out, run_result.result_json(view, Outcome()))
+        show_json(session.out, run_result.result_json(view, Record()))
     else:
         say(session.out, f"triggered {run_id}")
         say(session.out, run_result.airflow_link(info.urls["airflow"], run_id))

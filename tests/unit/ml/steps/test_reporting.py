@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ml.errors import ContractViolation
 from ml.steps.reporting import RunReport, describe, html, note, subject
+from ml.tracking.outcome import Outcome
 
 EVIL = '<script>alert("x")</script>'
 LINKS = {"Run in MLflow": "http://m/#/runs/1"}
@@ -13,9 +14,9 @@ WENT_LIVE = {
     "outcome": "success", "model.version": "3", "promotion.champion": "true",
     "promotion.reason": "there was no champion before it",
 }  # fmt: skip
-GOOD = RunReport("Airflow_Lab2", "manual__1", "ad-click", WENT_LIVE, {"test_accuracy": 0.97}, LINKS)
+GOOD = RunReport("Airflow_Lab2", "manual__1", "ad-click", Outcome.of(WENT_LIVE), {"test_accuracy": 0.97}, LINKS)
 FAILED = {"error.task": "load_data_task", "error.type": "UnreadableData", "error.message": "file.csv is empty"}
-BAD = replace(GOOD, tags=FAILED, metrics={})
+BAD = replace(GOOD, outcome=Outcome.of(FAILED), metrics={})
 
 
 def test_a_success_tells_version_decision_reason_metrics_and_links() -> None:
@@ -25,7 +26,7 @@ def test_a_success_tells_version_decision_reason_metrics_and_links() -> None:
 
 
 def test_a_version_that_was_not_promoted_is_told_so() -> None:
-    report = replace(GOOD, tags={**WENT_LIVE, "promotion.champion": "false"})
+    report = replace(GOOD, outcome=Outcome.of({**WENT_LIVE, "promotion.champion": "false"}))
 
     assert "not promoted" in subject(report)
     assert "was not promoted" in html(report)
@@ -38,7 +39,7 @@ def test_a_failure_tells_task_and_message() -> None:
 
 
 def test_a_run_that_a_person_stopped_is_told_as_stopped() -> None:
-    stopped = replace(BAD, tags={})
+    stopped = replace(BAD, outcome=Outcome.of({}))
 
     assert subject(stopped) == "[Trackyard] ad-click: run was stopped (manual__1)"
     assert "ended before its work was done" in html(stopped)
@@ -47,7 +48,7 @@ def test_a_run_that_a_person_stopped_is_told_as_stopped() -> None:
 
 def test_a_version_that_the_gate_refused_is_told_as_a_decision() -> None:
     said = {"error.task": "promote_model_task", "error.type": "GateFailed", "error.message": "failed the gate: F1"}
-    refused = replace(BAD, tags={**said, "model.version": "4"})
+    refused = replace(BAD, outcome=Outcome.of({**said, "model.version": "4"}))
 
     assert subject(refused) == "[Trackyard] ad-click version 4: refused by the gate (manual__1)"
     assert "ad-click version 4 was refused by the gate" in html(refused)
@@ -68,11 +69,11 @@ def test_html_is_escaped_everywhere() -> None:
             GOOD,
             run_id=EVIL,
             model=EVIL,
-            tags={**WENT_LIVE, "promotion.reason": EVIL},
+            outcome=Outcome.of({**WENT_LIVE, "promotion.reason": EVIL}),
             metrics={EVIL: 1.0},
             links={EVIL: f'http://x/"{EVIL}'},
         ),
-        replace(BAD, dag_id=EVIL, tags={"error.task": EVIL, "error.message": EVIL}),
+        replace(BAD, dag_id=EVIL, outcome=Outcome.of({"error.task": EVIL, "error.message": EVIL})),
     ):
         assert "<script" not in html(report)
         assert 'x/"' not in html(report)

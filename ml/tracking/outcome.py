@@ -1,0 +1,72 @@
+"""How a DAG run ended, as the tags of its MLflow run tell it, and the pages on which to look at it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+ERRORS = ("error.task", "error.type", "error.message")
+OUTCOME = "outcome"
+SUCCESS = {OUTCOME: "success"}
+"""What the step that decides writes once every step did its work."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a DAG run ended; what it did not get to is empty.
+
+    Attributes:
+        succeeded: Whether every step did its work.
+        failed_task: The task that failed.
+        error_type: The class of its error.
+        error: What that said, on one line.
+        version: The version of the model that it made.
+        is_champion: Whether that went live.
+        reason: Why it did, or did not.
+    """
+
+    succeeded: bool
+    failed_task: str
+    error_type: str
+    error: str
+    version: str
+    is_champion: bool
+    reason: str
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> Outcome:
+        """Reads the tags of an MLflow run; of a run that is not there they are empty."""
+        task, kind, message = (tags.get(name, "") for name in ERRORS)
+        return cls(
+            succeeded=tags.get(OUTCOME) == SUCCESS[OUTCOME],
+            failed_task=task,
+            error_type=kind,
+            error=" ".join(message.split()),
+            version=tags.get("model.version", ""),
+            is_champion=tags.get("promotion.champion") == "true",
+            reason=tags.get("promotion.reason", ""),
+        )
+
+    @property
+    def status(self) -> str:
+        """The status that the MLflow run ends with."""
+        if self.succeeded:
+            return "FINISHED"
+        # No step finished the run and none recorded an error: it was stopped from outside.
+        return "FAILED" if self.error or self.failed_task else "KILLED"
+
+
+def dag_run_page(airflow_url: str, dag_id: str, run_id: str) -> str:
+    """A DAG run in Airflow."""
+    return f"{airflow_url}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"
+
+
+def run_page(mlflow_url: str, experiment_id: str, run_id: str) -> str:
+    """A run in MLflow."""
+    return f"{mlflow_url}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def version_page(mlflow_url: str, model: str, version: str) -> str:
+    """A model version in MLflow."""
+    return f"{mlflow_url}/#/models/{quote(model, safe='')}/versions/{version}"
