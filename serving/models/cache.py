@@ -67,12 +67,9 @@ class LiveModel:
 
 
 class ModelCopy:
-    """Keeps checked versions of a model, and remembers which one is live.
+    """Keeps checked versions of a model in a folder, which is made when first needed, and remembers which one is live.
 
-    Args:
-        folder: Where they are; made when first needed.
-        name: The registered model.
-        scorer: Predicts what has no folded form; None for whoever only keeps copies.
+    `scorer` predicts what has no folded form; None for whoever only keeps copies.
     """
 
     def __init__(self, folder: Path, name: str, scorer: Scorer | None = None) -> None:
@@ -92,11 +89,7 @@ class ModelCopy:
             shutil.rmtree(made, ignore_errors=True)
 
     def keep(self, folder: Path, loaded: LoadedModel) -> None:
-        """Makes the checked files of a folder a copy.
-
-        Raises:
-            OSError: The disk does not take it.
-        """
+        """Makes the checked files of a folder a copy; OSError where the disk does not take it."""
         final = self._path(loaded.version, loaded.sha256, loaded.run_id)
         # What is there under this name has the same files, or was damaged.
         shutil.rmtree(final, ignore_errors=True)

@@ -8,7 +8,7 @@ again one weight a column. What cannot be folded is recognised and left to sklea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,11 +47,7 @@ class Feature:
 
 
 def fold(pipeline: Any, inputs: Mapping[str, str]) -> LinearForm:
-    """Folds a fitted Pipeline that ends in a binary logistic regression.
-
-    Args:
-        pipeline: The Pipeline.
-        inputs: Its raw columns and their MLflow types.
+    """Folds a fitted Pipeline that ends in a binary logistic regression; `inputs` are its raw columns' MLflow types.
 
     Raises:
         NotLinear: It holds something that is not folded here.
@@ -143,7 +139,9 @@ def _imputer(step: Any, features: list[Feature]) -> list[Feature]:
     _plain_numbers(features)
     if any(_is_changed(feature) or feature.word is not None for feature in features):
         raise NotLinear("an imputer comes behind something else")
-    return [_with(feature, fill=float(fill), centre=float(fill)) for feature, fill in zip(features, fills, strict=True)]
+    return [
+        replace(feature, fill=float(fill), centre=float(fill)) for feature, fill in zip(features, fills, strict=True)
+    ]
 
 
 def _word_imputer(step: Any, features: list[Feature]) -> list[Feature]:
@@ -156,7 +154,7 @@ def _word_imputer(step: Any, features: list[Feature]) -> list[Feature]:
         return features
     if not _is_nan(step.missing_values) or any(feature.word is not None for feature in features):
         raise NotLinear("an imputer fills in texts for something else than missing ones")
-    return [_with(feature, word=word) for feature, word in zip(features, words, strict=True)]
+    return [replace(feature, word=word) for feature, word in zip(features, words, strict=True)]
 
 
 def _is_changed(feature: Feature) -> bool:
@@ -175,7 +173,7 @@ def _standard(step: Any, features: list[Feature]) -> list[Feature]:
     moved = _affine(features, 1.0 / scale, -mean / scale)
     if any((feature.scale, feature.offset) != (1.0, 0.0) for feature in features):
         return moved
-    return [_with(feature, centre=float(middle)) for feature, middle in zip(moved, mean, strict=True)]
+    return [replace(feature, centre=float(middle)) for feature, middle in zip(moved, mean, strict=True)]
 
 
 def _min_max(step: Any, features: list[Feature]) -> list[Feature]:
@@ -200,7 +198,7 @@ def _robust(step: Any, features: list[Feature]) -> list[Feature]:
 def _affine(features: list[Feature], scales: Any, offsets: Any) -> list[Feature]:
     _plain_numbers(features)
     return [
-        _with(feature, scale=feature.scale * float(scale), offset=feature.offset * float(scale) + float(offset))
+        replace(feature, scale=feature.scale * float(scale), offset=feature.offset * float(scale) + float(offset))
         for feature, scale, offset in zip(features, scales, offsets, strict=True)
     ]
 
@@ -208,10 +206,6 @@ def _affine(features: list[Feature], scales: Any, offsets: Any) -> list[Feature]
 def _plain_numbers(features: Sequence[Feature]) -> None:
     if any(feature.table is not None for feature in features):
         raise NotLinear("something comes behind an encoder")
-
-
-def _with(feature: Feature, **changes: Any) -> Feature:
-    return Feature(**{**vars(feature), **changes})
 
 
 def _one_hot(step: Any, features: list[Feature]) -> list[Feature]:

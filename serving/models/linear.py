@@ -60,11 +60,11 @@ class LinearForm:
         return self._terms(self._numbers(columns), columns)
 
     def _terms(self, raw: NDArray[np.float64], columns: Mapping[str, Any]) -> NDArray[np.float64]:
-        found = (raw - self.centres) * self.weights
+        terms = (raw - self.centres) * self.weights
         if not self.texts:
-            return found
+            return terms
         added = [[known.get(_key(one), known[UNSEEN]) for one in columns[name]] for name, known in self.texts.items()]
-        return np.column_stack([found, *(np.array(one) for one in added)])
+        return np.column_stack([terms, *(np.array(one) for one in added)])
 
     def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64] | None:
         """The probability of each row, shape (n_rows,); None where rounding or a missing value wants sklearn itself."""

@@ -23,11 +23,7 @@ _FACTS = "trackyard.json"
 
 
 def write(folder: Path, loaded: LoadedModel) -> None:
-    """Lets a loaded version show that it predicts, and writes beside its files how.
-
-    Args:
-        folder: Where its files are.
-        loaded: The version, with its Pipeline.
+    """Lets a version that was loaded from a folder show that it predicts, and writes beside its files how.
 
     Raises:
         Untrusted: It does not predict its own input example, or otherwise than its version recorded.
@@ -48,10 +44,10 @@ def write(folder: Path, loaded: LoadedModel) -> None:
 
 
 def read(folder: Path, name: str, scorer: Scorer | None = None) -> Predictor:
-    """A version that was written here, ready to predict.
+    """A version that was written here, ready to predict; its folder stays where it is.
 
     Args:
-        folder: The folder, which stays where it is.
+        folder: The folder.
         name: The registered model of which it must be.
         scorer: Predicts what the folded form does not; a version that has none is loaded there. None: nothing does.
 

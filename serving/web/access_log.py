@@ -25,12 +25,7 @@ _Entry = tuple[float, Request, Answer, float]
 
 
 class AccessLog:
-    """Takes answers from any thread.
-
-    Args:
-        telemetry: Counts them.
-        stream: Where the lines go; what stderr is at that moment when None.
-    """
+    """Takes answers from any thread; the lines go to `stream`, what stderr is at that moment when None."""
 
     def __init__(self, telemetry: Telemetry, stream: TextIO | None = None) -> None:
         self._telemetry = telemetry
@@ -84,7 +79,7 @@ class AccessLog:
 
 def _line(entry: _Entry) -> bytes:
     when, request, answer, seconds = entry
-    told: dict[str, Any] = {
+    line: dict[str, Any] = {
         "time": _moment(int(when * 1000)),
         "id": request.request_id,
         "method": request.method[:20],
@@ -94,9 +89,8 @@ def _line(entry: _Entry) -> bytes:
         "client": request.client,
     }
     if request.token_id:
-        told["token"] = request.token_id
-    told |= answer.facts
-    return as_json(told) + b"\n"
+        line["token"] = request.token_id
+    return as_json(line | answer.facts) + b"\n"
 
 
 @lru_cache(maxsize=8)

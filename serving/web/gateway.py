@@ -39,14 +39,7 @@ _ids = random.Random()  # noqa: S311
 
 
 class Gateway:
-    """Lets requests in, turns what goes wrong into answers, and logs and counts them.
-
-    Args:
-        guard: Lets requests in.
-        telemetry: Counts errors.
-        router: Knows the routes.
-        access_log: Logs and counts answers.
-    """
+    """Lets requests in, turns what goes wrong into answers, and logs and counts them."""
 
     def __init__(self, guard: Guard, telemetry: Telemetry, router: Router, access_log: AccessLog) -> None:
         self._guard = guard
@@ -80,8 +73,8 @@ class Gateway:
             return Answer.refusal(error)
         log.error("id=%s path=%s", request.request_id, request.path, exc_info=error)
         self._telemetry.errors.labels(type(error).__name__).inc()
-        told = "something unexpected went wrong: see the service's log"
-        return Answer.refusal(RequestRefused(500, "internal", told))
+        message = "something unexpected went wrong: see the service's log"
+        return Answer.refusal(RequestRefused(500, "internal", message))
 
     def tell(self, request: Request, answer: Answer, seconds: float) -> None:
         """Counts and logs an answer, a moment later."""

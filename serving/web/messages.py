@@ -10,8 +10,6 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from serving.settings import ServingSettings
-
 JSON = "application/json"
 _HEADERS_OF = {401: (("WWW-Authenticate", "Bearer"),), **dict.fromkeys((429, 503), (("Retry-After", "1"),))}
 """What a refusal's status asks for."""
@@ -30,7 +28,7 @@ class Request:
         body: What was sent.
         request_id: What the request is called in the log.
         token_id: The token that came with it, None for none.
-        is_large: Whether it is known to ask for much, small as its body is.
+        is_large: Whether it is one for the process of large requests, which is known when it was asked `at_once`.
         at_once: Whether everybody else waits for the answer: what takes more than a millisecond raises `TakesLonger`.
         may_read: Whether a request that everybody may make may be told more than others are.
         route: Its route's path, once it is known. Metrics go by it: the path itself is the caller's choice, and each
@@ -91,11 +89,9 @@ class Answer:
         return cls.json({"error": error}, refused.status, headers=refused.headers, facts={"error": refused.code})
 
 
-def too_large(settings: ServingSettings) -> RequestRefused:
-    """What is said of a body over the limit."""
-    rule = f"at most {settings.max_body_bytes} bytes"
-    problems = [{"row": None, "field": "body", "rule": rule}]
-    return RequestRefused(413, "body_too_large", f"the body is too large: send {rule} at a time", problems)
+def problem(field: str | None, rule: str, row: int | None = None) -> dict[str, Any]:
+    """One thing that is wrong with a request, as `RequestRefused` takes it."""
+    return {"row": row, "field": field, "rule": rule}
 
 
 def as_json(value: Any) -> bytes:
@@ -144,4 +140,12 @@ class RequestRefused(Exception):
 
 
 class TakesLonger(Exception):
-    """A request that takes more time than there is while everybody waits."""
+    """A request that takes more time than there is while everybody waits.
+
+    Args:
+        is_large: Whether it is one for the process of large requests.
+    """
+
+    def __init__(self, *, is_large: bool = False) -> None:
+        super().__init__()
+        self.is_large = is_large

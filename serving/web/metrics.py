@@ -22,12 +22,7 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 
 class _MonitorMetrics(Collector):
-    """What the monitors know, read off when it is asked.
-
-    Args:
-        monitor: The pipeline's state.
-        repository: The live models.
-    """
+    """What the monitors know, read off when it is asked."""
 
     def __init__(self, monitor: PipelineMonitor, repository: ModelRepository) -> None:
         self._monitor = monitor
@@ -64,10 +59,7 @@ def _gauge(name: str, what: str, label: str) -> GaugeMetricFamily:
 class Telemetry:
     """Counts requests and rows, and reads the rest off the monitors when it is asked.
 
-    Args:
-        monitor: The pipeline's state.
-        repository: The live models.
-        shared: The folder in which several processes count together; None where there is one.
+    Several processes count together in the folder `shared`; None where there is one.
     """
 
     def __init__(self, monitor: PipelineMonitor, repository: ModelRepository, shared: Path | None = None) -> None:
