@@ -191,10 +191,9 @@ _CONTROL = re.compile(rb"[\x00-\x08\n-\x1f\x7f]")
 """What would end a header before its end, or is none that uvicorn sends."""
 
 
-def _pair(name: str, value: str) -> tuple[bytes, bytes]:
-    return name.lower().encode("latin-1"), _CONTROL.sub(b" ", value.encode("latin-1", "replace"))
-
-
 @lru_cache(maxsize=1000)
 def _encoded(kind: str, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple(_pair(*pair) for pair in headers_of(kind, headers))
+    return tuple(
+        (name.lower().encode("latin-1"), _CONTROL.sub(b" ", value.encode("latin-1", "replace")))
+        for name, value in headers_of(kind, headers)
+    )

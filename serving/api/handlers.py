@@ -82,9 +82,9 @@ class Api:
         kind = request.headers.get("content-type", "")
         if len(request.body) > QUICK_BYTES or not kind.lower().startswith(JSON):
             raise TakesLonger(is_large=True)
-        known = live.predictor
-        predictor = Predictor(known.loaded, known.form, known.nullable, _takes_longer, known.categories)
-        return _answered(live, self._job(request, _QUICK_CELLS).answer(predictor))
+        whole = live.predictor
+        form_alone = Predictor(whole.loaded, whole.form, whole.nullable, _takes_longer, whole.categories)
+        return _answered(live, self._job(request, _QUICK_CELLS).answer(form_alone))
 
     def _slot(self, name: str) -> ModelSlot:
         slot = self._repository.slots.get(name) if name else self._repository.main
@@ -111,8 +111,7 @@ class Api:
 
     def _job(self, request: Request, most_cells: int | None = None) -> Job:
         kind = request.headers.get("content-type", "")
-        arguments = request.arguments if request.query else {}
-        return Job(request.body, kind, arguments, self._settings.max_rows, most_cells)
+        return Job(request.body, kind, request.arguments, self._settings.max_rows, most_cells)
 
     def status(self, request: Request) -> Answer:
         """What is known of the pipeline and the models, at most a tenth of a second old."""

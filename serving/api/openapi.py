@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml.values import Column
 from serving.api.parsing import PARQUET
 from serving.models.cache import LiveModel
 from serving.settings import ServingSettings
-from serving.web.routing import NAME, Route
-
-Operation = Callable[[LiveModel | None, ServingSettings], dict[str, Any]]
+from serving.web.routing import NAME, Operation, Route
 
 _TEXT = {"type": "string"}
 _OBJECT = {"type": "object"}

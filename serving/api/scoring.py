@@ -86,8 +86,8 @@ def score(
 def _unseen(predictor: Predictor, columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The categories of a request that training never saw, which the model takes for none, and in how many rows."""
     warnings = []
-    for name, known in predictor.categories.items():
-        unseen = [one for one in columns[name] if one is not None and one not in known]
+    for name, categories in predictor.categories.items():
+        unseen = [one for one in columns[name] if one is not None and one not in categories]
         if unseen:
             shown = list(dict.fromkeys(unseen))[:MAX_SHOWN]
             warnings.append({"field": name, "rule": "unseen in training", "values": shown, "rows": len(unseen)})

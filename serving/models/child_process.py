@@ -73,7 +73,7 @@ class Child:
         try:
             process = self._started()
             try:
-                with _limit(process, until - time.monotonic(), patience_s):
+                with _limit(process, until, patience_s):
                     answer = _asked(process, question, content)
             except BaseException:
                 self._end()
@@ -125,21 +125,15 @@ class Child:
 
 
 @contextmanager
-def _limit(process: subprocess.Popen[bytes], left_s: float, patience_s: float) -> Iterator[None]:
+def _limit(process: subprocess.Popen[bytes], until: float, patience_s: float) -> Iterator[None]:
     """Ends the process when the time is over: it may hang over reading as well as over answering."""
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        process.kill()
-
-    timer = threading.Timer(max(0.0, left_s), end)
+    timer = threading.Timer(max(0.0, until - time.monotonic()), process.kill)
     timer.daemon = True
     timer.start()
     try:
         yield
     except Ended:
-        if late.is_set():
+        if time.monotonic() >= until:
             raise TooSlow(f"within {patience_s:g} s") from None
         raise
     finally:

@@ -92,19 +92,19 @@ class ModelRepository:
                 self._run_aside(name, self._slot(name).restore)
 
     def _ask(self) -> None:
-        found = self._registry.champions()
-        self._let_go(self.slots.keys() - found.keys())
+        champions = self._registry.champions()
+        self._let_go(self.slots.keys() - champions.keys())
         main = self.main.name
         try:
             # The main model at once and first; whatever the others take, they keep it waiting neither now nor later.
-            self._look(main, found.get(main))
+            self._look(main, champions.get(main))
         finally:
-            self._look_at_others({name: champion for name, champion in found.items() if name != main})
+            self._look_at_others({name: champion for name, champion in champions.items() if name != main})
 
-    def _look_at_others(self, found: Mapping[str, Champion | None]) -> None:
-        for name in sorted(found):
-            if found[name] is not None or name in self.slots:
-                self._look_aside(name, found[name])
+    def _look_at_others(self, champions: Mapping[str, Champion | None]) -> None:
+        for name in sorted(champions):
+            if champions[name] is not None or name in self.slots:
+                self._look_aside(name, champions[name])
             elif name not in self._aliases:
                 self._note(name, None)
         overdue = self._overdue()

@@ -120,10 +120,10 @@ class PipelineMonitor:
 
     def _ask_for_older(self) -> None:
         """Asks for one more page of the history, until enough is known; from the start again every ten minutes."""
-        known = len(self._older)
+        count = len(self._older)
         if self._clock() < self._history_due_at:
             return
-        page = self._runs(limit=_PAGE, offset=known) if known < MOST_RUNS else []
+        page = self._runs(limit=_PAGE, offset=count) if count < MOST_RUNS else []
         self._older |= {run["dag_run_id"]: run for run in page if run["dag_run_id"] not in self._older}
         if len(page) < _PAGE:
             self._history_due_at = self._clock() + _HISTORY_EVERY_S

@@ -15,10 +15,7 @@ class Pace:
     """Waits, before each question, until so many seconds have gone since the one before."""
 
     def __init__(
-        self,
-        every_s: float,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        self, every_s: float, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._every_s = every_s
         self._clock = clock

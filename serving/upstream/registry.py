@@ -77,11 +77,7 @@ class MlflowRegistry:
     """
 
     def __init__(
-        self,
-        uri: str,
-        loaders: tuple[Loader, Loader],
-        transport: httpx.BaseTransport | None = None,
-        main: str = "",
+        self, uri: str, loaders: tuple[Loader, Loader], transport: httpx.BaseTransport | None = None, main: str = ""
     ) -> None:
         self._uri = uri
         self._http = MlflowHttp(uri, os.environ, transport)

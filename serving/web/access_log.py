@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -35,9 +36,9 @@ class AccessLog:
         self._wake = threading.Event()
         self._has_thread = False
 
-    def add(self, when: float, request: Request, answer: Answer, seconds: float) -> None:
-        """Takes an answer, given at a time in seconds since 1970, and the seconds that it took."""
-        self._waiting.append((when, request, answer, seconds))
+    def add(self, request: Request, answer: Answer, seconds: float) -> None:
+        """Takes an answer that was given now, and the seconds that it took."""
+        self._waiting.append((time.time(), request, answer, seconds))
         if not self._wake.is_set():
             self._wake.set()
             if not self._has_thread:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import random
 import re
-import time
 from collections.abc import Iterable
 
 from serving.web.access import Guard
@@ -78,7 +77,7 @@ class Gateway:
 
     def tell(self, request: Request, answer: Answer, seconds: float) -> None:
         """Counts and logs an answer, a moment later."""
-        self._access_log.add(time.time(), request, answer, seconds)
+        self._access_log.add(request, answer, seconds)
 
 
 def headers_of(kind: str, own: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

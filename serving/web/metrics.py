@@ -64,13 +64,11 @@ class Telemetry:
 
     def __init__(self, monitor: PipelineMonitor, repository: ModelRepository, shared: Path | None = None) -> None:
         to = self._counted = CollectorRegistry()
-        self._shown = CollectorRegistry()
-        self._shown.register(_MonitorMetrics(monitor, repository))
-        if shared is None:
-            self._all = to
-        else:
-            self._all = CollectorRegistry()
-            MultiProcessCollector(self._all, str(shared))  # type: ignore[no-untyped-call]
+        self._read_off = CollectorRegistry()
+        self._read_off.register(_MonitorMetrics(monitor, repository))
+        if shared is not None:
+            self._counted = CollectorRegistry()
+            MultiProcessCollector(self._counted, str(shared))  # type: ignore[no-untyped-call]
         self._requests = Counter("trackyard_requests", "Requests answered", ["route", "status"], registry=to)
         self._seconds = Histogram(
             "trackyard_request_seconds", "Time to answer", ["route"], registry=to, buckets=_BUCKETS
@@ -92,4 +90,4 @@ class Telemetry:
 
     def render(self) -> bytes:
         """Everything in Prometheus's text format."""
-        return generate_latest(self._all) + generate_latest(self._shown)
+        return generate_latest(self._counted) + generate_latest(self._read_off)

@@ -17,6 +17,10 @@ NAME = "<name>"
 """Stands in a path for the name of a model."""
 
 
+Operation = Callable[[LiveModel | None, ServingSettings], dict[str, Any]]
+"""Describes a route in OpenAPI, from what is live (None: nothing is) and the settings."""
+
+
 @dataclass(frozen=True)
 class Route:
     """An address that is answered.
@@ -24,7 +28,7 @@ class Route:
     Attributes:
         path: The address, with `<name>` for a model's name.
         scope: What a token must allow.
-        operation: Its description in OpenAPI, from what is live (None: nothing is) and the settings; None: it has none.
+        operation: Its description; None: it has none.
         answer: What answers it; None where `view` does.
         view: A view of Flask's that answers it, for people.
         method: How it is asked; GET stands for HEAD as well.
@@ -33,7 +37,7 @@ class Route:
 
     path: str
     scope: str
-    operation: Callable[[LiveModel | None, ServingSettings], dict[str, Any]] | None
+    operation: Operation | None
     answer: Callable[[Request], Answer] | None = None
     view: Callable[..., Any] | None = None
     method: str = "GET"

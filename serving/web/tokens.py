@@ -161,15 +161,12 @@ def tokens_of(kept: Sequence[dict[str, Any]]) -> list[Token]:
     Raises:
         TypeError, KeyError, ValueError: They are not what `asdict` made of tokens.
     """
-    return [_token_of(one) for one in kept]
-
-
-def _token_of(kept: dict[str, Any]) -> Token:
-    token = Token(**{**kept, "scopes": tuple(kept["scopes"])})
-    texts = (token.token_id, token.note, token.sha256, token.created_at, token.revoked_at or "", *token.scopes)
-    if not all(isinstance(text, str) for text in texts) or isinstance(kept["scopes"], str):
-        raise ValueError("a token has something else than texts in it")
-    return token
+    tokens = [Token(**{**one, "scopes": tuple(one["scopes"])}) for one in kept]
+    for one, token in zip(kept, tokens, strict=True):
+        texts = (token.token_id, token.note, token.sha256, token.created_at, token.revoked_at or "", *token.scopes)
+        if not all(isinstance(text, str) for text in texts) or isinstance(one["scopes"], str):
+            raise ValueError("a token has something else than texts in it")
+    return tokens
 
 
 def _hash(secret: str) -> str:
