@@ -64,7 +64,7 @@ class MlflowHttp:
         try:
             content = answer.json()
         except ValueError:
-            content = None
+            raise self._down(f"{answer.status_code} {_text(answer)}") from None
         if not isinstance(content, dict) or answer.is_server_error or answer.is_redirect:
             raise self._down(f"{answer.status_code} {_text(answer)}")
         if content.get("error_code") == "RESOURCE_DOES_NOT_EXIST":

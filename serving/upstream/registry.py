@@ -179,7 +179,7 @@ class MlflowRegistry:
         if model is None:
             return []
         aliases = _aliases(model["registered_model"])
-        asked = {"filter": named(name), "max_results": limit, "order_by": "version_number DESC"}
+        asked: dict[str, str | int] = {"filter": named(name), "max_results": limit, "order_by": "version_number DESC"}
         versions = list(islice(self._http.each("model-versions/search", "model_versions", **asked), limit))
         self._remember(name, versions)
         metrics = self._known_metrics(versions)
