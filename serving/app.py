@@ -44,13 +44,7 @@ WORKER_OF = "_TRACKYARD_SERVING_PARENT"
 
 @dataclass(frozen=True)
 class Monitors:
-    """What the service knows, kept up to date in the background.
-
-    Attributes:
-        pipeline: The pipeline's state, from Airflow.
-        models: The live models, from MLflow.
-        prefetcher: Fetches versions before anybody promotes them; None: nothing does.
-    """
+    """What the service knows, kept up to date in the background; without a prefetcher no version is fetched ahead."""
 
     pipeline: PipelineMonitor
     models: ModelRepository
@@ -81,11 +75,7 @@ def create_app(
 ) -> Server:
     """The service, over monitors that somebody keeps up to date.
 
-    Args:
-        settings: Where everything is.
-        monitors: What it knows.
-        webhooks: Tells genuine webhooks; by the settings' secret when None.
-        bulk: Answers large requests in a process of its own; they are answered in a thread when None.
+    Without `webhooks` the settings' secret tells genuine ones; without `bulk` large requests are answered in a thread.
     """
     telemetry = Telemetry(monitors.pipeline, monitors.models, settings.metrics_dir)
     access_log = AccessLog(telemetry)
@@ -116,7 +106,8 @@ def build() -> Server:
     app = app_from_env(os.environ)
     sys.setswitchinterval(_SWITCH_S)
     if os.environ.get(WORKER_OF):
-        keep_refreshing(_EndWithParent(int(os.environ[WORKER_OF])).look, lambda stop: stop.wait(_PARENT_S), "parent")
+        parent = int(os.environ[WORKER_OF])
+        keep_refreshing(lambda: _end_with(parent), lambda stop: stop.wait(_PARENT_S), "parent")
     # What is there now stays, and an answer makes a few objects that go again: looking through them often is no use.
     gc.collect()
     gc.freeze()
@@ -124,17 +115,10 @@ def build() -> Server:
     return app
 
 
-class _EndWithParent:
-    """Stops a worker whose parent was killed: it would go on answering beside the next ones, whose port it shares.
+def _end_with(parent: int) -> None:
+    """Begins the ordinary stop, which finishes what was begun, of a worker whose parent was killed.
 
-    Args:
-        parent: The process that started it.
+    It would go on answering beside the next ones, whose port it shares.
     """
-
-    def __init__(self, parent: int) -> None:
-        self._parent = parent
-
-    def look(self) -> None:
-        """Begins the ordinary stop, which finishes what was begun, when the parent is another one."""
-        if os.getppid() != self._parent:
-            os.kill(os.getpid(), signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)

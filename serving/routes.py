@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serving.api import openapi
-from serving.api.handlers import Api, is_large
+from serving.api.handlers import Api
 from serving.api.openapi import ANY, PAGE, TEXT, get, post
 from serving.pages import views
 from serving.web.access_log import AccessLog
@@ -14,12 +14,7 @@ _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def table(api: Api, access_log: AccessLog) -> tuple[Route, ...]:
-    """The routes.
-
-    Args:
-        api: Answers programs.
-        access_log: Counts what Prometheus is told.
-    """
+    """The routes: `api` answers programs, `access_log` counts what Prometheus is told."""
     routes = (
         Route("/", READ, get("Leads to the page of how the last run ended.", PAGE, {"302": "To that page."}),
               view=views.index),
@@ -34,8 +29,8 @@ def table(api: Api, access_log: AccessLog) -> tuple[Route, ...]:
         Route("/models/<name>", READ, get("A model's signature, example, metrics and aliases.", ANY, named=True),
               api.model),
         Route("/models/<name>/predict", PREDICT, openapi.predict_by_name, api.predict, method="POST",
-              is_quick=True, is_large=is_large),
-        Route("/predict", PREDICT, openapi.predict, api.predict, method="POST", is_quick=True, is_large=is_large),
+              is_quick=True),
+        Route("/predict", PREDICT, openapi.predict, api.predict, method="POST", is_quick=True),
         Route("/refresh", OPERATE, post("Asks MLflow at once; needs a token that allows `operate`.", "202"),
               api.refresh, method="POST"),
         Route("/webhooks/mlflow", WEBHOOK, post("Takes MLflow's signed webhooks.", "204"), api.webhook, method="POST"),

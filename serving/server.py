@@ -11,14 +11,14 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 from serving.pages.site import Pages
 from serving.settings import ServingSettings
 from serving.web.gateway import Gateway, headers_of
-from serving.web.messages import Answer, Request, RequestRefused, TakesLonger, too_large
+from serving.web.messages import Answer, Request, RequestRefused, TakesLonger, problem
 
 _GONE = Answer(499, facts={"error": "client_gone"})
 """For the log, which knows this status from other servers: nobody is there to read an answer."""
@@ -47,13 +47,7 @@ async def _send_body(send: Send, body: bytes) -> None:
 
 
 class _Queue:
-    """Threads for what takes its time, for which only so much may wait.
-
-    Args:
-        threads: How many.
-        most: How many requests may be at work or waiting.
-        name: What the threads are called.
-    """
+    """So many threads for what takes its time, for which only so many requests may be at work or waiting."""
 
     def __init__(self, threads: int, most: int, name: str) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
@@ -67,11 +61,7 @@ class _Queue:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Counts what waits elsewhere.
-
-        Raises:
-            RequestRefused: 503, too much is waiting already.
-        """
+        """Counts one that is at work or waiting; raises RequestRefused (503) where too much is waiting already."""
         if self._count >= self._most:
             raise busy()
         self._count += 1
@@ -91,13 +81,7 @@ class _ClientGone(Exception):
 
 
 class Server:
-    """Answers an ASGI server's requests.
-
-    Args:
-        gateway: What each request goes through first.
-        pages: What answers the routes that have a view.
-        settings: The limits of bodies.
-    """
+    """Answers an ASGI server's requests; `pages` answers the routes that have a view."""
 
     def __init__(self, gateway: Gateway, pages: Pages, settings: ServingSettings) -> None:
         self._gateway = gateway
@@ -146,28 +130,24 @@ class Server:
         if route.answer is None:
             with self._others.place():
                 return await self._pages.answer(scope)
-        if route.is_quick and not route.is_large(request):
+        if route.is_quick:
             request.at_once = True
-            with suppress(TakesLonger):
+            try:
                 return route.answer(request)
-            request.at_once = False
-        queue = self._large if route.is_large(request) else self._others
+            except TakesLonger as longer:
+                request.at_once, request.is_large = False, longer.is_large
+        queue = self._large if request.is_large else self._others
         return await queue.answer(route.answer, request)
 
     async def _read_body(self, request: Request, receive: Receive, refusal: Exception | None) -> None:
-        """Reads the body; one that is not taken is read to its end, so that its sender can read the answer.
-
-        Raises:
-            RequestRefused: Why it is not taken.
-            _ClientGone: Its sender is gone in the middle of it, and has not asked for what had come until then.
-        """
+        """Reads the body; one that is not taken is read to its end, so that its sender can read the answer."""
         pieces: list[bytes] = []
         try:
             async with asyncio.timeout(self._settings.body_timeout_s):
                 await self._gather(pieces, receive, refusal)
         except TimeoutError:
             slow = f"the body did not arrive within {self._settings.body_timeout_s:.0f} s"
-            problems = [{"row": None, "field": "body", "rule": "all of it in time"}]
+            problems = [problem("body", "all of it in time")]
             raise RequestRefused(408, "body_too_slow", slow, problems, (("Connection", "close"),)) from None
         finally:
             request.body = b"".join(pieces)
@@ -192,7 +172,9 @@ class Server:
 
     def _too_much(self, size: int) -> RequestRefused | None:
         if size > self._settings.max_body_bytes:
-            return too_large(self._settings)
+            rule = f"at most {self._settings.max_body_bytes} bytes"
+            message = f"the body is too large: send {rule} at a time"
+            return RequestRefused(413, "body_too_large", message, [problem("body", rule)])
         return busy() if self._held > _MOST_HELD else None
 
 
@@ -209,10 +191,9 @@ _CONTROL = re.compile(rb"[\x00-\x08\n-\x1f\x7f]")
 """What would end a header before its end, or is none that uvicorn sends."""
 
 
-def _pair(name: str, value: str) -> tuple[bytes, bytes]:
-    return name.lower().encode("latin-1"), _CONTROL.sub(b" ", value.encode("latin-1", "replace"))
-
-
 @lru_cache(maxsize=1000)
 def _encoded(kind: str, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple(_pair(*pair) for pair in headers_of(kind, headers))
+    return tuple(
+        (name.lower().encode("latin-1"), _CONTROL.sub(b" ", value.encode("latin-1", "replace")))
+        for name, value in headers_of(kind, headers)
+    )

@@ -21,50 +21,23 @@ from typing import TYPE_CHECKING, Any
 
 from ml.errors import PipelineError
 from serving.api.parsing import parse
-from serving.api.scoring import answer_of
+from serving.api.scoring import options_of, score
 from serving.models.child_process import stand_back
 from serving.models.predictor import Predictor
 from serving.web.messages import RequestRefused, TakesLonger, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
 _PATIENCE_S = 60.0
-_MOST_KNOWN = 4
 _ASK, _DONE, _REFUSED, _FAILED = "ask", "done", "refused", "failed"
 
 
 class Stopped(Exception):
     """The process ended, or took too long, in the middle of a request; or the service did not answer it."""
-
-
-def _nobody(columns: Mapping[str, Any]) -> NDArray[np.float64]:
-    raise TakesLonger
-
-
-class TooMany(TakesLonger):
-    """One with more values than may be looked at here."""
-
-
-@dataclass(frozen=True)
-class FormOnly(Predictor):
-    """A version as its folded form alone, which computes in no time.
-
-    Attributes:
-        otherwise: Finds the probability of each row of columns that the form leaves to others; it declines by default.
-    """
-
-    otherwise: Callable[[Mapping[str, Any]], NDArray[np.float64]] = _nobody
-
-    def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
-        """The probability of the positive class for each row, as `Predictor` has it."""
-        found = self.form.probability(columns) if self.form else None
-        return self.otherwise(columns) if found is None else found
 
 
 @dataclass(frozen=True)
@@ -90,12 +63,12 @@ class Job:
 
         Raises:
             RequestRefused: The request is not what it must be.
-            TooMany: It has more than `most_cells`.
+            TakesLonger: It has more than `most_cells`.
         """
         table = parse(self.body, self.kind, self.max_rows)
         if self.most_cells is not None and table.size * len(predictor.loaded.inputs) > self.most_cells:
-            raise TooMany
-        answer = answer_of(predictor, table, self.arguments)
+            raise TakesLonger(is_large=True)
+        answer = score(predictor, table, *options_of(self.arguments, table))
         loaded = predictor.loaded
         facts: dict[str, Any] = {"model": loaded.name, "version": loaded.version, "rows": table.size}
         if "warnings" in answer:
@@ -106,8 +79,7 @@ class Job:
 class Bulk:
     """Starts the process when it is needed, and asks it one thing at a time; one object may be shared by threads.
 
-    Args:
-        patience_s: How many seconds one request may take.
+    A request may take `patience_s` seconds.
     """
 
     def __init__(self, patience_s: float = _PATIENCE_S) -> None:
@@ -115,7 +87,6 @@ class Bulk:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
-        self._told: list[tuple[str, ...]] = []
 
     def start(self) -> None:
         """Starts the process where it does not run."""
@@ -153,21 +124,17 @@ class Bulk:
         return body, facts
 
     def _ask(self, connection: Connection, predictor: Predictor, job: Job) -> tuple[str, Any, bytes]:
-        loaded = predictor.loaded
-        key = (loaded.name, loaded.version, loaded.sha256, loaded.run_id)
-        facts = None
-        if key not in self._told:
-            facts = (replace(loaded, pipeline=None), predictor.form, predictor.nullable, predictor.categories)
-            self._told = [*self._told[-_MOST_KNOWN + 1 :], key]
-        connection.send((key, facts, replace(job, body=b"")))
+        loaded = replace(predictor.loaded, pipeline=None)
+        form_alone = Predictor(loaded, predictor.form, predictor.nullable, categories=predictor.categories)
+        connection.send((form_alone, replace(job, body=b"")))
         connection.send_bytes(job.body)
         while True:
             if not connection.poll(self._patience_s):
                 raise Stopped(f"a large request took more than {self._patience_s:.0f} s")
-            what, found = connection.recv()
+            what, content = connection.recv()
             if what != _ASK:
-                return what, found, connection.recv_bytes()
-            connection.send(_probability(predictor, found))
+                return what, content, connection.recv_bytes()
+            connection.send(_probability(predictor, content))
 
     def _started(self) -> Connection:
         if self._connection is None or self._process is None or self._process.poll() is not None:
@@ -184,7 +151,7 @@ class Bulk:
 
     def _end(self) -> None:
         process, connection = self._process, self._connection
-        self._process, self._connection, self._told = None, None, []
+        self._process, self._connection = None, None
         if connection is not None:
             connection.close()
         if process is not None:
@@ -205,23 +172,18 @@ def serve(connection: Connection) -> None:
 
     def ask(columns: Mapping[str, Any]) -> NDArray[np.float64]:
         connection.send((_ASK, dict(columns)))
-        found: NDArray[np.float64] | PipelineError = connection.recv()
-        if isinstance(found, PipelineError):
-            raise found
-        return found
+        probability: NDArray[np.float64] | PipelineError = connection.recv()
+        if isinstance(probability, PipelineError):
+            raise probability
+        return probability
 
-    known: dict[tuple[str, ...], FormOnly] = {}
     while True:
-        key, facts, job = connection.recv()
-        if facts is not None:
-            loaded, form, nullable, categories = facts
-            version = FormOnly(loaded, form, nullable, categories=categories, otherwise=ask)
-            known = dict([*known.items()][-_MOST_KNOWN + 1 :]) | {key: version}
+        predictor, job = connection.recv()
         job = replace(job, body=connection.recv_bytes())
         body = b""
         try:
-            body, told = job.answer(known[key])
-            connection.send((_DONE, told))
+            body, facts = job.answer(replace(predictor, elsewhere=ask))
+            connection.send((_DONE, facts))
         except RequestRefused as refused:
             connection.send((_REFUSED, (refused.status, refused.code, refused.message, refused.problems)))
         except (EOFError, OSError):

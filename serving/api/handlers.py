@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Never
 
 from serving.api import openapi, status
-from serving.api.bulk import Bulk, FormOnly, Job, TooMany
+from serving.api.bulk import Bulk, Job
 from serving.api.webhook import Webhooks
 from serving.models.cache import LiveModel
+from serving.models.predictor import Predictor
 from serving.models.repository import ModelRepository
 from serving.models.slot import ModelSlot
 from serving.settings import ServingSettings
 from serving.upstream.pipeline import PipelineMonitor
-from serving.web.messages import JSON, Answer, Request, RequestRefused, TakesLonger, as_json
+from serving.web.messages import JSON, Answer, Request, RequestRefused, TakesLonger, as_json, problem
 from serving.web.routing import Route
 
 _STATUS_LASTS_S = 0.1
@@ -31,15 +32,7 @@ _QUICK_S = 0.001
 
 
 class Api:
-    """Answers programs.
-
-    Args:
-        settings: The limits.
-        monitor: The pipeline's state.
-        repository: The live models.
-        webhooks: Tells genuine webhooks.
-        bulk: Answers large requests; they are answered here when None.
-    """
+    """Answers programs; large requests are answered here as well when `bulk` is None."""
 
     def __init__(
         self,
@@ -64,15 +57,15 @@ class Api:
 
     def ready(self, request: Request) -> Answer:
         """200 only when a model is loaded; what the model is, and why there is none, is for those who may read."""
-        found = status.model(self._repository, self._repository.main)
-        is_ready = found["version"] is not None
-        told: dict[str, Any] = {"ready": is_ready}
+        model = status.model(self._repository, self._repository.main)
+        is_ready = model["version"] is not None
+        content: dict[str, Any] = {"ready": is_ready}
         if request.may_read:
             if not is_ready:
                 nobody = "no version is champion yet: promote one"
-                told["reason"] = found["error"] or self._repository.upstream_error or nobody
-            told["model"] = found
-        return Answer.json(told, 200 if is_ready else 503)
+                content["reason"] = model["error"] or self._repository.upstream_error or nobody
+            content["model"] = model
+        return Answer.json(content, 200 if is_ready else 503)
 
     def predict(self, request: Request) -> Answer:
         """Predicts rows with the live version of the main model, or of the one that the address names."""
@@ -80,24 +73,23 @@ class Api:
         if request.at_once:
             return self._predict_at_once(live, request)
         job = self._job(request)
-        if self._bulk is None or not is_large(request):
+        if self._bulk is None or not request.is_large:
             return _answered(live, job.answer(live.predictor))
         return _answered(live, self._bulk.answer(live.predictor, job))
 
     def _predict_at_once(self, live: LiveModel, request: Request) -> Answer:
-        """The answer to a small request that a folded form answers."""
-        predictor = live.predictor
-        form = FormOnly(predictor.loaded, predictor.form, predictor.nullable, categories=predictor.categories)
-        try:
-            return _answered(live, self._job(request, _QUICK_CELLS).answer(form))
-        except TooMany:
-            request.is_large = True
-            raise
+        """The answer to a little JSON that a folded form answers."""
+        kind = request.headers.get("content-type", "")
+        if len(request.body) > QUICK_BYTES or not kind.lower().startswith(JSON):
+            raise TakesLonger(is_large=True)
+        whole = live.predictor
+        form_alone = Predictor(whole.loaded, whole.form, whole.nullable, _takes_longer, whole.categories)
+        return _answered(live, self._job(request, _QUICK_CELLS).answer(form_alone))
 
     def _slot(self, name: str) -> ModelSlot:
         slot = self._repository.slots.get(name) if name else self._repository.main
         if slot is None:
-            problems = [{"row": None, "field": "name", "rule": "a registered model that has a champion"}]
+            problems = [problem("name", "a registered model that has a champion")]
             raise RequestRefused(404, "no_such_model", f"no model {name[:60]!r} is served: GET /models", problems)
         return slot
 
@@ -113,14 +105,13 @@ class Api:
             raise RequestRefused(503, "no_model", f"no model is live: {_why_none(slot)}")
         encoding = request.headers.get("content-encoding", "")
         if encoding not in ("", "identity"):
-            problems = [{"row": None, "field": "Content-Encoding", "rule": "none"}]
+            problems = [problem("Content-Encoding", "none")]
             raise RequestRefused(415, "content_encoding", "the body is compressed: send it as it is", problems)
         return live
 
     def _job(self, request: Request, most_cells: int | None = None) -> Job:
         kind = request.headers.get("content-type", "")
-        arguments = request.arguments if request.query else {}
-        return Job(request.body, kind, arguments, self._settings.max_rows, most_cells)
+        return Job(request.body, kind, request.arguments, self._settings.max_rows, most_cells)
 
     def status(self, request: Request) -> Answer:
         """What is known of the pipeline and the models, at most a tenth of a second old."""
@@ -169,14 +160,13 @@ class Api:
         return Answer.json(openapi.document(routes, self._repository.main.live, self._settings))
 
 
-def is_large(request: Request) -> bool:
-    """Whether a request for a prediction is more than a little JSON."""
-    kind = request.headers.get("content-type", "")
-    return request.is_large or len(request.body) > QUICK_BYTES or not kind.lower().startswith(JSON)
+def _takes_longer(columns: Mapping[str, Any]) -> Never:
+    raise TakesLonger
 
 
-def _answered(live: LiveModel, found: tuple[bytes, dict[str, Any]]) -> Answer:
-    return Answer(200, found[0], headers=live.predictor.head, facts=found[1])
+def _answered(live: LiveModel, answer: tuple[bytes, dict[str, Any]]) -> Answer:
+    body, facts = answer
+    return Answer(200, body, headers=live.predictor.head, facts=facts)
 
 
 def _why_none(slot: ModelSlot) -> str:

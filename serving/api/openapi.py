@@ -2,64 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml.values import Column
 from serving.api.parsing import PARQUET
 from serving.models.cache import LiveModel
 from serving.settings import ServingSettings
-from serving.web.routing import NAME, Route
+from serving.web.routing import NAME, Operation, Route
 
-Operation = Callable[[LiveModel | None, ServingSettings], dict[str, Any]]
+_TEXT = {"type": "string"}
+_OBJECT = {"type": "object"}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
-_PROBLEM = {
-    "type": "object",
-    "properties": {
-        "row": {"type": ["integer", "null"]},
-        "field": {"type": ["string", "null"]},
-        "rule": {"type": "string"},
-    },
-    "required": ["row", "field", "rule"],
-}
-_ERROR = {
-    "type": "object",
-    "properties": {
-        "error": {
-            "type": "object",
-            "properties": {
-                "code": {"type": "string"},
-                "message": {"type": "string"},
-                "problems": {"type": "array", "items": _PROBLEM},
-            },
-            "required": ["code", "message", "problems"],
-        }
-    },
-    "required": ["error"],
-}
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {**_OBJECT, "properties": properties, "required": list(properties)}
+
+
+def _list(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+_PROBLEM = _object(row={"type": ["integer", "null"]}, field={"type": ["string", "null"]}, rule=_TEXT)
+_ERROR = _object(error=_object(code=_TEXT, message=_TEXT, problems=_list(_PROBLEM)))
 _ANSWER = {
-    "type": "object",
-    "properties": {
-        "model": {
-            "type": "object",
-            "properties": {"name": {"type": "string"}, "version": {"type": "string"}},
-            "required": ["name", "version"],
-        },
-        "predictions": {"type": "array", "items": {"type": "integer", "enum": [0, 1]}},
-        "probabilities": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}},
-        "threshold": {"type": "number", "minimum": 0, "maximum": 1},
-        "explanation": {
-            "type": "object",
-            "properties": {"base": {"type": "number"}, "contributions": {"type": "array", "items": {"type": "object"}}},
-            "required": ["base", "contributions"],
-        },
-        "ignored_fields": {"type": "array", "items": {"type": "string"}},
-    },
+    **_object(
+        model=_object(name=_TEXT, version=_TEXT),
+        predictions=_list({"type": "integer", "enum": [0, 1]}),
+        probabilities=_list(_SHARE),
+        threshold=_SHARE,
+        explanation=_object(base={"type": "number"}, contributions=_list(_OBJECT)),
+        ignored_fields=_list(_TEXT),
+    ),
     "required": ["model", "predictions", "probabilities", "threshold"],
 }
-ANY = {"application/json": {"schema": {"type": "object"}}}
-PAGE = {"text/html": {"schema": {"type": "string"}}, **ANY}
-TEXT = {"text/plain": {"schema": {"type": "string"}}}
+ANY = {"application/json": {"schema": _OBJECT}}
+PAGE = {"text/html": {"schema": _TEXT}, **ANY}
+TEXT = {"text/plain": {"schema": _TEXT}}
 _FAULT = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 _REFUSALS = {
     "400": "The request cannot be read, or its host name is not served.",
@@ -96,7 +76,7 @@ def document(routes: Iterable[Route], live: LiveModel | None, settings: ServingS
                 "Error": _ERROR,
                 "Row": _row(live),
                 "Body": _body(settings, {"$ref": "#/components/schemas/Row"}),
-                "AnyBody": _body(settings, {"type": "object"}),
+                "AnyBody": _body(settings, _OBJECT),
                 "Answer": _ANSWER,
             },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -108,15 +88,18 @@ def document(routes: Iterable[Route], live: LiveModel | None, settings: ServingS
 _OK = {"200": "The answer."}
 _OPTIONS = [
     {"name": "threshold", "in": "query", "description": "The probability above which the prediction is 1.",
-     "schema": {"type": "number", "minimum": 0, "maximum": 1}},
+     "schema": _SHARE},
     {"name": "explain", "in": "query", "description": "Whether to tell what each column adds to the log-odds.",
      "schema": {"type": "boolean"}},
 ]  # fmt: skip
 
 
 def _responses(answers: Mapping[str, str], content: dict[str, Any]) -> dict[str, Any]:
-    told = {code: {"description": text, "content": content} for code, text in answers.items()}
-    return told | {code: {"description": text, "content": _FAULT} for code, text in _REFUSALS.items()}
+    return {code: {"description": text, "content": content} for code, text in answers.items()} | _refused(_REFUSALS)
+
+
+def _refused(refusals: Mapping[str, str]) -> dict[str, Any]:
+    return {code: {"description": text, "content": _FAULT} for code, text in refusals.items()}
 
 
 def get(summary: str, content: dict[str, Any], answers: Mapping[str, str] = _OK, *, named: bool = False) -> Operation:
@@ -128,18 +111,16 @@ def get(summary: str, content: dict[str, Any], answers: Mapping[str, str] = _OK,
         answers: What each status means.
         named: Whether a model's name is in its path.
     """
-    responses = _responses(answers, content)
-    responses["404"] = {"description": "There is nothing of that name.", "content": _FAULT}
-    found = {"summary": summary, "responses": responses, **({"parameters": [_NAME]} if named else {})}
-    return lambda live, settings: found
+    responses = _responses(answers, content) | _refused({"404": "There is nothing of that name."})
+    operation = {"summary": summary, "responses": responses, **({"parameters": [_NAME]} if named else {})}
+    return lambda live, settings: operation
 
 
 def post(summary: str, status: str) -> Operation:
     """The operation of a route that takes something and answers with one status."""
-    responses = _responses({status: "It was taken."}, ANY)
-    for code, text in {"404": "None are taken here.", "408": "The body is too slow.", "409": "It came before.",
-                       "413": "The body is too large."}.items():  # fmt: skip
-        responses[code] = {"description": text, "content": _FAULT}
+    refusals = {"404": "None are taken here.", "408": "The body is too slow.", "409": "It came before.",
+                "413": "The body is too large."}  # fmt: skip
+    responses = _responses({status: "It was taken."}, ANY) | _refused(refusals)
     if status == "204":
         responses["204"] = {"description": "It was taken."}
     return lambda live, settings: {"summary": summary, "responses": responses}
@@ -169,28 +150,16 @@ def _cell(column: Column, *, nullable: bool) -> dict[str, Any]:
 
 
 def _body(settings: ServingSettings, row: dict[str, Any]) -> dict[str, Any]:
-    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": settings.max_rows}
-    options = {
-        "threshold": {"type": "number", "minimum": 0, "maximum": 1},
-        "explain": {"type": "boolean"},
-    }
-    split = {
-        "type": "object",
-        "properties": {
-            "columns": {"type": "array", "items": {"type": "string"}},
-            "data": {"type": "array", "items": {"type": "array"}},
-        },
-        "required": ["columns", "data"],
-    }
-    columns = {"type": "object", "additionalProperties": {"type": "array"}}
+    rows = {**_list(row), "minItems": 1, "maxItems": settings.max_rows}
+    options = {"threshold": _SHARE, "explain": {"type": "boolean"}}
+    split = _object(columns=_list(_TEXT), data=_list({"type": "array"}))
+    columns = {**_OBJECT, "additionalProperties": {"type": "array"}}
     shapes = {"rows": rows, "columns": columns, "dataframe_split": split, "dataframe_records": rows}
-    found: dict[str, Any] = {
+    return {
         "anyOf": [
-            {"type": "object", "properties": {name: shape, **options}, "required": [name]}
-            for name, shape in shapes.items()
+            {**_OBJECT, "properties": {name: shape, **options}, "required": [name]} for name, shape in shapes.items()
         ]
     }
-    return found
 
 
 def predict(live: LiveModel | None, settings: ServingSettings) -> dict[str, Any]:
@@ -213,7 +182,7 @@ def _predict(settings: ServingSettings, body: str, example: dict[str, Any]) -> d
         "422": "A row is not what the model takes.",
         "503": "No model is live yet, or too much is waiting: `Retry-After` says when to come back.",
     }
-    binary = {"schema": {"type": "string", "contentMediaType": PARQUET[0]}}
+    binary = {"schema": {**_TEXT, "contentMediaType": PARQUET[0]}}
     answer = {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}
     return {
         "summary": "Predicts rows with the live version.",
@@ -221,12 +190,9 @@ def _predict(settings: ServingSettings, body: str, example: dict[str, Any]) -> d
             "required": True,
             "content": {
                 "application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}, **example},
-                "text/csv": {"schema": {"type": "string"}},
+                "text/csv": {"schema": _TEXT},
                 PARQUET[0]: binary,
             },
         },
-        "responses": {
-            **_responses({"200": "The predictions."}, answer),
-            **{code: {"description": text, "content": _FAULT} for code, text in refusals.items()},
-        },
+        "responses": {**_responses({"200": "The predictions."}, answer), **_refused(refusals)},
     }

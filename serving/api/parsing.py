@@ -13,7 +13,7 @@ from ml.errors import ContractViolation, TooManyRows, UnreadableData
 from ml.reading.csv_dialect import CsvRows, find_dialect
 from ml.reading.tables import decoded
 from serving.api.table import MAX_PROBLEMS, Table
-from serving.web.messages import RequestRefused
+from serving.web.messages import RequestRefused, problem
 
 JSON, CSV = "application/json", "text/csv"
 PARQUET = ("application/vnd.apache.parquet", "application/x-parquet", "application/parquet")
@@ -42,32 +42,30 @@ def parse(body: bytes, content_type: str, max_rows: int) -> Table:
     elif kind in PARQUET:
         table = _parquet_table(body, max_rows)
     else:
-        raise RequestRefused(
-            415, "content_type", f"the content type is {kind[:80] or 'missing'}: send {', '.join(KINDS[:3])}",
-            [{"row": None, "field": "Content-Type", "rule": " or ".join(KINDS[:3])}],
-        )  # fmt: skip
+        message = f"the content type is {kind[:80] or 'missing'}: send {', '.join(KINDS[:3])}"
+        raise RequestRefused(415, "content_type", message, [problem("Content-Type", " or ".join(KINDS[:3]))])
     if not table.size:
-        raise RequestRefused(
-            422, "no_rows", "there are no rows: send at least one",
-            [{"row": None, "field": "rows", "rule": "at least one row"}],
-        )  # fmt: skip
+        raise _shape("rows", "at least one row", "there are no rows: send at least one")
     if table.size > max_rows:
         raise _too_many(max_rows)
     return table
 
 
 def _too_many(max_rows: int) -> RequestRefused:
-    problems = [{"row": None, "field": "rows", "rule": f"at most {max_rows} rows"}]
     message = f"there are more than {max_rows:,} rows: send at most {max_rows:,} at a time"
-    return RequestRefused(413, "too_many_rows", message, problems)
+    return RequestRefused(413, "too_many_rows", message, [problem("rows", f"at most {max_rows} rows")])
 
 
 def _unreadable(code: str, rule: str, why: str) -> RequestRefused:
-    return RequestRefused(400, code, f"the body {why}", [{"row": None, "field": "body", "rule": rule}])
+    return RequestRefused(400, code, f"the body {why}", [problem("body", rule)])
 
 
 def _shape(field: str, rule: str, message: str) -> RequestRefused:
-    return RequestRefused(422, "no_rows", message, [{"row": None, "field": field, "rule": rule}])
+    return RequestRefused(422, "no_rows", message, [problem(field, rule)])
+
+
+def _wrong_rows(field: str, rule: str, wrong: list[int], message: str) -> RequestRefused:
+    return RequestRefused(422, "wrong_rows", message, [problem(field, rule, row) for row in wrong[:MAX_PROBLEMS]])
 
 
 def read_json(body: bytes) -> Any:
@@ -105,22 +103,22 @@ class _NoValue:
 
 
 def _json_table(body: bytes) -> Table:
-    found = read_json(body)
-    found = found if isinstance(found, dict) else {}
-    if len(found) == 1 and "rows" in found:
-        return _from_rows(found["rows"])
-    given = [name for name in ("rows", "columns", "dataframe_split", "dataframe_records") if name in found]
+    value = read_json(body)
+    content = value if isinstance(value, dict) else {}
+    if len(content) == 1 and "rows" in content:
+        return _from_rows(content["rows"])
+    given = [name for name in ("rows", "columns", "dataframe_split", "dataframe_records") if name in content]
     if len(given) > 1:
         raise _shape(given[1], f"only one of {_SHAPES}", f"the body has {' and '.join(given)}: send one of them")
     if given == ["columns"]:
-        table = _from_columns(found["columns"])
+        table = _from_columns(content["columns"])
     elif given == ["dataframe_split"]:
-        table = _from_split(found["dataframe_split"])
+        table = _from_split(content["dataframe_split"])
     else:
-        table = _from_rows(found.get("rows", found.get("dataframe_records")))
+        table = _from_rows(content.get("rows", content.get("dataframe_records")))
     # MLflow's clients put everything that is not data under `params`.
-    params = found.get("params")
-    table.options = {**(params if isinstance(params, dict) else {}), **found}
+    params = content.get("params")
+    table.options = {**(params if isinstance(params, dict) else {}), **content}
     return table
 
 
@@ -130,8 +128,7 @@ def _from_rows(rows: Any) -> Table:
     if set(map(type, rows)) <= {dict}:
         return Table(len(rows), rows)
     wrong = [number for number, row in enumerate(rows) if not isinstance(row, dict)]
-    problems = [{"row": number, "field": "rows", "rule": "an object"} for number in wrong[:MAX_PROBLEMS]]
-    raise RequestRefused(422, "wrong_rows", f"row {wrong[0]} is no object", problems)
+    raise _wrong_rows("rows", "an object", wrong, f"row {wrong[0]} is no object")
 
 
 def _from_columns(columns: Any) -> Table:
@@ -153,8 +150,7 @@ def _from_split(split: Any) -> Table:
     wrong = [at for at, row in enumerate(data) if not isinstance(row, list) or len(row) != len(names)]
     if wrong:
         rule = f"a list of {len(names)} values"
-        problems = [{"row": at, "field": "dataframe_split", "rule": rule} for at in wrong[:MAX_PROBLEMS]]
-        raise RequestRefused(422, "wrong_rows", f"row {wrong[0]} is no {rule[2:]}", problems)
+        raise _wrong_rows("dataframe_split", rule, wrong, f"row {wrong[0]} is no {rule[2:]}")
     columns = dict(zip(names, map(list, zip(*data, strict=True)), strict=True)) if data and names else {}
     return Table(len(data), columns=columns)
 
@@ -168,7 +164,7 @@ def _csv_table(body: bytes, max_rows: int) -> Table:
         reader = CsvRows(io.StringIO(text, newline=""), dialect, "the body")
         rows = list(islice(reader, max_rows + 1))
     except (UnreadableData, ContractViolation) as error:
-        problems = [{"row": None, "field": "body", "rule": "CSV in UTF-8 with a header, each name once"}]
+        problems = [problem("body", "CSV in UTF-8 with a header, each name once")]
         raise RequestRefused(400, "bad_csv", str(error)[:300], problems) from error
     cells = list(zip(*rows, strict=True)) if rows else [()] * len(reader.header)
     columns = {reader.header[at]: cells[at] for at in reader.named}

@@ -10,11 +10,12 @@ import numpy as np
 from ml.errors import BadInput, PipelineError
 from serving.api.table import Table, checked
 from serving.models.predictor import DEFAULT_THRESHOLD, Predictor
-from serving.web.messages import RequestRefused
+from serving.web.messages import RequestRefused, problem
 
 MAX_SHOWN = 5
 """The most unseen categories of a column that an answer lists."""
 _OPTIONS = frozenset(("threshold", "explain"))
+_COMPUTABLE = "values that the model can compute with"
 
 
 def options_of(query: Mapping[str, str], table: Table) -> tuple[float, bool]:
@@ -28,19 +29,19 @@ def options_of(query: Mapping[str, str], table: Table) -> tuple[float, bool]:
     threshold: Any = table.options.get("threshold", query.get("threshold", DEFAULT_THRESHOLD))
     explain: Any = table.options.get("explain", query.get("explain", False))
     try:
-        found = float(threshold) if not isinstance(threshold, bool) else -1.0
+        share = float(threshold) if not isinstance(threshold, bool) else -1.0
     except (TypeError, ValueError, OverflowError):
-        found = -1.0
-    if not 0 <= found <= 1:
+        share = -1.0
+    if not 0 <= share <= 1:
         raise _wrong_option("threshold", "a number from 0 to 1")
     truth = {"true": True, "1": True, "false": False, "0": False, "": True}.get(str(explain).lower())
     if truth is None or isinstance(explain, (list, dict)):
         raise _wrong_option("explain", "true or false")
-    return found, truth
+    return share, truth
 
 
 def _wrong_option(field: str, rule: str) -> RequestRefused:
-    return RequestRefused(422, "wrong_option", f"{field} must be {rule}", [{"row": None, "field": field, "rule": rule}])
+    return RequestRefused(422, "wrong_option", f"{field} must be {rule}", [problem(field, rule)])
 
 
 def score(
@@ -63,11 +64,17 @@ def score(
     Raises:
         RequestRefused: 422 with each wrong row, its field and the rule.
     """
-    columns = checked(predictor, table)
+    loaded, columns = predictor.loaded, checked(predictor, table)
     probability = _probability(predictor, columns)
-    answer = _told(
-        predictor, table, (probability > threshold).astype(np.int64).tolist(), probability.tolist(), threshold
-    )
+    answer = {
+        "model": {"name": loaded.name, "version": loaded.version},
+        "predictions": (probability > threshold).astype(np.int64).tolist(),
+        "probabilities": probability.tolist(),
+        "threshold": threshold,
+    }
+    ignored = set(table.names()) - set(loaded.inputs)
+    if ignored:
+        answer["ignored_fields"] = sorted(map(str, ignored))
     warnings = _unseen(predictor, columns)
     if warnings:
         answer["warnings"] = warnings
@@ -76,53 +83,34 @@ def score(
     return answer
 
 
-def _told(
-    predictor: Predictor, table: Table, predictions: list[int], probabilities: list[float], threshold: float
-) -> dict[str, Any]:
-    loaded = predictor.loaded
-    answer = {
-        "model": {"name": loaded.name, "version": loaded.version},
-        "predictions": predictions,
-        "probabilities": probabilities,
-        "threshold": threshold,
-    }
-    ignored = set(table.names()) - set(loaded.inputs)
-    return {**answer, "ignored_fields": sorted(map(str, ignored))} if ignored else answer
-
-
 def _unseen(predictor: Predictor, columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The categories of a request that training never saw, which the model takes for none, and in how many rows."""
     warnings = []
-    for name, known in predictor.categories.items():
-        unseen = [one for one in columns[name] if one is not None and one not in known]
+    for name, categories in predictor.categories.items():
+        unseen = [one for one in columns[name] if one is not None and one not in categories]
         if unseen:
             shown = list(dict.fromkeys(unseen))[:MAX_SHOWN]
             warnings.append({"field": name, "rule": "unseen in training", "values": shown, "rows": len(unseen)})
     return warnings
 
 
-def answer_of(predictor: Predictor, table: Table, query: Mapping[str, str]) -> dict[str, Any]:
-    """The answer to a request's rows, with the options that came in its body or its address; as `score`."""
-    return score(predictor, table, *options_of(query, table))
-
-
 def _explanation(predictor: Predictor, columns: Mapping[str, Any]) -> dict[str, Any]:
-    found = predictor.contributions(columns)
-    if found is None:
+    explanation = predictor.contributions(columns)
+    if explanation is None:
         raise _wrong_option("explain", "false: this version is not linear, so no column has a share of its own")
-    return {"base": found[0], "contributions": found[1]}
+    base, contributions = explanation
+    return {"base": base, "contributions": contributions}
 
 
 def _probability(predictor: Predictor, columns: Mapping[str, Any]) -> Any:
     try:
-        found = predictor.probability(columns)
+        probability = predictor.probability(columns)
     except BadInput as error:
-        rule = [{"row": None, "field": None, "rule": "values that the model can compute with"}]
-        raise RequestRefused(422, "wrong_rows", str(error), rule) from error
+        raise RequestRefused(422, "wrong_rows", str(error), [problem(None, _COMPUTABLE)]) from error
     except PipelineError as error:
         raise RequestRefused(503, "model_unavailable", str(error)) from error
-    if not np.isfinite(found).all():
-        row = int(np.flatnonzero(~np.isfinite(found))[0])
-        problems = [{"row": row, "field": None, "rule": "values that the model can compute with"}]
-        raise RequestRefused(422, "wrong_rows", f"row {row}: the model finds no probability for it", problems)
-    return found
+    if not np.isfinite(probability).all():
+        row = int(np.flatnonzero(~np.isfinite(probability))[0])
+        message = f"row {row}: the model finds no probability for it"
+        raise RequestRefused(422, "wrong_rows", message, [problem(None, _COMPUTABLE, row)])
+    return probability

@@ -57,23 +57,22 @@ def promotion(tags: Mapping[str, str]) -> dict[str, Any]:
     """Who promoted a version, when and why, and what the gate said, as far as its tags tell."""
     # Versions that were promoted by an earlier release's command line have it under another word.
     word = "promoted" if any(tags.get(f"promoted.{what}") for what in ("by", "at")) else "promotion"
-    told = {what: tags.get(f"{word}.{what}") for what in ("by", "at", "reason")}
-    if not (told["by"] or told["at"]):
-        # A reason alone is of a decision that promoted nothing.
-        told = {}
-    return {"promoted": told if any(told.values()) else None, "gate": verdict(tags.get("gate.verdict"))}
+    decision = {what: tags.get(f"{word}.{what}") for what in ("by", "at", "reason")}
+    # A reason alone is of a decision that promoted nothing.
+    promoted = decision if decision["by"] or decision["at"] else None
+    return {"promoted": promoted, "gate": verdict(tags.get("gate.verdict"))}
 
 
 def verdict(text: str | None) -> dict[str, Any] | None:
     """What the gate said: `{"passed": bool, "reasons": [text, ...]}`; None where it said nothing that can be read."""
     try:
-        found = json.loads(text or "null")
+        value = json.loads(text or "null")
     except ValueError:
         return None
-    if not isinstance(found, dict) or not isinstance(found.get("passed"), bool):
+    if not isinstance(value, dict) or not isinstance(value.get("passed"), bool):
         return None
-    reasons = found.get("reasons")
-    return {"passed": found["passed"], "reasons": list(map(str, reasons)) if isinstance(reasons, list) else []}
+    reasons = value.get("reasons")
+    return {"passed": value["passed"], "reasons": list(map(str, reasons)) if isinstance(reasons, list) else []}
 
 
 def describe(repository: ModelRepository, slot: ModelSlot) -> dict[str, Any]:
@@ -98,10 +97,8 @@ def versions(repository: ModelRepository, name: str) -> list[dict[str, Any]]:
 
 
 def _tags(repository: ModelRepository, name: str, version: str) -> dict[str, str]:
-    for one in repository.versions.get(name, []):
-        if one["version"] == version:
-            return dict(one.get("tags", {}))
-    return {}
+    mine = (one for one in repository.versions.get(name, []) if one["version"] == version)
+    return dict(next(mine, {}).get("tags", {}))
 
 
 def _upstream(url: str, error: str | None, age_s: float | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.values import LARGEST_NUMBER, LONGEST_TEXT, WRONG, Column
-from serving.web.messages import RequestRefused
+from serving.web.messages import RequestRefused, problem
 
 if TYPE_CHECKING:
     from serving.models.predictor import Predictor
@@ -63,18 +63,18 @@ def checked(predictor: Predictor, table: Table) -> dict[str, Any]:
     Raises:
         RequestRefused: 422 with each wrong row (the first 20 things that are wrong), its field and the rule.
     """
-    found: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     problems: list[dict[str, Any]] = []
     commas = table.commas or predictor.loaded.commas
     for column in predictor.loaded.readings:
         cells = _Cells(column, column.name in predictor.nullable or not column.is_numeric, commas)
-        found[column.name] = cells.read(table.column(column.name), problems)
+        columns[column.name] = cells.read(table.column(column.name), problems)
     if problems:
-        problems.sort(key=lambda problem: problem["row"])
+        problems.sort(key=itemgetter("row"))
         first = problems[0]
         message = f"row {first['row']}: field {first['field'][:60]!r}: {first['rule']}"
         raise RequestRefused(422, "wrong_rows", message, problems[:MAX_PROBLEMS])
-    return found
+    return columns
 
 
 @dataclass(frozen=True)
@@ -98,19 +98,19 @@ class _Cells:
         return np.array([math.nan if one is None else one for one in self._each(values, problems)], dtype=np.float64)
 
     def _each(self, values: Sequence[Any], problems: list[dict[str, Any]]) -> list[Any]:
-        read, commas, found = self.column.read, self.commas, []
+        read, commas, cells = self.column.read, self.commas, []
         wrong = 0
         for row, value in enumerate(values):
-            made = read(value, commas) if value is not ABSENT else WRONG
-            if made is WRONG or (made is None and not self.nullable):
-                told = "required" if value is ABSENT else f"{self._rule}, not {_shown(value)}"
-                problems.append({"row": row, "field": self.column.name, "rule": told})
+            cell = read(value, commas) if value is not ABSENT else WRONG
+            if cell is WRONG or (cell is None and not self.nullable):
+                rule = "required" if value is ABSENT else f"{self._rule}, not {_shown(value)}"
+                problems.append(problem(self.column.name, rule, row))
                 wrong += 1
                 if wrong >= MAX_PROBLEMS:
                     break
-                made = None
-            found.append(made)
-        return found
+                cell = None
+            cells.append(cell)
+        return cells
 
     @property
     def _rule(self) -> str:

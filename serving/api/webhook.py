@@ -21,12 +21,7 @@ _MOST_REMEMBERED = 10_000
 
 
 class Webhooks:
-    """Tells genuine deliveries from others.
-
-    Args:
-        secret: What MLflow signs with; empty: none is taken.
-        clock: The time of day, in seconds since 1970.
-    """
+    """Tells deliveries that are signed with our secret from others; without a secret none is taken."""
 
     def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
         self._secret = secret.encode()

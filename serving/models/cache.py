@@ -67,12 +67,9 @@ class LiveModel:
 
 
 class ModelCopy:
-    """Keeps checked versions of a model, and remembers which one is live.
+    """Keeps checked versions of a model in a folder, which is made when first needed, and remembers which one is live.
 
-    Args:
-        folder: Where they are; made when first needed.
-        name: The registered model.
-        scorer: Predicts what has no folded form; None for whoever only keeps copies.
+    `scorer` predicts what has no folded form; None for whoever only keeps copies.
     """
 
     def __init__(self, folder: Path, name: str, scorer: Scorer | None = None) -> None:
@@ -85,18 +82,14 @@ class ModelCopy:
     def new_folder(self) -> Iterator[Path]:
         """An empty folder beside the copies; what is still in it afterwards goes."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = Path(mkdtemp(prefix=_LOADING, dir=self._folder))
+        folder = Path(mkdtemp(prefix=_LOADING, dir=self._folder))
         try:
-            yield made
+            yield folder
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def keep(self, folder: Path, loaded: LoadedModel) -> None:
-        """Makes the checked files of a folder a copy.
-
-        Raises:
-            OSError: The disk does not take it.
-        """
+        """Makes the checked files of a folder a copy; OSError where the disk does not take it."""
         final = self._path(loaded.version, loaded.sha256, loaded.run_id)
         # What is there under this name has the same files, or was damaged.
         shutil.rmtree(final, ignore_errors=True)
@@ -109,22 +102,23 @@ class ModelCopy:
             Untrusted: There is none, or it was changed.
             Unavailable: The process that predicts with it does not answer.
         """
-        found = prepared.read(self._path(version, sha256, run_id), self._name, self._scorer)
-        if (found.loaded.version, found.loaded.sha256, found.loaded.run_id) != (version, sha256, run_id):
+        predictor = prepared.read(self._path(version, sha256, run_id), self._name, self._scorer)
+        loaded = predictor.loaded
+        if (loaded.version, loaded.sha256, loaded.run_id) != (version, sha256, run_id):
             raise Untrusted(f"{self._name}: the copy of version {version} is of another version")
-        return found
+        return predictor
 
     def find(self, version: str, sha256: str, run_id: str = "") -> Predictor | None:
         """As `read`; None where there is none that can be used."""
         path = self._path(version, sha256, run_id)
         try:
-            found = self.read(version, sha256, run_id)
+            predictor = self.read(version, sha256, run_id)
             os.utime(path)
         except Exception as error:  # noqa: BLE001 - a damaged copy is passed over; the registry has the original
             if path.exists():
                 log.warning("copy=%s not used error=%s", path, one_line(error))
             return None
-        return found
+        return predictor
 
     def has(self, version: str, sha256: str, run_id: str = "") -> bool:
         """Whether there is a copy of a version with that file, of that run."""
@@ -137,14 +131,14 @@ class ModelCopy:
     def mark(self, live: LiveModel) -> None:
         """Remembers which version is live, and lets go of the copies that were not used for longest."""
         loaded = live.loaded
-        told = {
+        mark = {
             "name": self._name, "version": loaded.version, "sha256": loaded.sha256, "run_id": loaded.run_id,
             "metrics": dict(live.metrics),
         }  # fmt: skip
         with suppress(OSError):
             handle, path = mkstemp(prefix=_LOADING, dir=self._folder)
             with os.fdopen(handle, "w") as file:
-                json.dump(told, file)
+                json.dump(mark, file)
             # In one step, since another process may be reading it.
             Path(path).replace(self._mark)
             self._tidy(self._path(loaded.version, loaded.sha256, loaded.run_id))
@@ -160,15 +154,14 @@ class ModelCopy:
 
     def restore(self) -> LiveModel | None:
         """The version that was live last, checked again; None where there is none that can be used."""
-        path = self._mark
         try:
-            told: dict[str, Any] = json.loads(path.read_text())
-            predictor = self.find(str(told["version"]), str(told["sha256"]), str(told["run_id"]))
-            metrics = {str(name): float(value) for name, value in dict(told["metrics"]).items()}
+            mark: dict[str, Any] = json.loads(self._mark.read_text())
+            predictor = self.find(str(mark["version"]), str(mark["sha256"]), str(mark["run_id"]))
+            metrics = {str(name): float(value) for name, value in dict(mark["metrics"]).items()}
         except FileNotFoundError:
             return None
         except Exception as error:  # noqa: BLE001 - as above
-            log.warning("copy=%s not used error=%s", path, one_line(error))
+            log.warning("copy=%s not used error=%s", self._mark, one_line(error))
             return None
         if predictor is None:
             return None
@@ -206,9 +199,9 @@ def _is_left_over(path: Path) -> bool:
 
 def models_kept(folder: Path) -> list[str]:
     """The names of the models that were live last."""
-    found: list[str] = []
-    for path in sorted(folder.glob(f"*{_LIVE}")):
+    names: list[str] = []
+    for path in folder.glob(f"*{_LIVE}"):
         # One that cannot be read has nothing to restore either.
         with suppress(OSError, ValueError, KeyError, TypeError):
-            found.append(str(json.loads(path.read_text())["name"]))
-    return sorted(found)
+            names.append(str(json.loads(path.read_text())["name"]))
+    return sorted(names)

@@ -25,6 +25,8 @@ from ml.errors import PipelineError, one_line
 log = logging.getLogger(__name__)
 
 _BYTES = "bytes"
+Answer = tuple[dict[str, Any], bytes]
+AnswerTo = Callable[[Mapping[str, Any], bytes], Answer]
 
 
 class Ended(Exception):
@@ -52,9 +54,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._used_at = 0.0
 
-    def ask(
-        self, question: Mapping[str, Any], patience_s: float, content: Sequence[memoryview | bytes] = ()
-    ) -> tuple[dict[str, Any], bytes]:
+    def ask(self, question: Mapping[str, Any], patience_s: float, content: Sequence[memoryview | bytes] = ()) -> Answer:
         """The answer to a question, and the bytes that come with it.
 
         Args:
@@ -65,6 +65,7 @@ class Child:
         Raises:
             Ended: The process ended.
             TooSlow: The time was over.
+            PipelineError: It answers with an error, which is raised here again.
         """
         until = time.monotonic() + patience_s
         if not self._lock.acquire(timeout=patience_s):
@@ -72,8 +73,8 @@ class Child:
         try:
             process = self._started()
             try:
-                with _limit(process, until - time.monotonic(), patience_s):
-                    return _asked(process, question, content)
+                with _limit(process, until, patience_s):
+                    answer = _asked(process, question, content)
             except BaseException:
                 self._end()
                 raise
@@ -81,6 +82,10 @@ class Child:
                 self._used_at = time.monotonic()
         finally:
             self._lock.release()
+        if "error" in answer[0]:
+            kind = getattr(ml.errors, str(answer[0]["error"]), PipelineError)
+            raise kind(answer[0]["message"])
+        return answer
 
     def close(self) -> None:
         """Ends the process."""
@@ -120,21 +125,15 @@ class Child:
 
 
 @contextmanager
-def _limit(process: subprocess.Popen[bytes], left_s: float, patience_s: float) -> Iterator[None]:
+def _limit(process: subprocess.Popen[bytes], until: float, patience_s: float) -> Iterator[None]:
     """Ends the process when the time is over: it may hang over reading as well as over answering."""
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        process.kill()
-
-    timer = threading.Timer(max(0.0, left_s), end)
+    timer = threading.Timer(max(0.0, until - time.monotonic()), process.kill)
     timer.daemon = True
     timer.start()
     try:
         yield
     except Ended:
-        if late.is_set():
+        if time.monotonic() >= until:
             raise TooSlow(f"within {patience_s:g} s") from None
         raise
     finally:
@@ -143,7 +142,7 @@ def _limit(process: subprocess.Popen[bytes], left_s: float, patience_s: float) -
 
 def _asked(
     process: subprocess.Popen[bytes], question: Mapping[str, Any], content: Iterable[memoryview | bytes]
-) -> tuple[dict[str, Any], bytes]:
+) -> Answer:
     assert process.stdin
     assert process.stdout
     pieces = [memoryview(piece).cast("B") for piece in content]
@@ -167,34 +166,33 @@ def _how(process: subprocess.Popen[bytes]) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def _write(to: IO[bytes], told: Mapping[str, Any], content: Sequence[memoryview | bytes]) -> None:
+def _write(to: IO[bytes], message: Mapping[str, Any], content: Sequence[memoryview | bytes]) -> None:
     size = sum(len(piece) for piece in content)
-    to.write(json.dumps({**told, _BYTES: size}).encode() + b"\n")
+    to.write(json.dumps({**message, _BYTES: size}).encode() + b"\n")
     for piece in content:
         to.write(piece)
     to.flush()
 
 
-def _read(source: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
+def _read(source: IO[bytes]) -> Answer | None:
     """What was written at the other end; None where that ended."""
     line = source.readline()
     if not line.endswith(b"\n"):
         return None
-    told: dict[str, Any] = json.loads(line)
-    size = int(told.pop(_BYTES))
+    message: dict[str, Any] = json.loads(line)
+    size = int(message.pop(_BYTES))
     content = source.read(size)
-    return (told, content) if len(content) == size else None
-
-
-Answer = tuple[dict[str, Any], bytes]
-AnswerTo = Callable[[Mapping[str, Any], bytes], Answer]
+    return (message, content) if len(content) == size else None
 
 
 def serve(answer_to: AnswerTo, questions: IO[bytes], answers: IO[bytes]) -> None:
-    """Answers question after question until there are no more."""
+    """Answers question after question until there are no more; what goes wrong over one is its answer."""
     while (asked := _read(questions)) is not None:
-        told, content = answer_to(*asked)
-        _write(answers, told, [content])
+        try:
+            message, content = answer_to(*asked)
+        except Exception as error:  # noqa: BLE001 - whoever asked raises it
+            message, content = {"error": type(error).__name__, "message": one_line(error)}, b""
+        _write(answers, message, [content])
 
 
 def main(answer_to: AnswerTo) -> None:
@@ -215,15 +213,3 @@ def stand_back() -> None:
     By five steps, which leave a process a third: twice as many left it next to nothing on a busy machine.
     """
     os.nice(5)
-
-
-def raise_told(answer: Mapping[str, Any]) -> None:
-    """Raises the error that an answer tells of, if it tells of one."""
-    if "error" in answer:
-        kind = getattr(ml.errors, str(answer["error"]), PipelineError)
-        raise kind(answer["message"])
-
-
-def told_of(error: Exception) -> dict[str, Any]:
-    """What an answer tells of an error."""
-    return {"error": type(error).__name__, "message": one_line(error)}

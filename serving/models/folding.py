@@ -7,8 +7,8 @@ again one weight a column. What cannot be folded is recognised and left to sklea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,11 +47,7 @@ class Feature:
 
 
 def fold(pipeline: Any, inputs: Mapping[str, str]) -> LinearForm:
-    """Folds a fitted Pipeline that ends in a binary logistic regression.
-
-    Args:
-        pipeline: The Pipeline.
-        inputs: Its raw columns and their MLflow types.
+    """Folds a fitted Pipeline that ends in a binary logistic regression; `inputs` are its raw columns' MLflow types.
 
     Raises:
         NotLinear: It holds something that is not folded here.
@@ -73,15 +69,15 @@ def _summed(features: list[Feature], weights: list[float], bias: float, inputs: 
     texts: dict[str, dict[Any, float]] = {}
     for feature, weight in zip(features, weights, strict=True):
         if feature.table is not None:
-            known = texts.setdefault(feature.column, dict.fromkeys(feature.table, 0.0))
+            added = texts.setdefault(feature.column, dict.fromkeys(feature.table, 0.0))
             for value, number in feature.table.items():
-                known[value] += weight * number
+                added[value] += weight * number
         elif inputs[feature.column] == "string":
             raise NotLinear(f"text column {feature.column!r} is not encoded")
         else:
             numbers.setdefault(feature.column, []).append((feature, weight))
-    names, found = tuple(numbers), []
-    fixed = abs(bias) + sum(max(map(abs, known.values())) for known in texts.values())
+    names, rows = tuple(numbers), []
+    fixed = abs(bias) + sum(max(map(abs, added.values())) for added in texts.values())
     for name, used in numbers.items():
         fills = {feature.fill for feature, _ in used}
         if len(fills) > 1:
@@ -90,9 +86,9 @@ def _summed(features: list[Feature], weights: list[float], bias: float, inputs: 
         fixed += sum(abs(w * f.offset) for f, w in used)
         centre = next((feature.centre for feature, _ in used if feature.centre is not None), 0.0)
         fill = fills.pop()
-        found.append((sum(w * f.scale for f, w in used), centre, np.nan if fill is None else fill, size))
+        rows.append((sum(w * f.scale for f, w in used), centre, np.nan if fill is None else fill, size))
         bias += sum(w * (f.scale * centre + f.offset) for f, w in used)
-    matrix = np.array(found, dtype=np.float64).reshape(len(names), 4)
+    matrix = np.array(rows, dtype=np.float64).reshape(len(names), 4)
     return LinearForm(names, matrix[:, 0], matrix[:, 1], matrix[:, 2], texts, bias, matrix[:, 3], fixed)
 
 
@@ -101,11 +97,9 @@ def _through(step: Any, features: list[Feature]) -> list[Feature]:
     if isinstance(step, str) and step == "drop":
         return []
     kind = "passthrough" if isinstance(step, str) else type(step).__name__
-    handler = _HANDLERS.get(kind)
-    if handler is None:
+    if kind not in _HANDLERS:
         raise NotLinear(f"{kind} is not folded")
-    found: list[Feature] = handler(step, features)
-    return found
+    return _HANDLERS[kind](step, features)
 
 
 def _pipeline(step: Any, features: list[Feature]) -> list[Feature]:
@@ -117,21 +111,21 @@ def _pipeline(step: Any, features: list[Feature]) -> list[Feature]:
 def _union(step: Any, features: list[Feature]) -> list[Feature]:
     if step.transformer_weights:
         raise NotLinear("a FeatureUnion has weights")
-    return [found for _, one in step.transformer_list for found in _through(one, features)]
+    return [feature for _, one in step.transformer_list for feature in _through(one, features)]
 
 
 def _columns(step: Any, features: list[Feature]) -> list[Feature]:
     if step.transformer_weights:
         raise NotLinear("a ColumnTransformer has weights")
     named = {feature.column: feature for feature in features}
-    found: list[Feature] = []
+    after: list[Feature] = []
     for name, one, columns in step.transformers_:
         if name == "remainder" and isinstance(one, str) and one == "drop":
             continue
         if len(named) != len(features) or not all(isinstance(column, str) for column in columns):
             raise NotLinear("a ColumnTransformer names its columns by something else than their names")
-        found += _through(one, [named[column] for column in columns])
-    return found
+        after += _through(one, [named[column] for column in columns])
+    return after
 
 
 def _imputer(step: Any, features: list[Feature]) -> list[Feature]:
@@ -143,7 +137,9 @@ def _imputer(step: Any, features: list[Feature]) -> list[Feature]:
     _plain_numbers(features)
     if any(_is_changed(feature) or feature.word is not None for feature in features):
         raise NotLinear("an imputer comes behind something else")
-    return [_with(feature, fill=float(fill), centre=float(fill)) for feature, fill in zip(features, fills, strict=True)]
+    return [
+        replace(feature, fill=float(fill), centre=float(fill)) for feature, fill in zip(features, fills, strict=True)
+    ]
 
 
 def _word_imputer(step: Any, features: list[Feature]) -> list[Feature]:
@@ -156,7 +152,7 @@ def _word_imputer(step: Any, features: list[Feature]) -> list[Feature]:
         return features
     if not _is_nan(step.missing_values) or any(feature.word is not None for feature in features):
         raise NotLinear("an imputer fills in texts for something else than missing ones")
-    return [_with(feature, word=word) for feature, word in zip(features, words, strict=True)]
+    return [replace(feature, word=word) for feature, word in zip(features, words, strict=True)]
 
 
 def _is_changed(feature: Feature) -> bool:
@@ -175,7 +171,7 @@ def _standard(step: Any, features: list[Feature]) -> list[Feature]:
     moved = _affine(features, 1.0 / scale, -mean / scale)
     if any((feature.scale, feature.offset) != (1.0, 0.0) for feature in features):
         return moved
-    return [_with(feature, centre=float(middle)) for feature, middle in zip(moved, mean, strict=True)]
+    return [replace(feature, centre=float(middle)) for feature, middle in zip(moved, mean, strict=True)]
 
 
 def _min_max(step: Any, features: list[Feature]) -> list[Feature]:
@@ -200,33 +196,27 @@ def _robust(step: Any, features: list[Feature]) -> list[Feature]:
 def _affine(features: list[Feature], scales: Any, offsets: Any) -> list[Feature]:
     _plain_numbers(features)
     return [
-        _with(feature, scale=feature.scale * float(scale), offset=feature.offset * float(scale) + float(offset))
+        replace(feature, scale=feature.scale * float(scale), offset=feature.offset * float(scale) + float(offset))
         for feature, scale, offset in zip(features, scales, offsets, strict=True)
     ]
 
 
-def _plain_numbers(features: Sequence[Feature]) -> None:
+def _plain_numbers(features: list[Feature]) -> None:
     if any(feature.table is not None for feature in features):
         raise NotLinear("something comes behind an encoder")
-
-
-def _with(feature: Feature, **changes: Any) -> Feature:
-    return Feature(**{**vars(feature), **changes})
 
 
 def _one_hot(step: Any, features: list[Feature]) -> list[Feature]:
     _plain_numbers(features)
     if step.handle_unknown == "error" or any(map(_is_changed, features)):
         raise NotLinear("an encoder refuses what training never saw, or comes behind something else")
-    found: list[Feature] = []
+    after: list[Feature] = []
     for at, feature in enumerate(features):
-        known = [value for value in step.categories_[at] if value is not None and value == value]
-        values = [*known, None, UNSEEN]
+        values = [*(value for value in step.categories_[at] if value is not None and value == value), None, UNSEEN]
         codes = _encoded(step, at, [feature.word if value is None else value for value in values])
-        found += [
-            Feature(feature.column, table=dict(zip(values, code.tolist(), strict=True))) for code in codes.transpose()
-        ]
-    return found
+        tables = [dict(zip(values, code.tolist(), strict=True)) for code in codes.transpose()]
+        after += [Feature(feature.column, table=table) for table in tables]
+    return after
 
 
 def _encoded(step: Any, at: int, values: list[Any]) -> NDArray[np.float64]:
@@ -244,8 +234,7 @@ def _encoded(step: Any, at: int, values: list[Any]) -> NDArray[np.float64]:
     dense = coded.toarray() if hasattr(coded, "toarray") else np.asarray(coded)
     sizes = [int(size) for size in step._n_features_outs]
     start = sum(sizes[:at])
-    found: NDArray[np.float64] = np.asarray(dense[:, start : start + sizes[at]], dtype=np.float64)
-    return found
+    return np.asarray(dense[:, start : start + sizes[at]], dtype=np.float64)
 
 
 def _identity(step: Any, features: list[Feature]) -> list[Feature]:
@@ -254,7 +243,7 @@ def _identity(step: Any, features: list[Feature]) -> list[Feature]:
     return features
 
 
-_HANDLERS: Mapping[str, Any] = {
+_HANDLERS: Mapping[str, Callable[[Any, list[Feature]], list[Feature]]] = {
     "passthrough": _identity,
     "FunctionTransformer": _identity,
     "Pipeline": _pipeline,

@@ -60,11 +60,11 @@ class LinearForm:
         return self._terms(self._numbers(columns), columns)
 
     def _terms(self, raw: NDArray[np.float64], columns: Mapping[str, Any]) -> NDArray[np.float64]:
-        found = (raw - self.centres) * self.weights
+        terms = (raw - self.centres) * self.weights
         if not self.texts:
-            return found
-        added = [[known.get(_key(one), known[UNSEEN]) for one in columns[name]] for name, known in self.texts.items()]
-        return np.column_stack([found, *(np.array(one) for one in added)])
+            return terms
+        added = [[table.get(_key(one), table[UNSEEN]) for one in columns[name]] for name, table in self.texts.items()]
+        return np.column_stack([terms, *(np.array(one) for one in added)])
 
     def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64] | None:
         """The probability of each row, shape (n_rows,); None where rounding or a missing value wants sklearn itself."""
@@ -74,8 +74,8 @@ class LinearForm:
         if not ((size <= _MOST_OF_SUM) | (np.abs(total) - size * _ROUNDING > _SURE)).all():
             return None
         with np.errstate(over="ignore"):
-            found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-total))
-        return found
+            probability: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-total))
+        return probability
 
     def as_values(self) -> dict[str, Any]:
         """The form as plain values that JSON keeps to the last bit; `of_values` takes them."""
@@ -83,15 +83,15 @@ class LinearForm:
             **{each.name: getattr(self, each.name) for each in fields(self)},
             **{name: getattr(self, name).tolist() for name in _ARRAYS},
             # A text can be None, which is no name in JSON.
-            "texts": {name: list(known.items()) for name, known in self.texts.items()},
+            "texts": {name: list(table.items()) for name, table in self.texts.items()},
         }
 
     @classmethod
-    def of_values(cls, told: Mapping[str, Any]) -> LinearForm:
-        """The form that `as_values` told."""
-        arrays = {name: np.array(told[name], dtype=np.float64) for name in _ARRAYS}
-        texts = {name: dict(known) for name, known in told["texts"].items()}
-        return cls(**{**told, **arrays, "numbers": tuple(told["numbers"]), "texts": texts})
+    def of_values(cls, values: Mapping[str, Any]) -> LinearForm:
+        """The form of which `as_values` are the values."""
+        arrays = {name: np.array(values[name], dtype=np.float64) for name in _ARRAYS}
+        texts = {name: dict(table) for name, table in values["texts"].items()}
+        return cls(**{**values, **arrays, "numbers": tuple(values["numbers"]), "texts": texts})
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ml.errors import TrackerDown, Untrusted
 from serving.models import child_process
-from serving.models.child_process import Child, Ended, TooSlow, raise_told, told_of
+from serving.models.child_process import Child, Ended, TooSlow
 
 _IDLE_S = 15.0
 _PATIENCE_S = 300.0
@@ -23,9 +23,7 @@ _PATIENCE_S = 300.0
 class Loader:
     """Starts the process when it is needed, and asks it; one object may be shared by threads.
 
-    Args:
-        idle_s: How many seconds the process waits for more before it ends.
-        patience_s: How many seconds the fetching and opening of one version may take.
+    The process waits `idle_s` seconds for more before it ends; one version may take it `patience_s`.
     """
 
     def __init__(self, idle_s: float = _IDLE_S, patience_s: float = _PATIENCE_S) -> None:
@@ -35,12 +33,7 @@ class Loader:
     def open(self, uri: str, name: str, version: str, folder: Path, max_bytes: int) -> None:
         """Fetches a version into an empty folder, checks it, and writes beside it how it predicts (`prepared`).
 
-        Args:
-            uri: MLflow's address.
-            name: The registered model.
-            version: The version's number.
-            folder: The folder.
-            max_bytes: The most that the version's files may have together.
+        The version's files may have `max_bytes` together; `uri` is MLflow's address.
 
         Raises:
             Untrusted: It was refused, or the process did not survive it.
@@ -49,7 +42,7 @@ class Loader:
         """
         asked = {"uri": uri, "name": name, "version": version, "folder": str(folder), "max_bytes": max_bytes}
         try:
-            answer, _ = self._child.ask(asked, self._patience_s)
+            self._child.ask(asked, self._patience_s)
         except Ended as error:
             raise Untrusted(
                 f"{name} version {version} could not be opened: the process that tried ended ({error}); "
@@ -57,7 +50,6 @@ class Loader:
             ) from None
         except TooSlow as error:
             raise TrackerDown(f"{name} version {version} was not fetched and opened {error}") from None
-        raise_told(answer)
 
     def close(self) -> None:
         """Ends the process."""
@@ -70,15 +62,12 @@ def answer_to(asked: Mapping[str, Any], content: bytes = b"") -> child_process.A
     from ml.tracking import runs
     from serving.models import prepared
 
-    try:
-        uri, folder = asked["uri"], Path(asked["folder"])
-        with runs.mapped(uri):
-            loaded = loading.load_verified(
-                runs.client(uri), asked["name"], asked["version"], folder, int(asked["max_bytes"])
-            )
-        prepared.write(folder, loaded)
-    except Exception as error:  # noqa: BLE001 - the service tells of it
-        return told_of(error), b""
+    uri, folder = asked["uri"], Path(asked["folder"])
+    with runs.mapped(uri):
+        loaded = loading.load_verified(
+            runs.client(uri), asked["name"], asked["version"], folder, int(asked["max_bytes"])
+        )
+    prepared.write(folder, loaded)
     return {"opened": loaded.version}, b""
 
 

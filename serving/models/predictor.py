@@ -68,18 +68,17 @@ class Predictor:
             BadInput: The model cannot compute with these values.
             PipelineError: The process that predicts what the form does not has no answer; the message tells why.
         """
-        found = self.form.probability(columns) if self.form else None
-        if found is None:
-            found = self.elsewhere(columns) if self.elsewhere else by_sklearn(self.loaded, columns)
-        return found
+        probability = self.form.probability(columns) if self.form else None
+        if probability is None:
+            return self.elsewhere(columns) if self.elsewhere else by_sklearn(self.loaded, columns)
+        return probability
 
     def contributions(self, columns: Mapping[str, Any]) -> tuple[float, list[dict[str, float]]] | None:
         """What each column adds to the log-odds of each row, and the log-odds before that; None if not linear."""
         if self.form is None:
             return None
-        names = self.form.names
         rows = self.form.terms(columns).tolist()
-        return self.form.bias, [dict(zip(names, row, strict=True)) for row in rows]
+        return self.form.bias, [dict(zip(self.form.names, row, strict=True)) for row in rows]
 
 
 def by_sklearn(loaded: LoadedModel, columns: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -93,8 +92,7 @@ def by_sklearn(loaded: LoadedModel, columns: Mapping[str, Any]) -> NDArray[np.fl
         if kind == "string":
             frame[name] = frame[name].where(frame[name].notna(), np.nan)
     with np.errstate(all="ignore"):
-        found: NDArray[np.float64] = np.asarray(loaded.pipeline.predict_proba(frame)[:, 1], dtype=np.float64)
-    return found
+        return np.asarray(loaded.pipeline.predict_proba(frame)[:, 1], dtype=np.float64)
 
 
 def example_columns(loaded: LoadedModel) -> dict[str, Any]:
@@ -116,8 +114,8 @@ def _checked_form(loaded: LoadedModel) -> LinearForm | None:
     try:
         form = fold(loaded.pipeline, loaded.inputs)
         columns = example_columns(loaded)
-        found = form.probability(columns) if columns else None
-        if found is None or np.abs(found - by_sklearn(loaded, columns)).max() > TOLERANCE:
+        probability = form.probability(columns) if columns else None
+        if probability is None or np.abs(probability - by_sklearn(loaded, columns)).max() > TOLERANCE:
             raise NotLinear("its example comes out otherwise")
     except NotLinear as reason:
         log.info("model=%s predicts by sklearn: %s", what, reason)
@@ -131,15 +129,11 @@ def _checked_form(loaded: LoadedModel) -> LinearForm | None:
 
 def _nullable(loaded: LoadedModel, form: LinearForm | None) -> frozenset[str]:
     """The number columns that may be missing: those that are imputed, found by trying where it cannot be read off."""
+    numbers = {name for name, kind in loaded.inputs.items() if kind != "string"}
     if form is not None:
-        known = dict(zip(form.numbers, form.fills.tolist(), strict=True))
-        return frozenset(
-            name
-            for name, kind in loaded.inputs.items()
-            if kind != "string" and known.get(name, 0.0) == known.get(name, 0.0)
-        )
+        not_filled = {name for name, fill in zip(form.numbers, form.fills, strict=True) if np.isnan(fill)}
+        return frozenset(numbers - not_filled)
     example = example_columns(loaded)
-    numbers = [name for name, kind in loaded.inputs.items() if kind != "string"]
     return frozenset(name for name in numbers if example and _takes_missing(loaded, example, name))
 
 

@@ -1,16 +1,15 @@
-"""Fetches and checks versions before anybody promotes them, so that a promotion need not wait. Effects: as `opener`."""
+"""Fetches and checks versions before anybody promotes them, so that a promotion need not wait. Effects: as `loader`."""
 
 from __future__ import annotations
 
 import logging
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 from ml.errors import one_line
 from serving.models import prepared
 from serving.models.cache import ModelCopy
-from serving.upstream.registry import Candidate
+from serving.upstream.registry import Candidate, MlflowRegistry
 
 log = logging.getLogger(__name__)
 
@@ -19,25 +18,10 @@ _MOST_BYTES = 5 * 2**20
 """Files larger than this are fetched only when they are promoted."""
 
 
-class Registry(Protocol):
-    """What is asked of the registry."""
-
-    def candidates(self) -> list[Candidate]:
-        """The versions that were seen, the newest first."""
-
-    def fetch_ahead(self, name: str, version: str, folder: Path, max_bytes: int) -> None:
-        """Downloads a version to an empty folder, checks it, and writes beside it how it predicts."""
-
-
 class Prefetcher:
-    """Makes copies of the newest versions of every model, one after the other.
+    """Makes copies of the newest versions of every model, one after the other."""
 
-    Args:
-        registry: The registry.
-        state_dir: The folder for the copies.
-    """
-
-    def __init__(self, registry: Registry, state_dir: Path) -> None:
+    def __init__(self, registry: MlflowRegistry, state_dir: Path) -> None:
         self._registry = registry
         self._state_dir = state_dir
         self._tried: set[Candidate] = set()

@@ -23,18 +23,14 @@ _FACTS = "trackyard.json"
 
 
 def write(folder: Path, loaded: LoadedModel) -> None:
-    """Lets a loaded version show that it predicts, and writes beside its files how.
-
-    Args:
-        folder: Where its files are.
-        loaded: The version, with its Pipeline.
+    """Lets a version that was loaded from a folder show that it predicts, and writes beside its files how.
 
     Raises:
         Untrusted: It does not predict its own input example, or otherwise than its version recorded.
     """
     smoke_test(loaded)
     predictor = Predictor.of(loaded)
-    told = {
+    facts = {
         "name": loaded.name,
         "version": loaded.version,
         "run_id": loaded.run_id,
@@ -43,15 +39,15 @@ def write(folder: Path, loaded: LoadedModel) -> None:
         "form": predictor.form.as_values() if predictor.form else None,
         "categories": {name: sorted(known) for name, known in predictor.categories.items()},
     }
-    text = json.dumps(told)
+    text = json.dumps(facts)
     (folder / _FACTS).write_text(f"{_digest(text)}\n{text}", encoding="utf-8")
 
 
 def read(folder: Path, name: str, scorer: Scorer | None = None) -> Predictor:
-    """A version that was written here, ready to predict.
+    """A version that was written here, ready to predict; its folder stays where it is.
 
     Args:
-        folder: The folder, which stays where it is.
+        folder: The folder.
         name: The registered model of which it must be.
         scorer: Predicts what the folded form does not; a version that has none is loaded there. None: nothing does.
 
@@ -59,11 +55,11 @@ def read(folder: Path, name: str, scorer: Scorer | None = None) -> Predictor:
         Untrusted: The folder is not what was written: a file is missing, was changed, or is another model's.
         Unavailable: The scorer does not answer.
     """
-    told = _facts(folder, name)
-    loaded = check_folder(folder, **_about(told))
-    form = LinearForm.of_values(told["form"]) if told["form"] else None
-    nullable = frozenset(told["nullable"])
-    categories = {name: frozenset(known) for name, known in told.get("categories", {}).items()}
+    facts = _facts(folder, name)
+    loaded = check_folder(folder, **_about(facts))
+    form = LinearForm.of_values(facts["form"]) if facts["form"] else None
+    nullable = frozenset(facts["nullable"])
+    categories = {name: frozenset(known) for name, known in facts.get("categories", {}).items()}
     if scorer is None:
         return Predictor(loaded, form, nullable, categories=categories)
     copy = Copy(str(folder), loaded.name, loaded.version, loaded.sha256)
@@ -91,16 +87,16 @@ def load(folder: Path, name: str, sha256: str) -> LoadedModel:
 def _facts(folder: Path, name: str) -> dict[str, Any]:
     try:
         digest, _, text = (folder / _FACTS).read_text(encoding="utf-8").partition("\n")
-        told: dict[str, Any] = json.loads(text) if digest == _digest(text) else {}
+        facts: dict[str, Any] = json.loads(text) if digest == _digest(text) else {}
     except (OSError, ValueError) as error:
         raise Untrusted(f"{folder} holds no checked model ({type(error).__name__})") from error
-    if told.get("name") != name:
-        raise Untrusted(f"{folder} is of {told.get('name', 'something that was changed')}, not of {name}")
-    return told
+    if facts.get("name") != name:
+        raise Untrusted(f"{folder} is of {facts.get('name', 'something that was changed')}, not of {name}")
+    return facts
 
 
-def _about(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: told[key] for key in ("name", "version", "run_id", "tags")}
+def _about(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: facts[key] for key in ("name", "version", "run_id", "tags")}
 
 
 def _digest(text: str) -> str:

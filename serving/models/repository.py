@@ -10,14 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ml.errors import one_line
 from serving.models.cache import models_kept
 from serving.models.scorer import Scorer
 from serving.models.slot import ModelSlot
-from serving.models.slot import Registry as SlotRegistry
-from serving.upstream.registry import Champion
+from serving.upstream.registry import Champion, MlflowRegistry
 
 log = logging.getLogger(__name__)
 
@@ -26,22 +25,6 @@ POLL_S = 1.1
 _VERSIONS_EVERY_S = 60.0
 _VERSIONS_EACH_S = 3.0
 _SETTLED_AFTER_S = 3.0
-
-
-class Registry(SlotRegistry, Protocol):
-    """What the repository asks of the registry."""
-
-    def champions(self) -> dict[str, Champion | None]:
-        """Every registered model and where its champion alias points; None where it points nowhere."""
-
-    def complete(self, name: str, champion: Champion) -> Champion:
-        """A champion whose file's sha256 was not asked yet, with it."""
-
-    def is_gone(self, name: str) -> bool:
-        """Whether there is no registered model of this name."""
-
-    def versions(self, name: str, limit: int = ...) -> list[dict[str, Any]]:
-        """The newest versions of a model."""
 
 
 class ModelRepository:
@@ -57,7 +40,7 @@ class ModelRepository:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: MlflowRegistry,
         main: str,
         state_dir: Path,
         clock: Callable[[], float] = time.monotonic,
@@ -109,19 +92,19 @@ class ModelRepository:
                 self._run_aside(name, self._slot(name).restore)
 
     def _ask(self) -> None:
-        found = self._registry.champions()
-        self._let_go(self.slots.keys() - found.keys())
+        champions = self._registry.champions()
+        self._let_go(self.slots.keys() - champions.keys())
         main = self.main.name
         try:
             # The main model at once and first; whatever the others take, they keep it waiting neither now nor later.
-            self._look(main, found.get(main))
+            self._look(main, champions.get(main))
         finally:
-            self._look_at_others({name: champion for name, champion in found.items() if name != main})
+            self._look_at_others({name: champion for name, champion in champions.items() if name != main})
 
-    def _look_at_others(self, found: Mapping[str, Champion | None]) -> None:
-        for name in sorted(found):
-            if found[name] is not None or name in self.slots:
-                self._look_aside(name, found[name])
+    def _look_at_others(self, champions: Mapping[str, Champion | None]) -> None:
+        for name in sorted(champions):
+            if champions[name] is not None or name in self.slots:
+                self._look_aside(name, champions[name])
             elif name not in self._aliases:
                 self._note(name, None)
         overdue = self._overdue()

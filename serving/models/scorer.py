@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.errors import Unavailable
-from serving.models.child_process import Child, Ended, TooSlow, raise_told
+from serving.models.child_process import Child, Ended, TooSlow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,9 +41,8 @@ class Copy:
 class Scorer:
     """Starts the process when it is needed, and lets it predict; one object may be shared by threads.
 
-    Args:
-        idle_s: How many seconds the process waits for more before it ends; one that was kept warm stays.
-        patience_s: How many seconds an answer may take.
+    The process ends when it was asked nothing for `idle_s` seconds, unless it is kept warm; an answer may take
+    `patience_s`.
     """
 
     def __init__(self, idle_s: float = _IDLE_S, patience_s: float = _PATIENCE_S) -> None:
@@ -93,14 +92,11 @@ class Scorer:
         ends: list[str] = []
         while len(ends) < _TRIES:
             try:
-                answer, found = self._child.ask({**asdict(copy), **asked}, self._patience_s, content)
+                return self._child.ask({**asdict(copy), **asked}, self._patience_s, content)[1]
             except Ended as error:
                 ends.append(str(error))
-                continue
             except TooSlow as error:
                 raise Unavailable(f"{copy} did not predict {error}: ask again later, or for fewer rows") from None
-            raise_told(answer)
-            return found
         raise Unavailable(
             f"{copy} cannot predict this: its process ended {_TRIES} times ({', '.join(ends)}); "
             "the service's log has its last words"

@@ -9,14 +9,13 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from ml.errors import Unavailable, Untrusted, one_line
 from serving.models import prepared
 from serving.models.cache import LiveModel, ModelCopy
 from serving.models.predictor import Predictor
 from serving.models.scorer import Scorer
-from serving.upstream.registry import Champion
+from serving.upstream.registry import Champion, MlflowRegistry
 
 log = logging.getLogger(__name__)
 
@@ -25,30 +24,15 @@ _LONGEST_PAUSE_S = 10.0
 _UNTRUSTED_PAUSE_S = 30.0
 
 
-class Registry(Protocol):
-    """What the slot asks of the registry."""
-
-    def fetch(self, name: str, version: str, folder: Path) -> None:
-        """Downloads a version to an empty folder, checks it, and writes beside it how it predicts (`prepared`)."""
-
-    def metrics(self, run_id: str) -> dict[str, float]:
-        """The metrics of the run that made a version."""
-
-
 class ModelSlot:
     """Holds the live version of one model, and replaces it when the champion alias moved.
 
-    Args:
-        registry: The registry.
-        name: The registered model.
-        state_dir: The folder for the last verified copy.
-        scorer: Predicts what has no folded form.
-        clock: Seconds that only grow.
+    Copies are kept in `state_dir`; `scorer` predicts what has no folded form.
     """
 
     def __init__(
         self,
-        registry: Registry,
+        registry: MlflowRegistry,
         name: str,
         state_dir: Path,
         scorer: Scorer,

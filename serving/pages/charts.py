@@ -59,18 +59,16 @@ def trend(versions: list[dict[str, Any]], metric: str) -> dict[str, Any]:
 
 def _standing(heights: list[float]) -> list[dict[str, float]]:
     step = min(100.0 / max(len(heights), 1), _WIDEST)
-    found = []
-    for at, share in enumerate(heights):
-        height = _LEAST_HEIGHT + (100.0 - _LEAST_HEIGHT) * share
-        found.append(
-            {
-                "x": round(at * step + step * 0.1, 3),
-                "y": round(100.0 - height, 3),
-                "width": round(step * 0.8, 3),
-                "height": round(height, 3),
-            }
-        )
-    return found
+    tall = [_LEAST_HEIGHT + (100.0 - _LEAST_HEIGHT) * share for share in heights]
+    return [
+        {
+            "x": round(at * step + step * 0.1, 3),
+            "y": round(100.0 - height, 3),
+            "width": round(step * 0.8, 3),
+            "height": round(height, 3),
+        }
+        for at, height in enumerate(tall)
+    ]
 
 
 def gantt(tasks: list[dict[str, Any]]) -> dict[str, Any]:

@@ -21,14 +21,7 @@ _OWN = (b"content-type", b"content-length", b"date")
 
 
 class Pages:
-    """Answers the routes that have a view.
-
-    Args:
-        routes: All routes; those without a view are described on a page.
-        settings: What the pages link to.
-        monitor: The pipeline's state.
-        repository: The live models.
-    """
+    """Answers the routes that have a view; those without one are described on a page."""
 
     def __init__(
         self, routes: Iterable[Route], settings: ServingSettings, monitor: PipelineMonitor, repository: ModelRepository
@@ -36,12 +29,8 @@ class Pages:
         # Its own route to static files would be a second one beside the table's.
         app = Flask("serving.pages", static_folder=None)
         routes = tuple(routes)
-        app.extensions["trackyard"] = {
-            "settings": settings,
-            "monitor": monitor,
-            "repository": repository,
-            "routes": routes,
-        }
+        parts = {"settings": settings, "monitor": monitor, "repository": repository, "routes": routes}
+        app.extensions["trackyard"] = parts
         app.json.sort_keys = False  # type: ignore[attr-defined]
         app.jinja_env.filters["moment"] = moment
         app.config["PROPAGATE_EXCEPTIONS"] = True
@@ -52,11 +41,7 @@ class Pages:
         self._asgi = WSGIMiddleware(app, workers=_THREADS)  # type: ignore[arg-type]
 
     async def answer(self, scope: MutableMapping[str, Any]) -> Answer:
-        """Flask's answer to a request as ASGI has it.
-
-        Raises:
-            RequestRefused: There is no such file.
-        """
+        """Flask's answer to a request as ASGI has it; RequestRefused (404) where there is no such file."""
         answer, pieces, headers = Answer(500), [], []
 
         async def take(message: MutableMapping[str, Any]) -> None:
@@ -68,8 +53,8 @@ class Pages:
 
         await self._asgi(scope, _nothing, take)  # type: ignore[arg-type]
         answer.body, answer.kind = b"".join(pieces), dict(headers).get(b"content-type", b"text/plain").decode("latin-1")
-        told = [(name, value) for name, value in headers if name not in _OWN]
-        answer.headers = tuple((name.decode("latin-1").title(), value.decode("latin-1")) for name, value in told)
+        shown = [(name, value) for name, value in headers if name not in _OWN]
+        answer.headers = tuple((name.decode("latin-1").title(), value.decode("latin-1")) for name, value in shown)
         return answer
 
 

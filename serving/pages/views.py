@@ -30,19 +30,19 @@ def _status() -> dict[str, Any]:
 
 
 def _wants_json() -> bool:
-    best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
-    return best == "application/json"
+    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
 
 
-def _answer(template: str, told: dict[str, Any], **shown: Any) -> Response:
+def _answer(template: str, content: dict[str, Any], **shown: Any) -> Response:
     """A page, or its content as JSON for those who ask for that."""
     if _wants_json():
-        return _json(told)
-    return Response(render_template(template, status=told, settings=_part("settings"), **shown), mimetype="text/html")
+        return _json(content)
+    page = render_template(template, status=content, settings=_part("settings"), **shown)
+    return Response(page, mimetype="text/html")
 
 
-def _json(told: Any, code: int = 200) -> Response:
-    return Response(as_json(told), code, mimetype="application/json")
+def _json(content: Any) -> Response:
+    return Response(as_json(content), mimetype="application/json")
 
 
 def index() -> Any:
@@ -64,39 +64,38 @@ def failure() -> Any:
 
 
 def _run_page(expected: str) -> Response:
-    found = _status()
-    last = found["pipeline"]["last_run"]
-    return _answer("run.html", found, expected=expected, gantt=charts.gantt(last["tasks"] if last else []))
+    content = _status()
+    last = content["pipeline"]["last_run"]
+    return _answer("run.html", content, expected=expected, gantt=charts.gantt(last["tasks"] if last else []))
 
 
 def dashboard() -> Any:
     """The runs over time, the tasks of the chosen one, and the versions with their metrics."""
     monitor, repository = _part("monitor"), _part("repository")
-    found = _status()
-    runs = monitor.state.runs
-    last = found["pipeline"]["last_run"]
+    now, runs = _status(), monitor.state.runs
+    last = now["pipeline"]["last_run"]
     chosen_id = request.args.get("run") or (runs[0]["dag_run_id"] if runs else "")
     chosen = next((run for run in runs if run["dag_run_id"] == chosen_id), None)
     tasks = monitor.tasks_of(chosen_id) if chosen else None
     if tasks is None and chosen and last and last["dag_run_id"] == chosen_id:
         tasks = last["tasks"]
     page = _page_number(len(runs))
-    told = {
-        **found,
+    content = {
+        **now,
         "runs": runs,
         "chosen": {**chosen, "tasks": tasks} if chosen else None,
         "versions": status.versions(repository, repository.main.name),
     }
     return _answer(
         "dashboard.html",
-        told,
+        content,
         rows=runs[page * _PAGE_ROWS : (page + 1) * _PAGE_ROWS],
         page=page,
         pages=max(1, -(-len(runs) // _PAGE_ROWS)),
         asked=chosen_id,
         history=charts.history(runs, chosen_id),
         gantt=charts.gantt(tasks or []),
-        trend=charts.trend(told["versions"], "test_roc_auc"),
+        trend=charts.trend(content["versions"], "test_roc_auc"),
     )
 
 

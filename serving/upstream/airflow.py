@@ -18,16 +18,9 @@ _quoted = partial(quote, safe="")
 class AirflowClient:
     """Calls Airflow's API under one account; one object may be shared by threads.
 
-    Every call raises AirflowDown where Airflow does not answer, Misconfigured where it refuses the account, and
-    BadInput, with its own words, where it refuses what was asked.
-
-    Args:
-        base_url: Airflow's address.
-        username: The account.
-        password: Its password.
-        timeout_s: How many seconds one request may take.
-        clock: Seconds that only grow.
-        transport: What carries the requests; the network when None.
+    Every call raises AirflowDown where Airflow does not answer within `timeout_s`, Misconfigured where it refuses the
+    account, and BadInput, with its own words, where it refuses what was asked. `transport` carries the requests; the
+    network when None.
     """
 
     def __init__(
@@ -55,60 +48,54 @@ class AirflowClient:
     def trigger(
         self, dag_id: str, conf: Mapping[str, Any], run_id: str | None = None, note: str | None = None
     ) -> dict[str, Any]:
-        """Starts a DAG run.
+        """Starts a DAG run with the parameters in `conf`.
 
-        Args:
-            dag_id: The DAG.
-            conf: Its parameters.
-            run_id: The run's id; with one of the caller's choosing a lost answer can be asked for again, and the run
-                that is there already is returned.
-            note: A note on the run.
-
-        Raises:
-            BadInput: Airflow refuses a parameter; the message is its own.
+        With a `run_id` of the caller's choosing a lost answer can be asked for again, and the run that is there already
+        is returned. BadInput has Airflow's own message where it refuses a parameter.
         """
         body = {"conf": dict(conf), "logical_date": None, "dag_run_id": run_id, "note": note}
         given = {key: value for key, value in body.items() if value is not None or key == "logical_date"}
-        answer = self._http.call("POST", f"/dags/{_quoted(dag_id)}/dagRuns", json=given, accept=(409,))
+        answer = self._http.call("POST", f"{_dag(dag_id)}/dagRuns", json=given)
         if answer.status_code == 409 and run_id is not None:
             return self.dag_run(dag_id, run_id)
         return self._http.read_object(answer)
 
     def dag(self, dag_id: str) -> dict[str, Any]:
         """What Airflow knows of a DAG."""
-        return self._http.read_object(self._http.call("GET", f"/dags/{_quoted(dag_id)}"))
+        return self._http.read_object(self._http.call("GET", _dag(dag_id)))
 
     def unpause(self, dag_id: str) -> None:
         """Lets the runs of a DAG start."""
-        self._http.read(self._http.call("PATCH", f"/dags/{_quoted(dag_id)}", json={"is_paused": False}))
+        self._http.read_object(self._http.call("PATCH", _dag(dag_id), json={"is_paused": False}))
 
     def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """One DAG run."""
-        return self._http.read_object(self._http.call("GET", self._run(dag_id, run_id)))
+        return self._http.read_object(self._http.call("GET", _run(dag_id, run_id)))
 
     def dag_runs(
         self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None, offset: int = 0
     ) -> list[dict[str, Any]]:
         """DAG runs, the latest first; manual runs have no logical date, so that says nothing about their order."""
-        params: dict[str, str | int] = {"limit": limit, "order_by": order_by}
-        if offset:
-            params["offset"] = offset
-        if state:
-            params["state"] = state
-        answer = self._http.call("GET", f"/dags/{_quoted(dag_id)}/dagRuns", params=params)
+        params = {"limit": limit, "order_by": order_by, "offset": offset, **({"state": state} if state else {})}
+        answer = self._http.call("GET", f"{_dag(dag_id)}/dagRuns", params=params)
         return self._http.read_list(answer, "dag_runs")
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The tasks of a DAG run."""
-        answer = self._http.call("GET", self._run(dag_id, run_id) + "/taskInstances", params={"limit": 100})
+        answer = self._http.call("GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 100})
         return self._http.read_list(answer, "task_instances")
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
         """The lines of a task's log."""
-        path = f"{self._run(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/logs/{try_number}"
+        path = f"{_run(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/logs/{try_number}"
         answer = self._http.call("GET", path, params={"full_content": "true"})
         content = self._http.read_object(answer).get("content") or []
         return [str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content]
 
-    def _run(self, dag_id: str, run_id: str) -> str:
-        return f"/dags/{_quoted(dag_id)}/dagRuns/{_quoted(run_id)}"
+
+def _dag(dag_id: str) -> str:
+    return f"/dags/{_quoted(dag_id)}"
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"{_dag(dag_id)}/dagRuns/{_quoted(run_id)}"

@@ -1,4 +1,4 @@
-"""Asking Airflow's API over HTTP: the login, and what its answers mean. Effects: HTTP; `airflow_client` calls it."""
+"""Asking Airflow's API over HTTP: the login, and what its answers mean. Effects: HTTP; `airflow` calls it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,7 @@ class AirflowHttp:
     """Asks under one account with a token that is renewed in time; one object may be shared by threads.
 
     A login that failed is not tried again for five seconds, however many ask; the reason is told to all of them.
-
-    Args:
-        base_url: Airflow's address.
-        account: `username` and `password`.
-        timeout_s: How many seconds one request may take.
-        clock: Seconds that only grow.
-        transport: What carries the requests; the network when None.
+    `account` has `username` and `password`; `transport` carries the requests, the network when None.
 
     Raises:
         Misconfigured: The address is none, or (on a call) the account is refused.
@@ -59,12 +53,9 @@ class AirflowHttp:
         """Closes the connections."""
         self._http.close()
 
-    def call(self, method: str, path: str, accept: tuple[int, ...] = (), **options: Any) -> httpx.Response:
-        """Asks under the account; an answer that is neither a success nor in `accept` is raised."""
-        answer = self.send(method, path, auth=_Login(self._current_token, self._forget), **options)
-        if answer.status_code not in accept:
-            self.refuse(answer)
-        return answer
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Asks under the account, and gives back whatever the answer is."""
+        return self.send(method, path, auth=_Login(self._current_token, self._forget), **options)
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Asks as anybody, and gives back whatever the answer is."""
@@ -87,30 +78,26 @@ class AirflowHttp:
             raise AirflowDown(f"Airflow at {self._base_url} failed ({status} {detail}): see its log")
         raise BadInput(f"Airflow refuses: {detail}")
 
-    def read(self, answer: httpx.Response) -> Any:
-        """The JSON of a success."""
-        self.refuse(answer)
-        try:
-            return answer.json()
-        except ValueError as error:
-            raise self._strange() from error
-
     def _strange(self) -> AirflowDown:
         return AirflowDown(f"what answers at {self._base_url} does not answer with Airflow's JSON: correct the address")
 
     def read_object(self, answer: httpx.Response) -> dict[str, Any]:
         """The JSON object of a success."""
-        found = self.read(answer)
-        if not isinstance(found, dict):
+        self.refuse(answer)
+        try:
+            content = answer.json()
+        except ValueError as error:
+            raise self._strange() from error
+        if not isinstance(content, dict):
             raise self._strange()
-        return found
+        return content
 
     def read_list(self, answer: httpx.Response, key: str) -> list[dict[str, Any]]:
         """The objects that a success lists under a key."""
-        found = self.read_object(answer).get(key)
-        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        items = self.read_object(answer).get(key)
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise self._strange()
-        return found
+        return items
 
     def _forget(self, token: str) -> None:
         with self._lock:
@@ -127,10 +114,10 @@ class AirflowHttp:
                 self._log_in(now)
             if self._token:
                 return self._token
-            known = self._login_error
-            if known:
+            error = self._login_error
+            if error:
                 # A fresh one each time: an exception that is raised again and again keeps every place it came by.
-                raise type(known)(str(known))
+                raise type(error)(str(error))
             user = self._account["username"]
             raise AirflowDown(f"Airflow at {self._base_url} takes back each login of {user!r}: see its log")
 
@@ -155,12 +142,7 @@ class AirflowHttp:
 
 
 class _Login(httpx.Auth):
-    """Sends a token with a request, and after a 401 a fresh one.
-
-    Args:
-        current: The token that is good now; logs in where there is none.
-        forget: Drops one that was not.
-    """
+    """Sends the token that is good now with a request, and after a 401 drops it and sends a fresh one."""
 
     def __init__(self, current: Callable[[], str], forget: Callable[[str], None]) -> None:
         self._current = current

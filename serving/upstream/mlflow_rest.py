@@ -20,12 +20,7 @@ _PAGE = 1000
 
 
 class MlflowHttp:
-    """Asks under the account that MLflow's own variables name.
-
-    Args:
-        uri: MLflow's address.
-        environ: The variables.
-        transport: What carries the requests; the network when None.
+    """Asks under the account that MLflow's own variables name; `transport` carries the requests, the network when None.
 
     Raises:
         Misconfigured: The address is none, or (on a call) the account or the host name is refused.
@@ -52,41 +47,40 @@ class MlflowHttp:
 
     def get(self, path: str, **params: str | int) -> dict[str, Any] | None:
         """The answer to a question, None where what it is about is not there."""
-        return self._asked("GET", path, params=params)
+        return self._ask("GET", path, params=params)
 
     def post(self, path: str, **content: Any) -> dict[str, Any] | None:
         """The answer to a question that MLflow takes as JSON; as `get`."""
-        return self._asked("POST", path, json=content)
+        return self._ask("POST", path, json=content)
 
-    def _asked(self, method: str, path: str, **content: Any) -> dict[str, Any] | None:
+    def _ask(self, method: str, path: str, **content: Any) -> dict[str, Any] | None:
         try:
             answer = self._http.request(method, path, **content)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._down(str(error) or type(error).__name__) from error
         if answer.status_code in (401, 403):
-            raise Misconfigured(
-                f"MLflow at {self._uri} refuses us ({_told(answer)}): check the account and --allowed-hosts"
-            )
+            why = f"({answer.status_code} {_text(answer)})"
+            raise Misconfigured(f"MLflow at {self._uri} refuses us {why}: check the account and --allowed-hosts")
         try:
-            found = answer.json()
+            content = answer.json()
         except ValueError:
-            raise self._down(_told(answer)) from None
-        if not isinstance(found, dict) or answer.is_server_error or answer.is_redirect:
-            raise self._down(_told(answer))
-        if found.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
+            raise self._down(f"{answer.status_code} {_text(answer)}") from None
+        if not isinstance(content, dict) or answer.is_server_error or answer.is_redirect:
+            raise self._down(f"{answer.status_code} {_text(answer)}")
+        if content.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
             return None
         if not answer.is_success:
             raise PipelineError(f"MLflow at {self._uri} refuses: {_text(answer)}")
-        return found
+        return content
 
     def each(self, path: str, what: str, **params: str | int) -> Iterator[dict[str, Any]]:
         """What a search finds, page by page, each page asked for when it is needed."""
         token = ""
         while True:
             more = {"page_token": token} if token else {}
-            found = self.get(path, **{"max_results": _PAGE, **params}, **more) or {}
-            yield from found.get(what, [])
-            token = str(found.get("next_page_token") or "")
+            page = self.get(path, **{"max_results": _PAGE, **params}, **more) or {}
+            yield from page.get(what, [])
+            token = str(page.get("next_page_token") or "")
             if not token:
                 return
 
@@ -96,10 +90,6 @@ class MlflowHttp:
 
 def _text(answer: httpx.Response) -> str:
     return " ".join(answer.text.split())[:300]
-
-
-def _told(answer: httpx.Response) -> str:
-    return f"{answer.status_code} {_text(answer)}"
 
 
 def _certificates(environ: Mapping[str, str]) -> Any:

@@ -6,9 +6,10 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from ml.errors import one_line
+from serving.upstream.airflow import AirflowClient
 
 log = logging.getLogger(__name__)
 
@@ -23,18 +24,6 @@ _PAGE = 100
 MOST_RUNS = 500
 _KEPT_TASKS = 50
 _HISTORY_EVERY_S = 600.0
-
-
-class Airflow(Protocol):
-    """What the monitor asks of Airflow."""
-
-    def dag_runs(
-        self, dag_id: str, limit: int = ..., order_by: str = ..., state: str | None = ..., offset: int = ...
-    ) -> list[dict[str, Any]]:
-        """DAG runs."""
-
-    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The tasks of a run."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +42,14 @@ class PipelineState:
 
 
 class PipelineMonitor:
-    """Keeps the last state of the pipeline that Airflow told.
+    """Keeps the last state of the pipeline that Airflow told of a DAG.
 
-    Args:
-        airflow: A client of Airflow's API.
-        dag_id: The DAG whose runs are reported.
-        clock: Seconds that only grow.
-        pace: Called before each question; waits where one a second is the most.
+    `pace` is called before each question, and waits where one a second is the most.
     """
 
     def __init__(
         self,
-        airflow: Airflow,
+        airflow: AirflowClient,
         dag_id: str,
         clock: Callable[[], float] = time.monotonic,
         pace: Callable[[], None] = lambda: None,
@@ -90,8 +75,7 @@ class PipelineMonitor:
         """The tasks of a run as they were last told; None where they are not known yet, and then asked for soon."""
         if run_id not in self._tasks and any(run["dag_run_id"] == run_id for run in self.state.runs):
             self._wanted = run_id
-        known = self._tasks.get(run_id)
-        return None if known is None else known[1]
+        return self._tasks[run_id][1] if run_id in self._tasks else None
 
     def refresh(self) -> None:
         """Asks Airflow once; when it does not answer, what it said before stays and the reason is kept."""
@@ -115,7 +99,7 @@ class PipelineMonitor:
 
     def _runs(self, limit: int, **options: Any) -> list[dict[str, Any]]:
         self._pace()
-        return [self._plain(run) for run in self._airflow.dag_runs(self._dag_id, limit=limit, **options)]
+        return [_plain_run(run) for run in self._airflow.dag_runs(self._dag_id, limit=limit, **options)]
 
     def _finished_before_all_these(self) -> dict[str, Any] | None:
         ends = [run for state in _FINISHED for run in self._runs(limit=1, state=state)]
@@ -136,10 +120,10 @@ class PipelineMonitor:
 
     def _ask_for_older(self) -> None:
         """Asks for one more page of the history, until enough is known; from the start again every ten minutes."""
-        known = len(self._older)
+        count = len(self._older)
         if self._clock() < self._history_due_at:
             return
-        page = self._runs(limit=_PAGE, offset=known) if known < MOST_RUNS else []
+        page = self._runs(limit=_PAGE, offset=count) if count < MOST_RUNS else []
         self._older |= {run["dag_run_id"]: run for run in page if run["dag_run_id"] not in self._older}
         if len(page) < _PAGE:
             self._history_due_at = self._clock() + _HISTORY_EVERY_S
@@ -156,28 +140,29 @@ class PipelineMonitor:
     def _asked_tasks(self, run: dict[str, Any]) -> list[dict[str, Any]]:
         """The tasks of a run, in the order in which they started; those of a finished run are asked for once."""
         run_id, mark = run["dag_run_id"], (run["state"], run["end"])
-        known = self._tasks.get(run_id)
+        last_mark, tasks = self._tasks.get(run_id, (None, []))
         # Teardown tasks may end after the run did, so the last word on a run is known once all of them ended.
-        if known and known[0] == mark and run["state"] in _FINISHED and known[1] and all(t["end"] for t in known[1]):
-            return known[1]
+        if tasks and last_mark == mark and run["state"] in _FINISHED and all(task["end"] for task in tasks):
+            return tasks
         self._pace()
-        found = [_plain_task(task) for task in self._airflow.task_instances(self._dag_id, run_id)]
-        found.sort(key=lambda task: (task["start"] is None, task["start"] or ""))
+        tasks = [_plain_task(task) for task in self._airflow.task_instances(self._dag_id, run_id)]
+        tasks.sort(key=lambda task: (task["start"] is None, task["start"] or ""))
         kept = dict(list(self._tasks.items())[-_KEPT_TASKS:])
         kept.pop(run_id, None)
-        self._tasks = {**kept, run_id: (mark, found)}
-        return found
+        self._tasks = {**kept, run_id: (mark, tasks)}
+        return tasks
 
-    def _plain(self, run: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "dag_run_id": run["dag_run_id"],
-            "state": run["state"],
-            "run_after": run["run_after"],
-            "start": run["start_date"],
-            "end": run["end_date"],
-            "duration_s": run.get("duration"),
-            "triggered_by": run.get("triggered_by"),
-        }
+
+def _plain_run(run: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "dag_run_id": run["dag_run_id"],
+        "state": run["state"],
+        "run_after": run["run_after"],
+        "start": run["start_date"],
+        "end": run["end_date"],
+        "duration_s": run.get("duration"),
+        "triggered_by": run.get("triggered_by"),
+    }
 
 
 def _plain_task(task: dict[str, Any]) -> dict[str, Any]:

@@ -12,19 +12,10 @@ log = logging.getLogger(__name__)
 
 
 class Pace:
-    """Waits, before each question, until so many seconds have gone since the one before.
-
-    Args:
-        every_s: The seconds.
-        clock: Seconds that only grow.
-        sleep: Waits.
-    """
+    """Waits, before each question, until so many seconds have gone since the one before."""
 
     def __init__(
-        self,
-        every_s: float,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        self, every_s: float, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._every_s = every_s
         self._clock = clock
@@ -40,12 +31,7 @@ class Pace:
 
 
 class Aside:
-    """Runs jobs in a few threads, each when one is free; a job that hangs keeps nobody from ending the process.
-
-    Args:
-        threads: How many.
-        name: Theirs.
-    """
+    """Runs jobs in a few threads, each when one is free; a job that hangs keeps nobody from ending the process."""
 
     def __init__(self, threads: int, name: str) -> None:
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -64,15 +50,9 @@ class Aside:
 def keep_refreshing(
     refresh: Callable[[], None], wait: Callable[[threading.Event], object], name: str
 ) -> threading.Event:
-    """Calls `refresh` again and again in a thread of its own.
+    """Calls `refresh` again and again in a thread of its own; what it raises is logged, and it is called again.
 
-    Args:
-        refresh: Reports its own failures; what it raises all the same is logged, and it is called again.
-        wait: Waits for the next call; gets the event that ends the thread.
-        name: The thread's name.
-
-    Returns:
-        An event that ends the thread when it is set.
+    `wait` waits for the next call; it gets the event that ends the thread when it is set, which is returned.
     """
     stop = threading.Event()
 

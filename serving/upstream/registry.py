@@ -19,7 +19,7 @@ from serving.upstream.mlflow_rest import MlflowHttp
 
 _NO_PROMPTS = "tag.`mlflow.prompt.is_prompt` != 'true'"
 """MLflow keeps prompts among its registered models; its own client leaves them out by this filter."""
-_TOLD = ("promoted.", "promotion.", "gate.")
+_SHOWN_TAGS = ("promoted.", "promotion.", "gate.")
 """The tags of a version that tell who promoted it, when and why, and what the gate said."""
 
 
@@ -67,21 +67,17 @@ class Loader(Protocol):
 
 
 class MlflowRegistry:
-    """Asks MLflow about its registered models.
+    """Asks MLflow about its registered models, under the account of MLflow's own variables.
 
     Args:
-        uri: MLflow's address; the account comes from MLflow's own variables.
+        uri: MLflow's address.
         loaders: They fetch and check versions: the main model's, and all others'.
         transport: What carries the questions; the network when None.
         main: The model whose promotions wait for no other model's.
     """
 
     def __init__(
-        self,
-        uri: str,
-        loaders: tuple[Loader, Loader],
-        transport: httpx.BaseTransport | None = None,
-        main: str = "",
+        self, uri: str, loaders: tuple[Loader, Loader], transport: httpx.BaseTransport | None = None, main: str = ""
     ) -> None:
         self._uri = uri
         self._http = MlflowHttp(uri, os.environ, transport)
@@ -118,22 +114,20 @@ class MlflowRegistry:
 
     def complete(self, name: str, champion: Champion) -> Champion:
         """A champion with what was not asked yet."""
-        found = self._http.get("model-versions/get", name=name, version=champion.version) or {}
-        version = found.get("model_version", {"version": champion.version})
+        answer = self._http.get("model-versions/get", name=name, version=champion.version) or {}
+        version = answer.get("model_version", {"version": champion.version})
         self._remember(name, [version])
         return replace(champion, sha256=_tags(version).get(SHA256_TAG, ""), run_id=str(version.get("run_id", "")))
 
     def _remember(self, name: str, versions: Iterable[dict[str, Any]]) -> None:
         with self._lock:
             stamp = self._stamps.get(name, (0, 0))
-            found = {
-                (name, str(version["version"])): _Seen(
-                    _tags(version).get(SHA256_TAG, ""), str(version.get("run_id", "")), stamp
-                )
-                for version in versions
-            }
+            seen = dict(self._seen)
+            for version in versions:
+                sha256, run_id = _tags(version).get(SHA256_TAG, ""), str(version.get("run_id", ""))
+                seen[name, str(version["version"])] = _Seen(sha256, run_id, stamp)
             # A new dictionary, since another thread may be reading the old one.
-            self._seen = {**self._seen, **found}
+            self._seen = seen
 
     def is_gone(self, name: str) -> bool:
         """Whether there is no registered model of this name, asked of MLflow by that name."""
@@ -141,12 +135,8 @@ class MlflowRegistry:
 
     def candidates(self) -> list[Candidate]:
         """The versions that were seen here and carry a sha256, the newest first, those of the main model before all."""
-        found = [
-            Candidate(name, version, seen.sha256, seen.run_id)
-            for (name, version), seen in self._seen.items()
-            if seen.sha256
-        ]
-        return sorted(found, key=lambda each: (each.name != self._main, -int(each.version)))
+        seen = [Candidate(*key, one.sha256, one.run_id) for key, one in self._seen.items() if one.sha256]
+        return sorted(seen, key=lambda each: (each.name != self._main, -int(each.version)))
 
     def fetch(self, name: str, version: str, folder: Path) -> None:
         """Downloads a version to an empty folder, checks it, and writes beside it how it predicts (`prepared`)."""
@@ -164,12 +154,12 @@ class MlflowRegistry:
 
     def _metrics_of(self, run_ids: Iterable[str]) -> dict[str, dict[str, float]]:
         """The metrics of several runs: two questions for each experiment in which they are."""
-        found: dict[str, dict[str, float]] = {}
+        metrics: dict[str, dict[str, float]] = {}
         left = [run_id for run_id in dict.fromkeys(run_ids) if run_id]
         while left:
             first, *left = left
             answer = self._http.get("runs/get", run_id=first)
-            found[first] = _metrics(answer["run"]) if answer else {}
+            metrics[first] = _metrics(answer["run"]) if answer else {}
             if answer and left:
                 beside = self._http.post(
                     "runs/search",
@@ -179,9 +169,9 @@ class MlflowRegistry:
                     max_results=len(left),
                 )
                 for run in (beside or {}).get("runs", []):
-                    found[str(run["info"]["run_id"])] = _metrics(run)
-                left = [run_id for run_id in left if run_id not in found]
-        return found
+                    metrics[str(run["info"]["run_id"])] = _metrics(run)
+                left = [run_id for run_id in left if run_id not in metrics]
+        return metrics
 
     def versions(self, name: str, limit: int = 20) -> list[dict[str, Any]]:
         """The newest versions with their aliases and metrics, the newest first."""
@@ -189,28 +179,21 @@ class MlflowRegistry:
         if model is None:
             return []
         aliases = _aliases(model["registered_model"])
-        found = list(
-            islice(
-                self._http.each(
-                    "model-versions/search", "model_versions",
-                    filter=named(name), max_results=limit, order_by="version_number DESC",
-                ),
-                limit,
-            )
-        )  # fmt: skip
-        self._remember(name, found)
-        metrics = self._known_metrics(found)
-        return [_told(version, aliases, metrics.get(str(version.get("run_id", "")), {})) for version in found]
+        asked: dict[str, str | int] = {"filter": named(name), "max_results": limit, "order_by": "version_number DESC"}
+        versions = list(islice(self._http.each("model-versions/search", "model_versions", **asked), limit))
+        self._remember(name, versions)
+        metrics = self._known_metrics(versions)
+        return [_described(version, aliases, metrics.get(str(version.get("run_id", "")), {})) for version in versions]
 
     def _known_metrics(self, versions: Iterable[dict[str, Any]]) -> dict[str, dict[str, float]]:
         """The metrics of the runs of versions; once a version was judged they are asked for no more."""
         runs = {str(version.get("run_id", "")): "validation" in _tags(version) for version in versions}
-        found = self._metrics_of(run_id for run_id in runs if run_id not in self._final_metrics)
-        self._final_metrics.update((run_id, told) for run_id, told in found.items() if runs[run_id])
-        return {**found, **{run_id: self._final_metrics[run_id] for run_id in runs if run_id in self._final_metrics}}
+        metrics = self._metrics_of(run_id for run_id in runs if run_id not in self._final_metrics)
+        self._final_metrics.update((run_id, each) for run_id, each in metrics.items() if runs[run_id])
+        return {**metrics, **{run_id: self._final_metrics[run_id] for run_id in runs if run_id in self._final_metrics}}
 
 
-def _told(version: dict[str, Any], aliases: dict[str, str], metrics: dict[str, float]) -> dict[str, Any]:
+def _described(version: dict[str, Any], aliases: dict[str, str], metrics: dict[str, float]) -> dict[str, Any]:
     number, tags = str(version["version"]), _tags(version)
     return {
         "version": number,
@@ -219,16 +202,15 @@ def _told(version: dict[str, Any], aliases: dict[str, str], metrics: dict[str, f
         "dag_run_id": tags.get("airflow.run_id"),
         "created_at": int(version["creation_timestamp"]),
         "validation": tags.get("validation"),
-        "tags": {key: value[:2000] for key, value in tags.items() if key.startswith(_TOLD)},
+        "tags": {key: value[:2000] for key, value in tags.items() if key.startswith(_SHOWN_TAGS)},
         "metrics": metrics,
     }
 
 
 def _metrics(run: dict[str, Any]) -> dict[str, float]:
-    told = run.get("data", {}).get("metrics", [])
-    found = {str(metric["key"]): float(metric.get("value", 0.0)) for metric in told}
+    metrics = {str(one["key"]): float(one.get("value", 0.0)) for one in run.get("data", {}).get("metrics", [])}
     # Names with a stroke are curves and the machine's load, for MLflow's charts.
-    return {name: value for name, value in found.items() if math.isfinite(value) and "/" not in name}
+    return {name: value for name, value in metrics.items() if math.isfinite(value) and "/" not in name}
 
 
 def _aliases(model: dict[str, Any]) -> dict[str, str]:

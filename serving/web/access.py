@@ -27,11 +27,7 @@ MAX_HEADER_BYTES = 16 * 2**10
 
 
 class Buckets:
-    """Counts what clients do, and says when one does too much (a token bucket for each).
-
-    Args:
-        clock: Seconds that only grow.
-    """
+    """Counts what clients do, and says when one does too much (a token bucket for each)."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -40,30 +36,21 @@ class Buckets:
 
     def take(self, client: str, rate: float) -> bool:
         """Takes one of a client's requests; False where none is left."""
+        most = max(rate * _BURST_S, 1.0)
         with self._lock:
-            left, now = self._now(client, rate)
+            now = self._clock()
+            if len(self._left) > _MOST_CLIENTS:
+                self._left.clear()
+            left, before = self._left.get(client, (most, now))
+            left = min(most, left + (now - before) * rate)
             if left < 1:
                 return False
             self._left[client] = (left - 1, now)
             return True
 
-    def _now(self, client: str, rate: float) -> tuple[float, float]:
-        now = self._clock()
-        if len(self._left) > _MOST_CLIENTS:
-            self._left.clear()
-        most = max(rate * _BURST_S, 1.0)
-        left, before = self._left.get(client, (most, now))
-        return min(most, left + (now - before) * rate), now
-
 
 class Guard:
-    """Lets requests in or says why not.
-
-    Args:
-        settings: Who needs a token, which host names there are, how much a client may ask.
-        tokens: The tokens.
-        clock: Seconds that only grow.
-    """
+    """Lets requests in or says why not; `clock` tells seconds that only grow."""
 
     def __init__(
         self, settings: ServingSettings, tokens: TokenFile, clock: Callable[[], float] = time.monotonic
@@ -73,7 +60,7 @@ class Guard:
         self._requests = Buckets(clock)
         self._wrong_tokens = Buckets(clock)
         self._own = Token("trackyard", "the stack itself", ("read",), "", "") if settings.internal_token else None
-        self._told = ""
+        self._logged = ""
         self._hosts = frozenset({*LOCAL_HOSTS, *settings.allowed_hosts})
 
     def admit(self, request: Request, scope: str) -> str | None:
@@ -131,16 +118,11 @@ class Guard:
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]
         if name not in self._hosts:
             shown = name[:60].encode("ascii", "replace").decode()
-            raise RequestRefused(
-                400, "unknown_host", f"the host name {shown!r} is not served: name it in TRACKYARD_SERVING_HOSTS"
-            )
+            message = f"the host name {shown!r} is not served: name it in TRACKYARD_SERVING_HOSTS"
+            raise RequestRefused(400, "unknown_host", message)
 
     def _token_of(self, given: str) -> Token | None:
-        """The good token that came in a header, None for any other.
-
-        Raises:
-            RequestRefused: 503, the file with the tokens is damaged.
-        """
+        """The good token that came in a header, None for any other; RequestRefused (503) where the file is damaged."""
         kind, _, text = given.partition(" ")
         if kind.lower() != "bearer":
             return None
@@ -149,8 +131,8 @@ class Guard:
         try:
             return self._tokens.check(text.strip())
         except Misconfigured as error:
-            if str(error) != self._told:
-                self._told = str(error)
+            if str(error) != self._logged:
+                self._logged = str(error)
                 log.error("tokens: %s", error)
             why = "the service cannot read its tokens: its log says why"
             raise RequestRefused(503, "tokens_unreadable", why) from error
@@ -163,13 +145,11 @@ class Guard:
                 return None
             if given and not self._wrong_tokens.take(client, _WRONG_TOKENS_PER_S):
                 raise RequestRefused(429, "too_many_requests", "too many wrong tokens: wait a moment")
-            raise RequestRefused(
-                401, "no_token", "a token is needed: 'Authorization: Bearer ty_...', made by 'trackyard token create'"
-            )
+            message = "a token is needed: 'Authorization: Bearer ty_...', made by 'trackyard token create'"
+            raise RequestRefused(401, "no_token", message)
         if scope not in token.scopes:
-            raise RequestRefused(
-                403, "no_scope", f"the token does not allow {scope!r}: it allows {', '.join(token.scopes)}"
-            )
+            message = f"the token does not allow {scope!r}: it allows {', '.join(token.scopes)}"
+            raise RequestRefused(403, "no_scope", message)
         return token.token_id
 
 
@@ -182,8 +162,8 @@ def _check_size(headers: Mapping[str, str]) -> None:
 def is_loopback(client: str) -> bool:
     """Whether an address is of this machine itself."""
     try:
-        found = ip_address(client.strip("[]"))
+        address = ip_address(client.strip("[]"))
     except ValueError:
         return client.startswith("unix:")
-    mapped = getattr(found, "ipv4_mapped", None)
-    return bool((mapped or found).is_loopback)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,12 +26,7 @@ _Entry = tuple[float, Request, Answer, float]
 
 
 class AccessLog:
-    """Takes answers from any thread.
-
-    Args:
-        telemetry: Counts them.
-        stream: Where the lines go; what stderr is at that moment when None.
-    """
+    """Takes answers from any thread; the lines go to `stream`, what stderr is at that moment when None."""
 
     def __init__(self, telemetry: Telemetry, stream: TextIO | None = None) -> None:
         self._telemetry = telemetry
@@ -40,9 +36,9 @@ class AccessLog:
         self._wake = threading.Event()
         self._has_thread = False
 
-    def add(self, when: float, request: Request, answer: Answer, seconds: float) -> None:
-        """Takes an answer, given at a time in seconds since 1970, and the seconds that it took."""
-        self._waiting.append((when, request, answer, seconds))
+    def add(self, request: Request, answer: Answer, seconds: float) -> None:
+        """Takes an answer that was given now, and the seconds that it took."""
+        self._waiting.append((time.time(), request, answer, seconds))
         if not self._wake.is_set():
             self._wake.set()
             if not self._has_thread:
@@ -84,7 +80,7 @@ class AccessLog:
 
 def _line(entry: _Entry) -> bytes:
     when, request, answer, seconds = entry
-    told: dict[str, Any] = {
+    line: dict[str, Any] = {
         "time": _moment(int(when * 1000)),
         "id": request.request_id,
         "method": request.method[:20],
@@ -94,9 +90,8 @@ def _line(entry: _Entry) -> bytes:
         "client": request.client,
     }
     if request.token_id:
-        told["token"] = request.token_id
-    told |= answer.facts
-    return as_json(told) + b"\n"
+        line["token"] = request.token_id
+    return as_json(line | answer.facts) + b"\n"
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import random
 import re
-import time
 from collections.abc import Iterable
 
 from serving.web.access import Guard
@@ -39,14 +38,7 @@ _ids = random.Random()  # noqa: S311
 
 
 class Gateway:
-    """Lets requests in, turns what goes wrong into answers, and logs and counts them.
-
-    Args:
-        guard: Lets requests in.
-        telemetry: Counts errors.
-        router: Knows the routes.
-        access_log: Logs and counts answers.
-    """
+    """Lets requests in, turns what goes wrong into answers, and logs and counts them."""
 
     def __init__(self, guard: Guard, telemetry: Telemetry, router: Router, access_log: AccessLog) -> None:
         self._guard = guard
@@ -80,12 +72,12 @@ class Gateway:
             return Answer.refusal(error)
         log.error("id=%s path=%s", request.request_id, request.path, exc_info=error)
         self._telemetry.errors.labels(type(error).__name__).inc()
-        told = "something unexpected went wrong: see the service's log"
-        return Answer.refusal(RequestRefused(500, "internal", told))
+        message = "something unexpected went wrong: see the service's log"
+        return Answer.refusal(RequestRefused(500, "internal", message))
 
     def tell(self, request: Request, answer: Answer, seconds: float) -> None:
         """Counts and logs an answer, a moment later."""
-        self._access_log.add(time.time(), request, answer, seconds)
+        self._access_log.add(request, answer, seconds)
 
 
 def headers_of(kind: str, own: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

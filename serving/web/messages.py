@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,8 +10,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
-
-from serving.settings import ServingSettings
 
 JSON = "application/json"
 _HEADERS_OF = {401: (("WWW-Authenticate", "Bearer"),), **dict.fromkeys((429, 503), (("Retry-After", "1"),))}
@@ -30,7 +29,7 @@ class Request:
         body: What was sent.
         request_id: What the request is called in the log.
         token_id: The token that came with it, None for none.
-        is_large: Whether it is known to ask for much, small as its body is.
+        is_large: Whether it is one for the process of large requests, which is known when it was asked `at_once`.
         at_once: Whether everybody else waits for the answer: what takes more than a millisecond raises `TakesLonger`.
         may_read: Whether a request that everybody may make may be told more than others are.
         route: Its route's path, once it is known. Metrics go by it: the path itself is the caller's choice, and each
@@ -91,11 +90,9 @@ class Answer:
         return cls.json({"error": error}, refused.status, headers=refused.headers, facts={"error": refused.code})
 
 
-def too_large(settings: ServingSettings) -> RequestRefused:
-    """What is said of a body over the limit."""
-    rule = f"at most {settings.max_body_bytes} bytes"
-    problems = [{"row": None, "field": "body", "rule": rule}]
-    return RequestRefused(413, "body_too_large", f"the body is too large: send {rule} at a time", problems)
+def problem(field: str | None, rule: str, row: int | None = None) -> dict[str, Any]:
+    """One thing that is wrong with a request, as `RequestRefused` takes it."""
+    return {"row": row, "field": field, "rule": rule}
 
 
 def as_json(value: Any) -> bytes:
@@ -103,17 +100,8 @@ def as_json(value: Any) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
     except orjson.JSONEncodeError:
-        return orjson.dumps(_cleaned(value), option=orjson.OPT_NON_STR_KEYS)
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_cleaned(item) for item in value]
-    return value if isinstance(value, (int, float, bool)) or value is None else str(value)
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+        return text.encode("utf-8", "replace")
 
 
 class RequestRefused(Exception):
@@ -144,4 +132,12 @@ class RequestRefused(Exception):
 
 
 class TakesLonger(Exception):
-    """A request that takes more time than there is while everybody waits."""
+    """A request that takes more time than there is while everybody waits.
+
+    Args:
+        is_large: Whether it is one for the process of large requests.
+    """
+
+    def __init__(self, *, is_large: bool = False) -> None:
+        super().__init__()
+        self.is_large = is_large

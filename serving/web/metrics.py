@@ -22,12 +22,7 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 
 class _MonitorMetrics(Collector):
-    """What the monitors know, read off when it is asked.
-
-    Args:
-        monitor: The pipeline's state.
-        repository: The live models.
-    """
+    """What the monitors know, read off when it is asked."""
 
     def __init__(self, monitor: PipelineMonitor, repository: ModelRepository) -> None:
         self._monitor = monitor
@@ -64,21 +59,16 @@ def _gauge(name: str, what: str, label: str) -> GaugeMetricFamily:
 class Telemetry:
     """Counts requests and rows, and reads the rest off the monitors when it is asked.
 
-    Args:
-        monitor: The pipeline's state.
-        repository: The live models.
-        shared: The folder in which several processes count together; None where there is one.
+    Several processes count together in the folder `shared`; None where there is one.
     """
 
     def __init__(self, monitor: PipelineMonitor, repository: ModelRepository, shared: Path | None = None) -> None:
         to = self._counted = CollectorRegistry()
-        self._shown = CollectorRegistry()
-        self._shown.register(_MonitorMetrics(monitor, repository))
-        if shared is None:
-            self._all = to
-        else:
-            self._all = CollectorRegistry()
-            MultiProcessCollector(self._all, str(shared))  # type: ignore[no-untyped-call]
+        self._read_off = CollectorRegistry()
+        self._read_off.register(_MonitorMetrics(monitor, repository))
+        if shared is not None:
+            self._counted = CollectorRegistry()
+            MultiProcessCollector(self._counted, str(shared))  # type: ignore[no-untyped-call]
         self._requests = Counter("trackyard_requests", "Requests answered", ["route", "status"], registry=to)
         self._seconds = Histogram(
             "trackyard_request_seconds", "Time to answer", ["route"], registry=to, buckets=_BUCKETS
@@ -100,4 +90,4 @@ class Telemetry:
 
     def render(self) -> bytes:
         """Everything in Prometheus's text format."""
-        return generate_latest(self._all) + generate_latest(self._shown)
+        return generate_latest(self._counted) + generate_latest(self._read_off)

@@ -20,7 +20,7 @@ _OFFERS = (b"upgrade", b"http2-settings")
 
 
 class LimitedHttp(HttpToolsProtocol):
-    """A connection on which a request's head has 64 KiB and ten seconds."""
+    """A connection on which the head of a request may be 64 KiB long and take ten seconds to come."""
 
     _head_bytes = 0
     _is_head_open = True

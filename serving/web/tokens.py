@@ -51,19 +51,14 @@ class Token:
 
 
 class TokenFile:
-    """The tokens in a file that only its owner can read.
-
-    Args:
-        path: The file; made with its folder when the first token is.
-        now: The time of day.
-    """
+    """The tokens in a file that only its owner can read; made, with its folder, when the first token is."""
 
     def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._path = path
         self._now = now
         self._lock = threading.Lock()
         self._seen: tuple[int, int, int] | None = None
-        self._known: dict[str, Token] = {}
+        self._tokens: dict[str, Token] = {}
 
     def tokens(self) -> list[Token]:
         """Every token, the oldest first.
@@ -89,14 +84,14 @@ class TokenFile:
             self._write({**self._current(), token_id: token})
         return f"{_PREFIX}_{token_id}_{secret}"
 
-    def add(self, found: Sequence[Token]) -> None:
+    def add(self, added: Sequence[Token]) -> None:
         """Adds tokens that were made before, as a backup has them; one that is revoked here or there is revoked."""
         with self._changing():
-            known = self._current()
-            for token in found:
-                mine = known.get(token.token_id)
-                known[token.token_id] = mine if mine and mine.revoked_at else token
-            self._write(known)
+            tokens = self._current()
+            for token in added:
+                mine = tokens.get(token.token_id)
+                tokens[token.token_id] = mine if mine and mine.revoked_at else token
+            self._write(tokens)
 
     def revoke(self, token_id: str) -> Token:
         """Takes a token back; doing it twice changes nothing.
@@ -105,44 +100,44 @@ class TokenFile:
             BadInput: There is no such token.
         """
         with self._changing():
-            known = self._current()
-            if token_id not in known:
+            tokens = self._current()
+            if token_id not in tokens:
                 raise BadInput(f"there is no token {token_id!r}: 'trackyard token list' shows them")
-            at = known[token_id].revoked_at or self._now().isoformat(timespec="seconds")
-            known[token_id] = replace(known[token_id], revoked_at=at)
-            self._write(known)
-        return known[token_id]
+            at = tokens[token_id].revoked_at or self._now().isoformat(timespec="seconds")
+            tokens[token_id] = replace(tokens[token_id], revoked_at=at)
+            self._write(tokens)
+        return tokens[token_id]
 
     def check(self, given: str) -> Token | None:
         """The token that was given, None where it is unknown, wrong or revoked; compared in constant time."""
         prefix, _, rest = given.partition("_")
         token_id, _, secret = rest.partition("_")
-        known = self._current().get(token_id)
+        token = self._current().get(token_id)
         # An unknown id is compared as well, so that the time does not tell which ids there are.
-        is_right = hmac.compare_digest(_hash(secret), known.sha256 if known else _NOBODY)
-        return known if known and is_right and prefix == _PREFIX and known.revoked_at is None else None
+        is_right = hmac.compare_digest(_hash(secret), token.sha256 if token else _NOBODY)
+        return token if token and is_right and prefix == _PREFIX and token.revoked_at is None else None
 
     def _current(self) -> dict[str, Token]:
         with self._lock:
             try:
                 stat = self._path.stat()
             except FileNotFoundError:
-                self._seen, self._known = None, {}
+                self._seen, self._tokens = None, {}
                 return {}
             except OSError as error:
                 raise Misconfigured(f"{self._path} cannot be read: {error.strerror}") from error
             mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if mark != self._seen:
-                self._known, self._seen = self._read(), mark
-            return dict(self._known)
+                self._tokens, self._seen = self._read(), mark
+            return dict(self._tokens)
 
     def _read(self) -> dict[str, Token]:
         try:
-            found = tokens_of(json.loads(self._path.read_text()))
+            tokens = tokens_of(json.loads(self._path.read_text()))
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             why = error.strerror if isinstance(error, OSError) else f"it is damaged ({error})"
             raise Misconfigured(f"{self._path} cannot be read: {why}; delete it and make new tokens") from error
-        return {token.token_id: token for token in found}
+        return {token.token_id: token for token in tokens}
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -166,15 +161,12 @@ def tokens_of(kept: Sequence[dict[str, Any]]) -> list[Token]:
     Raises:
         TypeError, KeyError, ValueError: They are not what `asdict` made of tokens.
     """
-    return [_token_of(one) for one in kept]
-
-
-def _token_of(kept: dict[str, Any]) -> Token:
-    token = Token(**{**kept, "scopes": tuple(kept["scopes"])})
-    texts = (token.token_id, token.note, token.sha256, token.created_at, token.revoked_at or "", *token.scopes)
-    if not all(isinstance(text, str) for text in texts) or isinstance(kept["scopes"], str):
-        raise ValueError("a token has something else than texts in it")
-    return token
+    tokens = [Token(**{**one, "scopes": tuple(one["scopes"])}) for one in kept]
+    for one, token in zip(kept, tokens, strict=True):
+        texts = (token.token_id, token.note, token.sha256, token.created_at, token.revoked_at or "", *token.scopes)
+        if not all(isinstance(text, str) for text in texts) or isinstance(one["scopes"], str):
+            raise ValueError("a token has something else than texts in it")
+    return tokens
 
 
 def _hash(secret: str) -> str:

@@ -271,6 +271,8 @@ def test_more_than_can_wait_is_told_to_come_back(server: Server, monkeypatch: py
     waiting, go_on = threading.Event(), threading.Event()
 
     def slow(request: Any) -> Answer:
+        if request.at_once:
+            raise TakesLonger(is_large=True)
         waiting.set()
         go_on.wait(20)
         return Answer(200)

@@ -27,7 +27,7 @@ from serving.models import prepared
 from serving.models.child_process import Child, TooSlow
 from serving.models.predictor import by_sklearn
 from serving.models.scorer import Copy, Scorer
-from serving.models.scorer_process import Loaded
+from serving.models.scorer_process import answer_to, loaded_of
 from tests.support import wait_for
 
 COLOURS = ["red", "grün", None, "\ud800half", ""]
@@ -191,14 +191,15 @@ def test_what_the_model_cannot_predict_is_told_with_its_reason(stored: Stored, s
 
 
 def test_few_versions_are_loaded_at_a_time(stored: Stored, tmp_path: Path) -> None:
-    here = Loaded()
+    loaded_of.cache_clear()
     for number in range(10):
         folder = tmp_path / str(number)
         shutil.copytree(stored.folder, folder)
         copy = Copy(str(folder), "forest", "3", stored.loaded.sha256)
-        assert here.answer_to(vars(copy), b"") == ({"loaded": "3"}, b"")
+        assert answer_to(vars(copy), b"") == ({"loaded": "3"}, b"")
 
-    assert [Path(copy.folder).name for copy in here._loaded] == ["2", "3", "4", "5", "6", "7", "8", "9"]
+    assert loaded_of.cache_info().currsize == 8
+    loaded_of.cache_clear()
 
 
 def test_the_process_stays_for_what_is_kept_warm_and_ends_without(stored: Stored) -> None:
