@@ -97,7 +97,7 @@ image: ## Build the image of docker-compose.yaml (IMAGE_BASE, PIP_INDEX_URL, IMA
 	@$(PYTHON) infra/image/build.py
 
 image-lock: setup ## Look up the digests of the images' tags, for infra/compose/images.lock.yaml
-	@$(BIN)/python -m infra.deploy.image_lock
+	@$(BIN)/python -m tools.image_lock
 
 test-compose: setup-dev ## Bring docker-compose.yaml up on a Docker engine and use it
 	@$(BIN)/python -m pytest tests/compose $(PYTEST_FLAGS)

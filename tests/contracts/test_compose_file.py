@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.deploy import image_lock, init_env
+from infra.deploy import init_env
 from infra.deploy.container import ROLES
 from infra.deploy.probe import PROBES
 from tests.support import ROOT
+from tools import image_lock
 
 BIN = Path(sys.executable).parent
 OVERRIDES = ("seaweedfs", "external", "web-data", "images.lock")

@@ -16,7 +16,7 @@ import yaml
 
 from ml.errors import Misconfigured, PipelineError, Unavailable
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "infra" / "compose" / "images.lock.yaml"
 _HEAD = """\
 # The images of other people's by digest, to be named behind the base file: what runs is then what was looked at.

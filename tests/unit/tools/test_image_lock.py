@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from infra.deploy import image_lock
 from ml.errors import Misconfigured, Unavailable
+from tools import image_lock
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
