@@ -53,13 +53,13 @@ def find(tracker: MlflowClient, store: Store, airflow: AirflowClient, before: da
     open_runs = _left_open(airflow, runs, before)
     dead = {run.info.run_id for run in open_runs}
     busy = {_key(run) for run in runs if run.info.status == "RUNNING" and run.info.run_id not in dead}
-    kept, known = busy | _aliased(tracker), {_key(run) for run in runs}
+    kept, run_keys = busy | _aliased(tracker), {_key(run) for run in runs}
     tables, orphans = [], []
     for each in store.listed("runs/"):
         key, _, name = each.key.removeprefix("runs/").partition("/")
         if each.changed >= before or key in kept:
             continue
-        if key not in known:
+        if key not in run_keys:
             orphans.append(each)
         elif name not in KEPT:
             tables.append(each)

@@ -113,8 +113,8 @@ def _placeholders(counts: Counter[str]) -> list[Doubt]:
     words = {text: count for text, count in counts.items() if text.casefold() in _PLACEHOLDERS}
     if not words or len(words) == len(counts):
         return []
-    told = ", ".join(f"{text!r} stands {count} times ({count / total:.1%})" for text, count in words.items())
-    return [Doubt(f"{told}: if that means missing", f"missing: {json.dumps(list(words), ensure_ascii=False)}")]
+    listed = ", ".join(f"{text!r} stands {count} times ({count / total:.1%})" for text, count in words.items())
+    return [Doubt(f"{listed}: if that means missing", f"missing: {json.dumps(list(words), ensure_ascii=False)}")]
 
 
 def _sentinels(values: pd.Series) -> list[Doubt]:

@@ -164,46 +164,46 @@ def _column(typed: pd.Series[Any], reading: Reading, why: str, doubted: list[Dou
     return Column(reading.name, rule, comment, missing, distinct, why, rare, doubts)
 
 
-def balance_text(found: Inspection) -> str:
+def balance_text(table: Inspection) -> str:
     """How many rows have each label, in words."""
-    counts = ((found.positive, found.positives), (found.negative, found.rows - found.positives))
-    return ", ".join(f"{scalar(label)} {count} ({count / found.rows:.1%})" for label, count in counts)
+    counts = ((table.positive, table.positives), (table.negative, table.rows - table.positives))
+    return ", ".join(f"{scalar(label)} {count} ({count / table.rows:.1%})" for label, count in counts)
 
 
 HEADINGS = ("column", "type", "missing", "distinct", "found", "use")
 """What `findings` has in its rows."""
 
 
-def findings(found: Inspection) -> list[list[str]]:
+def findings(table: Inspection) -> list[list[str]]:
     """What was found out about each column, as rows of a table under `HEADINGS`."""
     return [
         [
             column.name,
             column.rule["type"],
-            f"{column.missing} ({column.missing / found.rows:.1%})" if column.missing else "-",
+            f"{column.missing} ({column.missing / table.rows:.1%})" if column.missing else "-",
             str(column.distinct),
             column.comment,
-            "target" if column.name == found.target else f"no: {column.drop_because}" if column.drop_because else "yes",
+            "target" if column.name == table.target else f"no: {column.drop_because}" if column.drop_because else "yes",
         ]
-        for column in found.columns
+        for column in table.columns
     ]
 
 
-def remarks(found: Inspection) -> list[str]:
+def remarks(table: Inspection) -> list[str]:
     """What was decided or should be thought about, one line each."""
     lines = []
-    if found.dialect is not None:
-        lines.append(f"the file is separated by {found.dialect}, its decimal mark is {found.dialect.decimal!r}")
-    lines.append(f"target {found.target!r}: {balance_text(found)}; {scalar(found.positive)} counts as 1")
-    rarer = min(found.positives, found.rows - found.positives) / found.rows
+    if table.dialect is not None:
+        lines.append(f"the file is separated by {table.dialect}, its decimal mark is {table.dialect.decimal!r}")
+    lines.append(f"target {table.target!r}: {balance_text(table)}; {scalar(table.positive)} counts as 1")
+    rarer = min(table.positives, table.rows - table.positives) / table.rows
     if rarer < IMBALANCED:
         lines.append(
             f"imbalanced: the rarer label has {rarer:.1%} of the rows; both parts keep the balance, and "
             "model.parameters.class_weight: balanced makes it count more (at the cost of calibrated probabilities)"
         )
-    if any(column.rare and not column.drop_because for column in found.columns):
+    if any(column.rare and not column.drop_because for column in table.columns):
         lines.append(f"rare categories (fewer than {RARE_ROWS} rows) are taken together: preprocessing.min_frequency")
-    return [*lines, *found.notes, *(doubt_text(column, doubt) for column in found.columns for doubt in column.doubts)]
+    return [*lines, *table.notes, *(doubt_text(column, doubt) for column in table.columns for doubt in column.doubts)]
 
 
 def doubt_text(column: Column, doubt: Doubt) -> str:

@@ -11,42 +11,42 @@ if TYPE_CHECKING:
     from ml.reading.csv_dialect import Dialect
 
 
-def pipeline_yaml(found: Inspection, model_name: str, uri: str = "", file: str = "") -> str:
+def pipeline_yaml(table: Inspection, model_name: str, uri: str = "", file: str = "") -> str:
     """The text of a `pipeline.yaml` for the table: every key that one may want to change, with what it means.
 
     Args:
-        found: The table.
+        table: The table.
         model_name: The experiment and the registered model.
         uri: The address of the data; empty where it is not in the bucket yet.
         file: Where the data is, seen from the file that is written; empty where `--data` is to name it.
     """
-    dropped = [column for column in found.columns if column.drop_because]
+    dropped = [column for column in table.columns if column.drop_because]
     lines = [
-        f"# Trackyard's pipeline for {scalar(found.source)} ({found.rows} rows; {balance_text(found)}).",
+        f"# Trackyard's pipeline for {scalar(table.source)} ({table.rows} rows; {balance_text(table)}).",
         "# Written by 'trackyard init'. Read it, correct what was guessed wrong, then:",
         "#   trackyard run --config THIS-FILE" + ("" if uri or file else " --data YOUR-DATA"),
         "",
         "data:",
         _uri_line(uri),
         *([f"  file: {scalar(file)}  # 'trackyard run' puts it into the bucket"] if file and not uri else []),
-        f"  target: {scalar(found.target)}",
-        f"  positive: {scalar(found.positive)}  # the label that counts as 1; {scalar(found.negative)} counts as 0",
+        f"  target: {scalar(table.target)}",
+        f"  positive: {scalar(table.positive)}  # the label that counts as 1; {scalar(table.negative)} counts as 0",
         "  features: auto                 # every column of the schema but the target and those below",
         "  drop:" + ("" if dropped else " []"),
         *(f"    - {scalar(column.name)}  # {column.drop_because}" for column in dropped),
         "  max_bytes: 209715200           # the largest file, in bytes, also when unpacked",
         "  max_rows: 2000000",
         "  missing: null                  # what means missing besides NA, null and the like: [\"?\", \"-999\"]",
-        *_csv_lines(found.dialect),
+        *_csv_lines(table.dialect),
         "",
         "# The data contract: a run stops before training when the data breaks it.",
         "# type: number, integer, boolean, category, string or datetime; also minimum, maximum, allowed, unique,",
         "# missing (texts), unit and thousands (of numbers).",
         "schema:",
-        *(line for column in found.columns for line in _column_lines(column)),
+        *(line for column in table.columns for line in _column_lines(column)),
         "",
         *_TAIL.format(
-            model=scalar(model_name), metric=PromotionConfig().metric, balance=balance_text(found)
+            model=scalar(model_name), metric=PromotionConfig().metric, balance=balance_text(table)
         ).splitlines(),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"

@@ -41,15 +41,15 @@ def _column(values: pd.Series) -> dict[str, Any]:
     return facts | {"top": {str(value)[:100]: int(count) for value, count in top.items()}}
 
 
-def table(found: dict[str, Any], limit: int = 40) -> list[str]:
+def table(profiled: dict[str, Any], limit: int = 40) -> list[str]:
     """The profile as lines of a Markdown table, of at most `limit` columns of the data."""
     lines = ["| column | type | missing | distinct | values |", "|---|---|---|---|---|"]
-    for column in found["columns"][:limit]:
+    for column in profiled["columns"][:limit]:
         lines.append(
             f"| {plain(column['name'])} | {column['dtype']} | {column['missing']} | {column['distinct']} | "
             f"{_values(column)} |"
         )
-    more = len(found["columns"]) - limit
+    more = len(profiled["columns"]) - limit
     return [*lines, *([f"\n… and {more} more columns."] if more > 0 else [])]
 
 

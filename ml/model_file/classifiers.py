@@ -18,11 +18,11 @@ _COUNT = either(_NONE, whole(1))
 _NUMBERS = row("float64")
 
 
-def check(found: Any, at: str, width: int) -> None:
+def check(value: Any, at: str, width: int) -> None:
     """Refuses as `Untrusted` what is no fitted classifier of ours for so many columns."""
-    kind = found.kind if isinstance(found, Thing) else ""
+    kind = value.kind if isinstance(value, Thing) else ""
     need(kind in _CLASSIFIERS, at, f"one of {', '.join(name.rpartition('.')[2] for name in _CLASSIFIERS)}")
-    _CLASSIFIERS[kind](width)(found, at)
+    _CLASSIFIERS[kind](width)(value, at)
 
 
 def _classes(kind: str) -> Rule:

@@ -134,7 +134,7 @@ def thing(kind: str, attrs: Mapping[str, Rule], optional: Mapping[str, Rule] | N
         allowed = {**attrs, **(optional or {}), "_sklearn_version": text}
         missing, foreign = attrs.keys() - value.attrs.keys(), value.attrs.keys() - allowed.keys()
         need(not missing and not foreign, f"{at} ({', '.join(sorted(missing | foreign))})", f"a {kind} as it is made")
-        for name, found in value.attrs.items():
-            allowed[name](found, f"{at}.{name}")
+        for name, member in value.attrs.items():
+            allowed[name](member, f"{at}.{name}")
 
     return rule

@@ -53,16 +53,16 @@ _TRANSFORMER = {
 }  # fmt: skip
 
 
-def check(found: Any) -> None:
+def check(value: Any) -> None:
     """Refuses as `Untrusted` what `skops_file.read` found in a file, unless it is a Pipeline of ours."""
-    (_, columns), (_, classifier) = _steps(found, "it", 2, 2)
+    (_, columns), (_, classifier) = _steps(value, "it", 2, 2)
     width = _columns(columns, "its first step")
     classifiers.check(classifier, "its classifier", width)
 
 
-def _steps(found: Any, at: str, least: int, most: int) -> Sequence[tuple[str, Any]]:
-    thing("sklearn.pipeline.Pipeline", {**_PIPELINE, "steps": _named})(found, at)
-    steps: Sequence[tuple[str, Any]] = found.attrs["steps"]
+def _steps(value: Any, at: str, least: int, most: int) -> Sequence[tuple[str, Any]]:
+    thing("sklearn.pipeline.Pipeline", {**_PIPELINE, "steps": _named})(value, at)
+    steps: Sequence[tuple[str, Any]] = value.attrs["steps"]
     need(least <= len(steps) <= most, at, f"a Pipeline of {least} to {most} steps")
     return steps
 
@@ -74,7 +74,7 @@ def _named(value: Any, at: str) -> None:
     need(len({name for name, _ in value}) == len(value), at, "a list of steps with names that differ")
 
 
-def _columns(found: Any, at: str) -> int:
+def _columns(value: Any, at: str) -> int:
     """Checks what prepares the columns, and returns how many it makes of them."""
     names = {
         "transformers": _branches, "transformers_": _branches, "feature_names_in_": objects(text),
@@ -82,8 +82,8 @@ def _columns(found: Any, at: str) -> int:
         "_transformer_to_input_indices": _DICTIONARY, "_remainder": equal(("remainder", "drop", [])),
         "output_indices_": _DICTIONARY,
     }  # fmt: skip
-    thing("sklearn.compose._column_transformer.ColumnTransformer", {**_TRANSFORMER, **names})(found, at)
-    attrs = found.attrs
+    thing("sklearn.compose._column_transformer.ColumnTransformer", {**_TRANSFORMER, **names})(value, at)
+    attrs = value.attrs
     features = list(attrs["feature_names_in_"])
     need(len(set(features)) == len(features) == attrs["n_features_in_"], at, "of columns with names that differ")
     branches, width = attrs["transformers_"], 0
@@ -112,11 +112,11 @@ def _branches(value: Any, at: str) -> None:
     need(len({one[0] for one in value} - {"remainder"}) == len(value), at, "a list of branches with names that differ")
 
 
-def _branch(found: Any, at: str, count: int | None) -> int:
+def _branch(value: Any, at: str, count: int | None) -> int:
     """Checks a branch for so many columns, None for one that is not fitted; returns how many columns it makes."""
-    if isinstance(found, Thing) and found.kind.endswith(".OneHotEncoder"):
-        return _encoder(found, at, count)
-    steps = [step for _, step in _steps(found, at, 1, 3)]
+    if isinstance(value, Thing) and value.kind.endswith(".OneHotEncoder"):
+        return _encoder(value, at, count)
+    steps = [step for _, step in _steps(value, at, 1, 3)]
     if len(steps) == 3:
         for step, missing in zip(steps, (nan, _NONE), strict=False):
             _text_imputer(step, at, count, missing)
@@ -134,64 +134,64 @@ def _step(kind: str, made: dict[str, Rule], learned: dict[str, Rule], count: int
     return thing(kind, fitted, {"feature_names_in_": objects(text, count)})
 
 
-def _number_imputer(found: Any, at: str, count: int | None) -> None:
+def _number_imputer(value: Any, at: str, count: int | None) -> None:
     strategies = one_of("mean", "median", "most_frequent")
     made = {**_IMPUTER, "missing_values": nan, "strategy": strategies, "fill_value": _NONE}
     learned = {
         "statistics_": array("float64", count or 0), "indicator_": _NONE,
         "_fit_dtype": dtype("float64"), "_fill_dtype": dtype("float64"),
     }  # fmt: skip
-    _step("sklearn.impute._base.SimpleImputer", made, learned, count)(found, at)
+    _step("sklearn.impute._base.SimpleImputer", made, learned, count)(value, at)
 
 
-def _text_imputer(found: Any, at: str, count: int | None, missing: Rule) -> None:
+def _text_imputer(value: Any, at: str, count: int | None, missing: Rule) -> None:
     made = {**_IMPUTER, "missing_values": missing, "strategy": one_of("constant"), "fill_value": text}
     learned = {
         "statistics_": objects(text, count), "indicator_": _NONE,
         "_fit_dtype": dtype("object"), "_fill_dtype": either(dtype("object"), _TEXT_DTYPE),
     }  # fmt: skip
-    _step("sklearn.impute._base.SimpleImputer", made, learned, count)(found, at)
+    _step("sklearn.impute._base.SimpleImputer", made, learned, count)(value, at)
     if count is not None:
-        need(set(found.attrs["statistics_"]) == {found.attrs["fill_value"]}, at, "filled with one text")
+        need(set(value.attrs["statistics_"]) == {value.attrs["fill_value"]}, at, "filled with one text")
 
 
-def _scalers(found: Any, at: str, count: int | None) -> int:
-    thing("sklearn.pipeline.FeatureUnion", {**_UNION, "transformer_list": _named})(found, at)
-    scalers = found.attrs["transformer_list"]
+def _scalers(value: Any, at: str, count: int | None) -> int:
+    thing("sklearn.pipeline.FeatureUnion", {**_UNION, "transformer_list": _named})(value, at)
+    scalers = value.attrs["transformer_list"]
     need(len(scalers) <= 2, at, "of one or two scalers")
     for name, scaler in scalers:
         either(partial(_min_max, count=count), partial(_standard, count=count))(scaler, f"{at}'s scaler {name!r}")
     return len(scalers) * (count or 0)
 
 
-def _min_max(found: Any, at: str, count: int | None) -> None:
+def _min_max(value: Any, at: str, count: int | None) -> None:
     made = {"feature_range": equal((0, 1)), "copy": _ON, "clip": _OFF}
     arrays = ("scale_", "min_", "data_min_", "data_max_", "data_range_")
     learned = {"n_samples_seen_": whole(0), **dict.fromkeys(arrays, array("float64", count or 0))}
-    _step("sklearn.preprocessing._data.MinMaxScaler", made, learned, count)(found, at)
+    _step("sklearn.preprocessing._data.MinMaxScaler", made, learned, count)(value, at)
 
 
-def _standard(found: Any, at: str, count: int | None) -> None:
+def _standard(value: Any, at: str, count: int | None) -> None:
     numbers = array("float64", count or 0)
     made = {"with_mean": _ON, "with_std": _ON, "copy": _ON}
     seen = either(number(0), array("int64", count or 0), numbers)
     learned = {"n_samples_seen_": seen, "mean_": numbers, "var_": numbers, "scale_": numbers}
-    _step("sklearn.preprocessing._data.StandardScaler", made, learned, count)(found, at)
+    _step("sklearn.preprocessing._data.StandardScaler", made, learned, count)(value, at)
 
 
-def _encoder(found: Any, at: str, count: int | None) -> int:
+def _encoder(value: Any, at: str, count: int | None) -> int:
     learned = {
         "_infrequent_enabled": truth, "categories_": each(objects(either(text, _NONE, nan)), count),
         "_n_features_outs": each(whole(0)), "_drop_idx_after_grouping": _NONE, "drop_idx_": _NONE,
     }  # fmt: skip
-    if isinstance(found, Thing) and found.attrs.get("_infrequent_enabled"):
+    if isinstance(value, Thing) and value.attrs.get("_infrequent_enabled"):
         places = each(either(_NONE, row("int64")), count)
         learned |= {"_infrequent_indices": places, "_default_to_infrequent_mappings": places}
-    _step("sklearn.preprocessing._encoders.OneHotEncoder", _ENCODER, learned, count)(found, at)
+    _step("sklearn.preprocessing._encoders.OneHotEncoder", _ENCODER, learned, count)(value, at)
     if count is None:
         return 0
-    widths = [_encoded_width(found.attrs, column, at) for column in range(count)]
-    need(found.attrs["_n_features_outs"] == widths, at, "as wide as its categories are many")
+    widths = [_encoded_width(value.attrs, column, at) for column in range(count)]
+    need(value.attrs["_n_features_outs"] == widths, at, "as wide as its categories are many")
     return sum(widths)
 
 

@@ -58,7 +58,7 @@ def score_file(
     source: Path,
     target: Path | IO[str],
     chunk_rows: int = CHUNK_ROWS,
-    told: Callable[[int], None] = lambda rows: None,
+    on_progress: Callable[[int], None] = lambda rows: None,
 ) -> Scored:
     """Writes the rows of a file with `probability`, `prediction` (0 or 1) and `model_version` added.
 
@@ -68,14 +68,14 @@ def score_file(
         target: Where to write, `.parquet` as Parquet and anything else as CSV; or an open text file. A path shows the
             whole result at once or stays as it was.
         chunk_rows: How many rows are in memory at a time.
-        told: Called after each piece with the number of rows that are scored.
+        on_progress: Called after each piece with the number of rows that are scored.
 
     Raises:
         UnreadableData: The source cannot be read.
         BadInput: A column that the model needs is missing or is no number.
     """
     scored = Scored()
-    pieces = _scored(model, source, chunk_rows, scored, told)
+    pieces = _scored(model, source, chunk_rows, scored, on_progress)
     if not isinstance(target, Path):
         _write_csv(pieces, target)
         return scored
@@ -101,7 +101,7 @@ def _moved_into_place(target: Path) -> Iterator[Path]:
 
 
 def _scored(
-    model: LoadedModel, source: Path, chunk_rows: int, scored: Scored, told: Callable[[int], None]
+    model: LoadedModel, source: Path, chunk_rows: int, scored: Scored, on_progress: Callable[[int], None]
 ) -> Iterator[pa.Table]:
     import pyarrow as pa
 
@@ -124,7 +124,7 @@ def _scored(
             table = table.append_column(name, pa.array(values))
         yield table
         scored.rows += len(table)
-        told(scored.rows)
+        on_progress(scored.rows)
     if not scored.rows:
         raise UnreadableData(f"{source} has no rows")
 

@@ -44,7 +44,7 @@ def predict(
         def show_progress(rows: int) -> None:
             shown.update(f"{rows:,} rows scored")
 
-        scored = score_file(champion, file, output or session.out.file, told=show_progress)
+        scored = score_file(champion, file, output or session.out.file, on_progress=show_progress)
     for column, count in scored.unseen.items():
         if count:
             say(session.errors, f"{count} of {scored.rows} rows have a {column!r} that training never saw")
