@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -95,23 +96,27 @@ class Silent:
         self.said.append(text)
 
 
+def _dag_run(dag_id: str, run_id: str) -> str:
+    return f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
+
+
 class AirflowOfTests(AirflowClient):
     """Airflow's API, with what only tests ask of it."""
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """What a task handed over."""
-        path = f"{self._run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
+        path = f"{_dag_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._http.read_object(self._http.call("GET", path, params={"deserialize": "true"}))["value"]
 
     def clear(self, dag_id: str, run_id: str, task_ids: list[str]) -> None:
         """Lets tasks of a finished run, and what follows them, run again."""
         switches = {"dry_run": False, "only_failed": False, "reset_dag_runs": True, "include_downstream": True}
         body = {"dag_run_id": run_id, "task_ids": task_ids, **switches}
-        self._http.read(self._http.call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body))
+        self._http.read_object(self._http.call("POST", f"/dags/{dag_id}/clearTaskInstances", json=body))
 
     def patch_run_state(self, dag_id: str, run_id: str, state: str) -> None:
         """Sets the state of a run: `failed` stops it."""
-        self._http.read(self._http.call("PATCH", self._run(dag_id, run_id), json={"state": state}))
+        self._http.read_object(self._http.call("PATCH", _dag_run(dag_id, run_id), json={"state": state}))
 
 
 @dataclass(frozen=True)
