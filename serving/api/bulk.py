@@ -87,6 +87,7 @@ class Bulk:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
+        self._sent: Predictor | None = None
 
     def start(self) -> None:
         """Starts the process where it does not run."""
@@ -124,9 +125,10 @@ class Bulk:
         return body, facts
 
     def _ask(self, connection: Connection, predictor: Predictor, job: Job) -> tuple[str, Any, bytes]:
-        loaded = replace(predictor.loaded, pipeline=None)
-        form_alone = Predictor(loaded, predictor.form, predictor.nullable, categories=predictor.categories)
-        connection.send((form_alone, replace(job, body=b"")))
+        # With many categories a version takes longer to send than a request, and others wait for that.
+        version = None if predictor is self._sent else _form_alone(predictor)
+        connection.send((version, replace(job, body=b"")))
+        self._sent = predictor
         connection.send_bytes(job.body)
         while True:
             if not connection.poll(self._patience_s):
@@ -151,12 +153,17 @@ class Bulk:
 
     def _end(self) -> None:
         process, connection = self._process, self._connection
-        self._process, self._connection = None, None
+        self._process, self._connection, self._sent = None, None, None
         if connection is not None:
             connection.close()
         if process is not None:
             process.kill()
             process.wait()
+
+
+def _form_alone(predictor: Predictor) -> Predictor:
+    loaded = replace(predictor.loaded, pipeline=None)
+    return Predictor(loaded, predictor.form, predictor.nullable, categories=predictor.categories)
 
 
 def _probability(predictor: Predictor, columns: Mapping[str, Any]) -> NDArray[np.float64] | PipelineError:
@@ -177,12 +184,15 @@ def serve(connection: Connection) -> None:
             raise probability
         return probability
 
+    predictor: Predictor
     while True:
-        predictor, job = connection.recv()
+        version, job = connection.recv()
+        if version is not None:
+            predictor = replace(version, elsewhere=ask)
         job = replace(job, body=connection.recv_bytes())
         body = b""
         try:
-            body, facts = job.answer(replace(predictor, elsewhere=ask))
+            body, facts = job.answer(predictor)
             connection.send((_DONE, facts))
         except RequestRefused as refused:
             connection.send((_REFUSED, (refused.status, refused.code, refused.message, refused.problems)))

@@ -71,6 +71,21 @@ def test_more_versions_than_it_keeps_are_told_apart(bulk: Bulk, predictor: Predi
         assert json.loads(bulk.answer(asked, JOBS["JSON"])[0])["model"]["version"] == version
 
 
+def test_a_version_that_is_asked_again_is_not_sent_again(bulk: Bulk, predictor: Predictor) -> None:
+    sent: list[int] = []
+
+    class Categories(dict[str, frozenset[str]]):
+        def __reduce__(self) -> tuple[type, tuple[dict[str, frozenset[str]]]]:
+            sent.append(len(self))
+            return dict, (dict(self),)
+
+    asked = replace(predictor, categories=Categories(predictor.categories))
+    answers = [bulk.answer(asked, JOBS["JSON"]) for _ in range(3)]
+
+    assert answers == [JOBS["JSON"].answer(predictor)] * 3
+    assert len(sent) == 1
+
+
 def test_a_refusal_is_the_same_refusal(bulk: Bulk, predictor: Predictor) -> None:
     job = replace(JOBS["JSON"], body=json.dumps({"rows": [*ROWS, {**ROW, "Age": "x"}]}).encode())
     found: list[Any] = []
