@@ -100,8 +100,9 @@ def as_json(value: Any) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
     except orjson.JSONEncodeError:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-        return text.encode("utf-8", "replace")
+        # What JSON has no form for is null, as orjson has it, and half of a pair of surrogates a question mark.
+        plain = json.loads(json.dumps(value, default=str), parse_constant=lambda name: None)
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 class RequestRefused(Exception):
