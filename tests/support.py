@@ -15,14 +15,13 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import httpx
 
 from infra.settings import DEFAULT_PORTS, Settings
 from infra.stack import ports
 from infra.stack.info import StackInfo, status
-from serving.upstream.airflow import AirflowClient
+from serving.upstream.airflow import AirflowClient, run_path
 
 ROOT = Path(__file__).resolve().parent.parent
 PIPELINE = "Airflow_Lab2"
@@ -96,16 +95,12 @@ class Silent:
         self.said.append(text)
 
 
-def _dag_run(dag_id: str, run_id: str) -> str:
-    return f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
-
-
 class AirflowOfTests(AirflowClient):
     """Airflow's API, with what only tests ask of it."""
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """What a task handed over."""
-        path = f"{_dag_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
+        path = f"{run_path(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._http.read_object(self._http.call("GET", path, params={"deserialize": "true"}))["value"]
 
     def clear(self, dag_id: str, run_id: str, task_ids: list[str]) -> None:
@@ -116,7 +111,7 @@ class AirflowOfTests(AirflowClient):
 
     def patch_run_state(self, dag_id: str, run_id: str, state: str) -> None:
         """Sets the state of a run: `failed` stops it."""
-        self._http.read_object(self._http.call("PATCH", _dag_run(dag_id, run_id), json={"state": state}))
+        self._http.read_object(self._http.call("PATCH", run_path(dag_id, run_id), json={"state": state}))
 
 
 @dataclass(frozen=True)

@@ -59,12 +59,11 @@ def mail(dag_id: str, run_id: str) -> dict[str, Any]:
 def _report(context: Context) -> RunReport:
     from ml.steps import reporting
     from ml.tracking import runs
-    from ml.tracking.outcome import ERRORS, Outcome
+    from ml.tracking.outcome import Outcome, error_tags
 
     run = runs.find_run(context.tracker, context.key)
     if run is None:
-        message = "it ended before its MLflow run was opened; see the task's log."
-        tags = dict(zip(ERRORS, (FIRST_TASK, "", message), strict=True))
+        tags = error_tags(FIRST_TASK, "", "it ended before its MLflow run was opened; see the task's log.")
         default = base_config(context.settings.pipeline_file).model.name
         links = {"DAG run in Airflow": context.airflow_link()}
         return reporting.RunReport(context.dag_id, context.run_id, default, Outcome.of(tags), links=links)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 ERRORS = ("error.task", "error.type", "error.message")
+"""What a step that failed writes."""
 OUTCOME = "outcome"
 SUCCESS = {OUTCOME: "success"}
 """What the step that decides writes once every step did its work."""
@@ -55,6 +56,11 @@ class Outcome:
             return "FINISHED"
         # No step finished the run and none recorded an error: it was stopped from outside.
         return "FAILED" if self.error or self.failed_task else "KILLED"
+
+
+def error_tags(task: str, kind: str, message: str) -> dict[str, str]:
+    """The tags that tell which task failed, with which class of error, and what that said."""
+    return dict(zip(ERRORS, (task, kind, message), strict=True))
 
 
 def dag_run_page(airflow_url: str, dag_id: str, run_id: str) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ml.digest import digest_of
 from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData, one_line
-from ml.tracking.outcome import ERRORS, OUTCOME, Outcome
+from ml.tracking.outcome import ERRORS, OUTCOME, Outcome, error_tags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +155,7 @@ def refuse_closed(mlflow_client: MlflowClient, run_id: str) -> None:
 
 def record_error(mlflow_client: MlflowClient, run_id: str, task: str, kind: str, message: str) -> None:
     """Writes to the run which task failed, with which class of error, and what that said in one line."""
-    write(mlflow_client, run_id, tags=dict(zip(ERRORS, (task, kind, message[:5000] or kind), strict=True)))
+    write(mlflow_client, run_id, tags=error_tags(task, kind, message[:5000] or kind))
 
 
 def write_metrics(mlflow_client: MlflowClient, run: Run, metrics: Mapping[str, float], model_id: str) -> None:

@@ -70,7 +70,7 @@ class AirflowClient:
 
     def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """One DAG run."""
-        return self._http.read_object(self._http.call("GET", _run(dag_id, run_id)))
+        return self._http.read_object(self._http.call("GET", run_path(dag_id, run_id)))
 
     def dag_runs(
         self, dag_id: str, limit: int = 25, order_by: str = "-run_after", state: str | None = None, offset: int = 0
@@ -82,12 +82,12 @@ class AirflowClient:
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The tasks of a DAG run."""
-        answer = self._http.call("GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 100})
+        answer = self._http.call("GET", f"{run_path(dag_id, run_id)}/taskInstances", params={"limit": 100})
         return self._http.read_list(answer, "task_instances")
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
         """The lines of a task's log."""
-        path = f"{_run(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/logs/{try_number}"
+        path = f"{run_path(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/logs/{try_number}"
         answer = self._http.call("GET", path, params={"full_content": "true"})
         content = self._http.read_object(answer).get("content") or []
         return [str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content]
@@ -97,5 +97,6 @@ def _dag(dag_id: str) -> str:
     return f"/dags/{_quoted(dag_id)}"
 
 
-def _run(dag_id: str, run_id: str) -> str:
+def run_path(dag_id: str, run_id: str) -> str:
+    """Where Airflow's API has a DAG run."""
     return f"{_dag(dag_id)}/dagRuns/{_quoted(run_id)}"
