@@ -13,6 +13,7 @@ import logging
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PATIENCE_S = 60.0
+_MOST_SENT = 4
+"""How many versions the process keeps; the service knows which."""
 _ASK, _DONE, _REFUSED, _FAILED = "ask", "done", "refused", "failed"
 
 
@@ -87,7 +90,7 @@ class Bulk:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
-        self._sent: Predictor | None = None
+        self._sent: deque[Predictor] = deque(maxlen=_MOST_SENT)
 
     def start(self) -> None:
         """Starts the process where it does not run."""
@@ -126,9 +129,10 @@ class Bulk:
 
     def _ask(self, connection: Connection, predictor: Predictor, job: Job) -> tuple[str, Any, bytes]:
         # With many categories a version takes longer to send than a request, and others wait for that.
-        version = None if predictor is self._sent else _form_alone(predictor)
-        connection.send((version, replace(job, body=b"")))
-        self._sent = predictor
+        place = next((place for place, sent in enumerate(self._sent) if sent is predictor), -1)
+        connection.send((_form_alone(predictor) if place < 0 else None, place, replace(job, body=b"")))
+        if place < 0:
+            self._sent.append(predictor)
         connection.send_bytes(job.body)
         while True:
             if not connection.poll(self._patience_s):
@@ -153,7 +157,8 @@ class Bulk:
 
     def _end(self) -> None:
         process, connection = self._process, self._connection
-        self._process, self._connection, self._sent = None, None, None
+        self._process, self._connection = None, None
+        self._sent.clear()
         if connection is not None:
             connection.close()
         if process is not None:
@@ -184,15 +189,15 @@ def serve(connection: Connection) -> None:
             raise probability
         return probability
 
-    predictor: Predictor
+    sent: deque[Predictor] = deque(maxlen=_MOST_SENT)
     while True:
-        version, job = connection.recv()
+        version, place, job = connection.recv()
         if version is not None:
-            predictor = replace(version, elsewhere=ask)
+            sent.append(replace(version, elsewhere=ask))
         job = replace(job, body=connection.recv_bytes())
         body = b""
         try:
-            body, facts = job.answer(predictor)
+            body, facts = job.answer(sent[place])
             connection.send((_DONE, facts))
         except RequestRefused as refused:
             connection.send((_REFUSED, (refused.status, refused.code, refused.message, refused.problems)))

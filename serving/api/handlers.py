@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Never
 
 from serving.api import openapi, status
 from serving.api.bulk import Bulk, Job
 from serving.api.webhook import Webhooks
 from serving.models.cache import LiveModel
-from serving.models.predictor import Predictor
 from serving.models.repository import ModelRepository
 from serving.models.slot import ModelSlot
 from serving.settings import ServingSettings
@@ -82,8 +82,7 @@ class Api:
         kind = request.headers.get("content-type", "")
         if len(request.body) > QUICK_BYTES or not kind.lower().startswith(JSON):
             raise TakesLonger(is_large=True)
-        whole = live.predictor
-        form_alone = Predictor(whole.loaded, whole.form, whole.nullable, _takes_longer, whole.categories)
+        form_alone = replace(live.predictor, elsewhere=_takes_longer)
         return _answered(live, self._job(request, _QUICK_CELLS).answer(form_alone))
 
     def _slot(self, name: str) -> ModelSlot:

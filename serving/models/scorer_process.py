@@ -26,9 +26,9 @@ def answer_to(asked: Mapping[str, Any], content: bytes) -> child_process.Answer:
     return {}, _predicted(loaded, asked, content)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=7)
 def loaded_of(copy: Copy) -> LoadedModel:
-    """The version of a copy; those that were asked for last stay loaded."""
+    """The version of a copy; those that were asked for last stay loaded, so with the one that is being loaded eight."""
     return prepared.load(Path(copy.folder), copy.name, copy.sha256)
 
 

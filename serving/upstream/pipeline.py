@@ -73,9 +73,11 @@ class PipelineMonitor:
 
     def tasks_of(self, run_id: str) -> list[dict[str, Any]] | None:
         """The tasks of a run as they were last told; None where they are not known yet, and then asked for soon."""
-        if run_id not in self._tasks and any(run["dag_run_id"] == run_id for run in self.state.runs):
+        # Looked up once: the thread that asks Airflow lets go of old runs meanwhile.
+        asked = self._tasks.get(run_id)
+        if asked is None and any(run["dag_run_id"] == run_id for run in self.state.runs):
             self._wanted = run_id
-        return self._tasks[run_id][1] if run_id in self._tasks else None
+        return asked[1] if asked else None
 
     def refresh(self) -> None:
         """Asks Airflow once; when it does not answer, what it said before stays and the reason is kept."""

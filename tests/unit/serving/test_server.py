@@ -270,14 +270,17 @@ def test_the_state_is_told_at_once_where_it_is_at_hand(server: Server, threads: 
 def test_more_than_can_wait_is_told_to_come_back(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting, go_on = threading.Event(), threading.Event()
 
-    def slow(request: Any) -> Answer:
-        if request.at_once:
-            raise TakesLonger(is_large=True)
-        waiting.set()
-        go_on.wait(20)
-        return Answer(200)
+    def slow(answer: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
+        def slowly(request: Any) -> Answer:
+            if request.at_once:
+                return answer(request)
+            waiting.set()
+            go_on.wait(20)
+            return Answer(200)
 
-    change_routes(server, lambda route: replace(route, answer=slow))
+        return slowly
+
+    change_routes(server, lambda route: replace(route, answer=route.answer and slow(route.answer)))
     monkeypatch.setattr(server._large, "_most", 1)
     scope = scope_of(content_type="text/csv")
     with ThreadPoolExecutor(1) as pool:

@@ -192,13 +192,17 @@ def test_what_the_model_cannot_predict_is_told_with_its_reason(stored: Stored, s
 
 def test_few_versions_are_loaded_at_a_time(stored: Stored, tmp_path: Path) -> None:
     loaded_of.cache_clear()
-    for number in range(10):
-        folder = tmp_path / str(number)
-        shutil.copytree(stored.folder, folder)
-        copy = Copy(str(folder), "forest", "3", stored.loaded.sha256)
+    copies = [Copy(str(tmp_path / str(number)), "forest", "3", stored.loaded.sha256) for number in range(10)]
+    for copy in copies:
+        shutil.copytree(stored.folder, copy.folder)
         assert answer_to(vars(copy), b"") == ({"loaded": "3"}, b"")
 
-    assert loaded_of.cache_info().currsize == 8
+    assert loaded_of.cache_info().misses == 10
+    for copy in copies[-7:]:
+        answer_to(vars(copy), b"")
+    assert loaded_of.cache_info().misses == 10
+    answer_to(vars(copies[2]), b"")
+    assert loaded_of.cache_info().misses == 11
     loaded_of.cache_clear()
 
 
