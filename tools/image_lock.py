@@ -95,7 +95,9 @@ def refresh(compose: Path, lock: Path, digest: Callable[[str], str]) -> None:
         raise Misconfigured(f"{compose} names no image by a variable and a tag")
     digests = {name: digest(name) for name in sorted(set(tags.values()))}
     images = [f"  {service}:\n    image: {name}@{digests[name]}\n" for service, name in tags.items()]
-    lock.write_text(_HEAD + "".join(images), encoding="utf-8")
+    temporary = lock.with_name(f".{lock.name}.new")
+    temporary.write_text(_HEAD + "".join(images), encoding="utf-8")
+    temporary.replace(lock)
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from infra.servers import object_store, postgres, tracking_server
 from infra.servers.object_store import ARTIFACT_BUCKET, DATA_BUCKET
-from infra.settings import HOST
 from ml.data.store import s3_client
 from ml.errors import Misconfigured
 from serving.web.tokens import Token, TokenFile
@@ -91,9 +90,8 @@ class Target:
         """The servers of an embedded stack."""
         secret = plan.credentials
         keys = (secret.s3_access_key, secret.s3_secret_key)
-        address = f"{HOST}:{plan.ports['postgres']}"
         return cls(
-            database_url=f"postgresql://{postgres.SUPERUSER}:{secret.postgres_password}@{address}/postgres",
+            database_url=postgres.superuser_url(plan.ports["postgres"], secret),
             s3=_patient_client(plan.url("s3"), keys, region=object_store.REGION),
             fernet_key=secret.airflow_fernet_key,
             secret=secret.s3_secret_key,

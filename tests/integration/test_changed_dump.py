@@ -31,7 +31,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = subprocess.Popen(
         postgres.command(folder, port), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    address = f"postgresql://{postgres.SUPERUSER}:{credentials.postgres_password}@127.0.0.1:{port}/postgres"
+    address = postgres.superuser_url(port, credentials)
     try:
         wait_for(lambda: databases.major_version(address), "PostgreSQL to answer")
         postgres.create_databases(port, credentials)

@@ -29,6 +29,7 @@ def test_a_version_without_its_file_is_named(files: dict[str, str], said: str) -
         ("mlflow-artifacts://host:5000/1/models/m-1/artifacts", "1/models/m-1/artifacts/model.skops"),
         ("s3://mlflow/1/models/m-1/artifacts/", "1/models/m-1/artifacts/model.skops"),
         ("s3://elsewhere/1", ""),
+        ("/tmp/elsewhere", ""),
         ("", ""),
     ],
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.deploy import container
+from infra.deploy import container, database_job
 from ml.errors import Misconfigured
 
 GIVEN = {
@@ -25,6 +25,12 @@ def test_without_a_superuser_the_roles_are_somebody_elses(monkeypatch: pytest.Mo
     monkeypatch.delenv("POSTGRES_ADMIN_URL", raising=False)
 
     assert _start(GIVEN).items() >= GIVEN.items()
+    assert not set(database_job.ROLES.values()) & set(database_job.needed(GIVEN))
+
+
+def test_each_account_gets_its_own_password() -> None:
+    assert database_job.passwords(GIVEN, database_job.MLFLOW) == {"admin": "five", "status": "six", "pipeline": "seven"}
+    assert database_job.passwords(GIVEN, database_job.AIRFLOW) == {"admin": "three", "status": "four"}
 
 
 def test_with_a_superuser_each_role_needs_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
