@@ -60,7 +60,9 @@ def _random(tune: TuneConfig) -> list[Overrides]:
         draw = {key: _draw(values, rng) for key, values in tune.parameters.items()}
         if draw not in draws:
             draws.append(draw)
-    return draws[: tune.candidates]
+        if len(draws) == tune.candidates:
+            break
+    return draws
 
 
 def _draw(values: Any, rng: random.Random) -> Any:

@@ -82,7 +82,7 @@ def behaviour(evidence: Evidence, rule: BehaviourRule) -> Check:
     if rule.column not in evidence.features.columns:
         return Check(name, "failed", f"{rule.column!r} is no feature, so its {rule.check} cannot be checked")
     if rule.check == "invariance":
-        changes = [probabilities(evidence.pipeline, other) for other in _others(evidence.features, rule.column)]
+        changes = (probabilities(evidence.pipeline, other) for other in _others(evidence.features, rule.column))
         moved = max(float(np.abs(change - evidence.probability).mean()) for change in changes)
         figures = {"moved": moved, "most": rule.tolerance}
         words = f"changing {rule.column!r} moves the probability by {moved:.4f} on average"

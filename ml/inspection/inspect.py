@@ -114,8 +114,7 @@ def _labels(values: pd.Series[Any], target: str, source: str) -> dict[Any, int]:
     missing = int(values.isna().sum())
     if missing:
         raise BadInput(f"{source}: the target {target!r} is missing in {missing} rows: fill or remove them")
-    rows = values.value_counts()
-    counts = {_plain(label): count for label, count in zip(rows.index.tolist(), rows.tolist(), strict=True)}
+    counts = {_plain(label): count for label, count in values.value_counts().to_dict().items()}
     if len(counts) != 2:
         shown = ", ".join(map(str, sorted(counts, key=order)[:5])) + (", ..." if len(counts) > 5 else "")
         raise BadInput(f"{source}: the target {target!r} has {len(counts)} values ({shown}): it must have two")

@@ -37,9 +37,9 @@ def one_of(*allowed: Any) -> Rule:
     )
 
 
-def equal(expected: Any) -> Rule:
-    """A list, tuple or object with this content."""
-    return that(lambda value: type(value) is type(expected) and value == expected, str(expected))
+def equal(expected: Any, words: str) -> Rule:
+    """A list, tuple or object with this content, which the words tell."""
+    return that(lambda value: type(value) is type(expected) and value == expected, words)
 
 
 def whole(least: int, most: int = 2**63) -> Rule:
@@ -94,7 +94,7 @@ def array(kind: str, *shape: int) -> Rule:
 
 def row(kind: str) -> Rule:
     """An array of one dimension and any length, whose numbers need not be finite."""
-    return that(lambda value: _is_array(value, kind) and value.ndim == 1, f"a list of {kind}")
+    return that(lambda value: _is_array(value, kind) and value.ndim == 1, f"a list of {kind} values")
 
 
 def _is_array(value: Any, kind: str) -> bool:

@@ -45,7 +45,7 @@ _ENCODER = {
     "categories": one_of("auto"), "sparse_output": _OFF, "drop": _NONE, "max_categories": _NONE,
     "handle_unknown": one_of("infrequent_if_exist"), "feature_name_combiner": one_of("concat"),
     "min_frequency": either(_NONE, whole(1), number(0, 1)),
-    "dtype": equal(Thing("type", {"name": "numpy.float64"})),
+    "dtype": equal(Thing("type", {"name": "numpy.float64"}), "numpy's float64"),
 }  # fmt: skip
 _TRANSFORMER = {
     "remainder": one_of("drop"), "sparse_threshold": number(0, 1), "n_jobs": _NONE, "transformer_weights": _NONE,
@@ -79,7 +79,7 @@ def _columns(value: Any, at: str) -> int:
     names = {
         "transformers": _branches, "transformers_": _branches, "feature_names_in_": objects(text),
         "n_features_in_": whole(1), "sparse_output_": _OFF, "_columns": each(each(text)),
-        "_transformer_to_input_indices": _DICTIONARY, "_remainder": equal(("remainder", "drop", [])),
+        "_transformer_to_input_indices": _DICTIONARY, "_remainder": equal(("remainder", "drop", []), "to drop nothing"),
         "output_indices_": _DICTIONARY,
     }  # fmt: skip
     thing("sklearn.compose._column_transformer.ColumnTransformer", {**_TRANSFORMER, **names})(value, at)
@@ -165,7 +165,7 @@ def _scalers(value: Any, at: str, count: int | None) -> int:
 
 
 def _min_max(value: Any, at: str, count: int | None) -> None:
-    made = {"feature_range": equal((0, 1)), "copy": _ON, "clip": _OFF}
+    made = {"feature_range": equal((0, 1), "from 0 to 1"), "copy": _ON, "clip": _OFF}
     arrays = ("scale_", "min_", "data_min_", "data_max_", "data_range_")
     learned = {"n_samples_seen_": whole(0), **dict.fromkeys(arrays, array("float64", count or 0))}
     _step("sklearn.preprocessing._data.MinMaxScaler", made, learned, count)(value, at)

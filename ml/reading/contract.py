@@ -71,8 +71,7 @@ def check(
 
 def target_labels(frame: pd.DataFrame, config: PipelineConfig) -> tuple[Any, Any]:
     """The two labels of the target, the negative one first: as declared, or as `ml.reading.labels` guesses."""
-    rows = frame[config.data.target].value_counts()
-    counts = dict(zip(rows.index.tolist(), rows.tolist(), strict=True))
+    counts = frame[config.data.target].value_counts().to_dict()
     wanted = config.data.positive
     positive = positive_of(counts) if wanted is None else next(each for each in counts if same(each, wanted))
     return next(label for label in counts if label is not positive), positive

@@ -11,7 +11,7 @@ import gzip
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
@@ -227,9 +227,9 @@ def _folder_pieces(source: Path, chunk_rows: int) -> Iterator[Piece]:
 def _write_csv(tables: Iterator[pa.Table], handle: IO[str]) -> None:
     # The writer quotes what the end of its lines is made of, and a lone carriage return ends a line to other readers.
     writer = csv.writer(_PlainEnds(handle), lineterminator="\r\n")
-    first = next(tables)
-    writer.writerow(first.column_names)
-    for table in chain([first], tables):
+    for at, table in enumerate(tables):
+        if at == 0:
+            writer.writerow(table.column_names)
         writer.writerows(zip(*(_shown(column) for column in table.columns), strict=True))
 
 
@@ -256,7 +256,8 @@ def _shown(column: pa.ChunkedArray) -> list[Any]:
 def _write_parquet(tables: Iterator[pa.Table], path: Path) -> None:
     import pyarrow.parquet as pq
 
-    first = next(tables)
-    with pq.ParquetWriter(path, first.schema) as writer:
-        for table in chain([first], tables):
+    with ExitStack() as opened:
+        writer = None
+        for table in tables:
+            writer = writer or opened.enter_context(pq.ParquetWriter(path, table.schema))
             writer.write_table(table)

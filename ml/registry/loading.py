@@ -114,30 +114,30 @@ def download(client: MlflowClient, source: str, folder: Path, max_bytes: int = M
         )
     try:
         # The list comes with sizes, so that what is too large is refused before it fills the disk.
-        files = _sizes(client, model_id)
+        sizes = _sizes(client, model_id)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             raise Untrusted(f"{source} is gone from MLflow: its version can neither be loaded nor compared") from error
         raise
-    size = sum(files.values())
-    if len(files) > MAX_FILES or size > max_bytes:
-        raise Untrusted(f"{source} has {len(files)} files of {size:,} bytes: more than a model of ours")
+    size = sum(sizes)
+    if len(sizes) > MAX_FILES or size > max_bytes:
+        raise Untrusted(f"{source} has {len(sizes)} files of {size:,} bytes: more than a model of ours")
     from mlflow.artifacts import download_artifacts
 
     download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=client.tracking_uri)
 
 
-def _sizes(client: MlflowClient, model_id: str) -> dict[str, int]:
+def _sizes(client: MlflowClient, model_id: str) -> list[int]:
     """The files' sizes in bytes; of too many files some are left out."""
-    files: dict[str, int] = {}
+    sizes: list[int] = []
     folders = [""]
-    while folders and len(files) <= MAX_FILES and len(folders) <= MAX_FILES:
+    while folders and len(sizes) <= MAX_FILES and len(folders) <= MAX_FILES:
         for entry in client.list_logged_model_artifacts(model_id, folders.pop() or None):
             if entry.is_dir:
                 folders.append(entry.path)
             else:
-                files[entry.path] = entry.file_size or 0
-    return files
+                sizes.append(entry.file_size or 0)
+    return sizes
 
 
 def load_folder(folder: Path, *, name: str, version: str, run_id: str, tags: Mapping[str, str]) -> LoadedModel:

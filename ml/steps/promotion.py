@@ -117,9 +117,11 @@ def note_champion(model: str) -> bool:
         with mapped(settings.mlflow_uri):
             History(Store.from_settings(settings), client(settings.mlflow_uri), model).observe()
     except PipelineError as error:
-        log.warning("model=%s the history could not be written: %s", model, error)
-        # Else it was changed, or this account may not write to the model: the next move is tried again.
-        return not isinstance(error, Unavailable)
+        # Where no server is away it was changed, or this account may not write to the model.
+        may_work_later = isinstance(error, Unavailable)
+        could = "could" if may_work_later else "can"
+        log.warning("model=%s the history %s not be written: %s", model, could, error)
+        return not may_work_later
     return True
 
 
