@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ml.errors import StoreDown
 
@@ -16,7 +15,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from infra.cli.remote import RemoteStack
-    from infra.stack.info import StackInfo
+    from infra.settings import Settings
+    from infra.stack.info import PartStatus, StackInfo
+    from infra.stack.startup import Report
     from ml.data.store import Store
     from ml.registry.loading import LoadedModel
     from serving.upstream.airflow import AirflowClient
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
     AnyStack = StackInfo | RemoteStack
 
 
-def open_control() -> ModuleType:
+class StackControl(Protocol):
+    """What the commands do with the stack as a whole: `infra.stack.control`, whose functions say what each does."""
+
+    def up(self, settings: Settings, report: Report) -> StackInfo: ...  # noqa: D102
+    def down(self, settings: Settings, report: Report) -> None: ...  # noqa: D102
+    def wipe(self, settings: Settings) -> None: ...  # noqa: D102
+    def is_running(self, info: StackInfo) -> bool: ...  # noqa: D102
+    def status(self, info: StackInfo) -> list[PartStatus]: ...  # noqa: D102
+
+
+def open_control() -> StackControl:
     """What starts, stops and looks at the stack on this machine."""
     from infra.stack import control
 

@@ -129,7 +129,7 @@ def _aliased(tracker: MlflowClient) -> set[str]:
     from ml.registry.versions import aliases
 
     keys: set[str] = set()
-    for model in tracker.search_registered_models(max_results=1000):
+    for model in every(tracker.search_registered_models):
         for version in set(aliases(tracker, model.name).values()):
             keys.add(tracker.get_model_version(model.name, version).tags.get(RUN_KEY, ""))
     return keys - {""}

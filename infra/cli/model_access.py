@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from infra.cli.records import every
 from infra.cli.session import Session
 from ml.errors import BadInput, Misconfigured, Unavailable
 
@@ -44,7 +45,7 @@ def asked_for(context: typer.Context, model: str | None) -> tuple[Session, AnySt
 
 def check_model(tracker: MlflowClient, name: str) -> None:
     """Refuses a model that is not there, and names those that are."""
-    known = [each.name for each in tracker.search_registered_models(max_results=1000)]
+    known = [each.name for each in every(tracker.search_registered_models)]
     if name not in known:
         have = f"there are {', '.join(known)}" if known else "there is none yet: 'trackyard run' makes one"
         raise BadInput(f"no model is called {name!r}: {have}")

@@ -35,6 +35,8 @@ class Board:
 
     def draw(self, rows: list[tuple[str, str, str]]) -> None:
         """Shows rows of a name, a state and a detail."""
+        if not self.is_live:
+            return
         table = Table.grid(padding=(0, 2, 0, 0))
         for name, state, detail in rows:
             mark = self._spinners.setdefault(name, Spinner("dots")) if state in _BUSY else Text(" ")

@@ -48,7 +48,7 @@ def record_of(tracker: MlflowClient, dag_id: str, run_id: str) -> Record:
 
 def experiment_ids(tracker: MlflowClient) -> list[str]:
     """Every experiment that was not deleted."""
-    return [experiment.experiment_id for experiment in tracker.search_experiments(max_results=_PAGE)]
+    return [experiment.experiment_id for experiment in every(tracker.search_experiments)]
 
 
 def latest_runs(tracker: MlflowClient, dag_id: str, limit: int) -> dict[str, Run]:

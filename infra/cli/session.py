@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
@@ -64,7 +63,7 @@ class Session:
     """
 
     environ: MutableMapping[str, str] = field(default_factory=lambda: os.environ)
-    control: Callable[[], ModuleType] = clients.open_control
+    control: Callable[[], clients.StackControl] = clients.open_control
     airflow: Callable[[AnyStack], AirflowClient] = clients.open_airflow
     tracker: Callable[[AnyStack], MlflowClient] = clients.open_tracker
     store: Callable[[AnyStack], Store] = clients.open_store
@@ -138,13 +137,17 @@ class Session:
         """Tells whether a stack runs; one that runs elsewhere is taken to."""
         from infra.stack.info import StackInfo
 
-        return not isinstance(info, StackInfo) or bool(self.control().is_running(info))
+        return not isinstance(info, StackInfo) or self.control().is_running(info)
 
     def status(self, info: AnyStack) -> list[PartStatus]:
         """Looks at every part of a stack now."""
+        from infra.stack.info import StackInfo
+
+        if isinstance(info, StackInfo):
+            return self.control().status(info)
         from infra.cli import remote
 
-        return remote.status(info) if isinstance(info, remote.RemoteStack) else list(self.control().status(info))
+        return remote.status(info)
 
     def enter(self, info: AnyStack) -> None:
         """Sets the variables with which MLflow's client and boto3 reach the stack."""

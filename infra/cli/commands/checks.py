@@ -41,7 +41,6 @@ def init(
     Read the file and correct what was guessed wrong.
     """
     from ml.config.loading import parse_config
-    from ml.config.schema import PipelineConfig
     from ml.config.yaml_text import read_yaml
     from ml.inspection.inspect import HEADINGS, findings, inspect_table, model_name_of, remarks
     from ml.inspection.pipeline_template import pipeline_yaml
@@ -50,9 +49,11 @@ def init(
     if output.exists() and not force:
         raise BadInput(f"{output} exists: name another file with --output, or add --force to write over it")
     table = inspect_table(_read(data), target, data.name)
-    local = local_source(str(data), PipelineConfig().data.max_bytes) if add else None
-    uri = upload(session, session.running_stack(), local) if local else ""
     name = model_name_of(data.resolve().name.split(".")[0])
+    # What could not be read again is refused before anything is put into the bucket.
+    config = parse_config(read_yaml(pipeline_yaml(table, name)), str(output))
+    local = local_source(str(data), config.data.max_bytes) if add else None
+    uri = upload(session, session.running_stack(), local) if local else ""
     text = pipeline_yaml(table, name, uri, os.path.relpath(data.resolve(), output.resolve().parent))
     parse_config(read_yaml(text), str(output))
     write_file(output, text)
@@ -137,6 +138,7 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 
 def _all_checks(session: Session) -> list[Check]:
     from infra.stack import doctor as checks
+    from infra.stack.info import StackInfo
 
     settings = session.settings()
     try:
@@ -145,7 +147,7 @@ def _all_checks(session: Session) -> list[Check]:
         stopped = checks.Check("stack", checks.NOTE, "it does not run", "'trackyard up' starts it")
         return [*checks.check_machine(settings, is_running=False), stopped]
     return [
-        *([] if session.remote() else checks.check_machine(settings, is_running=True)),
+        *(checks.check_machine(settings, is_running=True) if isinstance(info, StackInfo) else []),
         *checks.check_parts(session.status(info)),
         checks.airflow_login(lambda: session.airflow(info).dag(DAG_ID)),
         *checks.champions(lambda: session.service_status(info)),
