@@ -46,7 +46,7 @@ lint: setup-dev ## Check style, types, the direction of imports, what is declare
 
 .PHONY: docs pictures reference mutants
 mutants: setup-dev ## Change the gate, the registry and the reading of values at one place each, and list the changes that no test notices
-	@$(BIN)/mutmut run; $(BIN)/mutmut results
+	@$(BIN)/mutmut run && $(BIN)/mutmut results
 
 docs: setup-dev ## Build the documentation into build/site
 	$(BIN)/zensical build --clean --strict

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import yaml
 
+from infra.cli.output import write_file
 from ml.errors import Misconfigured, PipelineError, Unavailable
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,9 +96,7 @@ def refresh(compose: Path, lock: Path, digest: Callable[[str], str]) -> None:
         raise Misconfigured(f"{compose} names no image by a variable and a tag")
     digests = {name: digest(name) for name in sorted(set(tags.values()))}
     images = [f"  {service}:\n    image: {name}@{digests[name]}\n" for service, name in tags.items()]
-    temporary = lock.with_name(f".{lock.name}.new")
-    temporary.write_text(_HEAD + "".join(images), encoding="utf-8")
-    temporary.replace(lock)
+    write_file(lock, _HEAD + "".join(images))
 
 
 def main() -> None:

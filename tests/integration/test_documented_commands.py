@@ -130,20 +130,17 @@ def _files(folder: Path, advertising: Path) -> None:
     shoppers.drop(columns="churned").to_csv(folder / "new-shoppers.csv", index=False)
 
 
-# A slow machine types the README alone: the other pages take twice as long as all of its commands.
-_MARKS = {ROOT / "README.md": ()}
-
-
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=_MARKS.get(page, pytest.mark.further)) for page in PAGES],
+    # A slow machine types the README alone: the other pages take twice as long as all of its commands.
+    [pytest.param(page, marks=() if page.name == "README.md" else pytest.mark.further) for page in PAGES],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_the_commands_of_a_page_work(running: RunningStack, advertising: Path, tmp_path: Path, page: Path) -> None:
     commands = [command for command in commands_of(page) if is_run_here(command)]
     _files(tmp_path, advertising)
     versioned = [command for command in commands if len(command.split()) > 1 and command.split()[1] in VERSIONED]
-    numbers = sorted({word for command in versioned for word in command.split() if word.isdigit()})
+    numbers = sorted({word for command in versioned for word in command.split() if word.isdigit()}, key=int)
     reader = Reader(running, tmp_path, numbers)
     if numbers:
         while len(reader.versions()) < 3:
@@ -160,6 +157,9 @@ def test_the_commands_of_a_page_work(running: RunningStack, advertising: Path, t
 def test_what_is_run_elsewhere_is_shown_and_has_its_place() -> None:
     shown = [command for path in DOCUMENTS for command in commands_of(path)]
 
+    readme = commands_of(ROOT / "README.md")
+    assert {command.split()[0] for command in readme} == {"make", "trackyard", "curl", "docker"}
+    assert len(readme) > 10
     for beginning, place in ELSEWHERE.items():
         assert any(command.startswith(beginning) for command in shown), beginning
         assert (ROOT / place).exists(), place
