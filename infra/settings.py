@@ -115,6 +115,12 @@ class Settings:
         )
 
     @property
+    def defaults_file(self) -> Path | None:
+        """The pipeline file to read; None where none was named and there is none at the default place."""
+        is_left_out = self.pipeline_file == self.folder / "pipeline.yaml" and not self.pipeline_file.exists()
+        return None if is_left_out else self.pipeline_file
+
+    @property
     def secrets_file(self) -> Path:
         """The file with every generated secret, mode 0600."""
         return self.home / "secrets.json"

@@ -92,11 +92,10 @@ class Session:
         return Settings.from_env(self.environ)
 
     def pipeline_config(self) -> PipelineConfig:
-        """What the stack's runs have by default; `Misconfigured` where a key or value of its file is not allowed."""
+        """What the stack's runs have by default; `Misconfigured` where its file is missing or holds what is not allowed."""
         from ml.config.loading import load_config
 
-        file = self.settings().pipeline_file
-        return load_config(file if file and file.exists() else None)
+        return load_config(self.settings().defaults_file)
 
     def model_name(self, named: str | None) -> str:
         """The registered model that a command is about: the one that was named, or the pipeline file's."""

@@ -110,6 +110,7 @@ def _check_machine(settings: Settings) -> None:
     for check in (
         doctor.disk(settings, doctor.free_disk_mb(settings.home)),
         doctor.memory(settings, doctor.free_memory_mb()),
+        doctor.configuration(settings),
     ):
         if check.state == doctor.WRONG:
             raise Misconfigured(f"{check.name}: {check.found}; {check.do}")

@@ -150,9 +150,11 @@ def configuration(settings: Settings) -> Check:
     """The pipeline file that gives the defaults."""
     from ml.config.loading import load_config
 
-    path = settings.pipeline_file
-    if path == settings.folder / "pipeline.yaml" and not path.exists():
-        return Check("pipeline file", NOTE, f"{path} does not exist; the built-in values count", "nothing")
+    path = settings.defaults_file
+    if path is None:
+        return Check(
+            "pipeline file", NOTE, f"{settings.pipeline_file} does not exist; the built-in values count", "nothing"
+        )
     try:
         load_config(path)
     except PipelineError as error:

@@ -90,6 +90,16 @@ def test_too_little_memory_is_said_before_anything_starts(home: Path) -> None:
     assert processes_of(home) == []
 
 
+def test_a_pipeline_file_that_is_named_and_missing_is_said_before_anything_starts(home: Path) -> None:
+    missing = home.parent / "pipelin.yaml"
+
+    done = _trackyard(home, "up", TRACKYARD_PIPELINE_FILE=str(missing), **port_settings())
+
+    assert done.returncode == 2
+    assert f"{missing} does not exist" in done.stderr
+    assert processes_of(home) == []
+
+
 def test_too_little_disk_is_said_before_anything_starts(home: Path) -> None:
     done = _trackyard(home, "up", TRACKYARD_MIN_DISK_MB="2000000000", **port_settings())
 

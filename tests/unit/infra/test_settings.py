@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,16 @@ def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
 def test_a_port_that_is_none_is_named_with_its_setting(tmp_path: Path, value: str) -> None:
     with pytest.raises(Misconfigured, match="TRACKYARD_REDIS_PORT"):
         _settings(tmp_path, TRACKYARD_REDIS_PORT=value)
+
+
+def test_only_a_pipeline_file_that_was_not_named_may_be_missing(tmp_path: Path) -> None:
+    unnamed = replace(_settings(tmp_path), folder=tmp_path, pipeline_file=tmp_path / "pipeline.yaml")
+    named = _settings(tmp_path, TRACKYARD_PIPELINE_FILE=str(tmp_path / "pipelin.yaml"))
+
+    assert unnamed.defaults_file is None
+    assert named.defaults_file == tmp_path / "pipelin.yaml"
+    (tmp_path / "pipeline.yaml").touch()
+    assert unnamed.defaults_file == tmp_path / "pipeline.yaml"
 
 
 def test_two_parts_cannot_be_given_one_port(tmp_path: Path) -> None:
