@@ -92,7 +92,7 @@ class Session:
         return Settings.from_env(self.environ)
 
     def pipeline_config(self) -> PipelineConfig:
-        """What the stack's runs have by default; `Misconfigured` where its file is missing or holds what is not allowed."""
+        """What the stack's runs have by default; `Misconfigured` where its file is missing or not allowed."""
         from ml.config.loading import load_config
 
         return load_config(self.settings().defaults_file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,8 @@ from infra.cli.output import number, say, show_json, show_table, write_file
 from infra.cli.records import experiment_ids
 from infra.cli.session import Session
 from ml.errors import BadInput
+from ml.registry import versions
+from ml.tracking.runs import suppressed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -71,40 +74,28 @@ def find(tracker: MlflowClient, word: str, model: str) -> Run:
         word: A DAG run's id or how it begins, a version (`3` or `name/3`), an alias, or an MLflow run's id.
         model: The model whose versions and aliases are meant where none is named.
     """
-    from mlflow.exceptions import MlflowException
-
     name, _, version = word.rpartition("/")
     if re.fullmatch(r"[0-9]{1,9}", version) and "'" not in name:
         return _of_version(tracker, name or model, version)
     if re.fullmatch(r"[0-9a-f]{32}", word):
-        try:
+        with suppressed("RESOURCE_DOES_NOT_EXIST"):
             return tracker.get_run(word)
-        except MlflowException as error:
-            raise BadInput(f"MLflow has no run {word}: 'trackyard runs --json' lists them") from error
-    from ml.registry.versions import aliases
-
-    alias = aliases(tracker, model).get(word)
+        raise BadInput(f"MLflow has no run {word}: 'trackyard runs --json' lists them")
+    alias = versions.aliases(tracker, model).get(word)
     return _of_version(tracker, model, alias) if alias else _of_dag_run(tracker, word)
 
 
-def _of_version(tracker: MlflowClient, name: str, version: str) -> Run:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        run_id = tracker.get_model_version(name, version).run_id
-    except MlflowException as error:
-        raise BadInput(f"{name} has no version {version}: 'trackyard models' lists those it has") from error
-    if not run_id:
-        raise BadInput(f"{name} version {version} was not made by a run")
-    try:
-        return tracker.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
+def _of_version(tracker: MlflowClient, name: str, number: str) -> Run:
+    version = versions.find_version(tracker, name, number)
+    if not version.run_id:
+        raise BadInput(f"{name} version {number} was not made by a run")
+    run = versions.run_of(tracker, version)
+    if run is None:
         raise BadInput(
-            f"the run of {name} version {version} ({run_id}) is gone, as after 'mlflow gc', and with it its metrics: "
-            "name a version whose run is there ('trackyard runs' lists them)"
-        ) from error
+            f"the run of {name} version {number} ({version.run_id}) is gone, as after 'mlflow gc', and with it its "
+            "metrics: name a version whose run is there ('trackyard runs' lists them)"
+        )
+    return run
 
 
 def _of_dag_run(tracker: MlflowClient, word: str) -> Run:
@@ -156,26 +147,18 @@ def _files(tracker: MlflowClient, run_id: str, *, images: bool) -> dict[str, byt
 
 def _show(out: Console, compared: Comparison) -> None:
     labels = [each.label for each in compared.subjects]
-    show_table(
-        out, ["", "version", "run", "state"], [[s.label, s.version, s.run_id, s.state] for s in compared.subjects]
-    )
-    for title, rows in (
-        ("parameters that differ", compared.params),
-        ("data", compared.data),
-        ("origin", compared.origin),
-    ):
+    subjects = [[each.label, each.version, each.run_id, each.state] for each in compared.subjects]
+    show_table(out, ["", "version", "run", "state"], subjects)
+    tables = {"parameters that differ": compared.params, "data": compared.data, "origin": compared.origin}
+    for title, rows in tables.items():
         say(out, "")
         if rows:
             show_table(out, [title, *labels], [[name, *(value[:60] for value in values)] for name, values in rows])
         else:
             say(out, f"{title}: none")
     say(out, "")
-    headings = [labels[0], *(f"{label} (difference from {labels[0]})" for label in labels[1:])]
-    show_table(
-        out,
-        ["metric", *headings],
-        [[name, *map(_measure_text, measures)] for name, measures in compared.metrics.items()],
-    )
+    headings = ["metric", labels[0], *(f"{label} (difference from {labels[0]})" for label in labels[1:])]
+    show_table(out, headings, [[name, *map(_measure_text, measures)] for name, measures in compared.metrics.items()])
 
 
 def _measure_text(measure: Measure) -> str:
@@ -208,14 +191,9 @@ def _plain(compared: Comparison) -> dict[str, Any]:
 
 
 def _plain_measure(measure: Measure) -> dict[str, Any]:
-    return {
-        "value": measure.value,
-        "interval": _finite(measure.interval),
-        "difference": measure.difference,
-        "difference_interval": _finite(measure.difference_interval),
-        "paired": measure.is_paired,
-        "verdict": measure.verdict,
-    }
+    fields = asdict(measure)
+    intervals = {name: _finite(fields[name]) for name in ("interval", "difference_interval")}
+    return {"paired": fields.pop("is_paired"), **fields, **intervals}
 
 
 def _finite(interval: tuple[float, float] | None) -> list[float | None] | None:
