@@ -38,14 +38,9 @@ if TYPE_CHECKING:
 
 
 _OTHERS = (
-    "AWS_PROFILE",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "MLFLOW_TRACKING_TOKEN",
-    "MLFLOW_REGISTRY_URI",
-)
+    "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3",
+    "MLFLOW_TRACKING_TOKEN", "MLFLOW_REGISTRY_URI",
+)  # fmt: skip
 """Variables that people have for other servers and that would win over the stack's own."""
 
 

@@ -209,10 +209,7 @@ def upload(session: Session, info: AnyStack, path: Path) -> str:
         return put(progress=lambda size: progress.advance(bar, size))
 
 
-def data_add(
-    context: typer.Context,
-    file: DataFile,
-) -> None:
+def data_add(context: typer.Context, file: DataFile) -> None:
     """Put a local file or folder into the bucket, once, and print its s3:// address for the trigger form."""
     session: Session = context.obj
     local = local_source(str(file)) or file

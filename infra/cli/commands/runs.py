@@ -109,11 +109,7 @@ def _rows_and_facts(
     return rows, facts
 
 
-def models(
-    context: typer.Context,
-    as_json: Json = False,
-    model: ModelFilter = None,
-) -> None:
+def models(context: typer.Context, as_json: Json = False, model: ModelFilter = None) -> None:
     """List the registered versions with their aliases, metrics and origin, the newest first."""
     session: Session = context.obj
     info = session.running_stack()

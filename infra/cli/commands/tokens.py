@@ -57,8 +57,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 @tokens.command("revoke")
 def revoke(
-    context: typer.Context,
-    token_id: Annotated[str, typer.Argument(help="Its id, as 'token list' shows it.")],
+    context: typer.Context, token_id: Annotated[str, typer.Argument(help="Its id, as 'token list' shows it.")]
 ) -> None:
     """Take a token back; the service refuses it from then on."""
     session: Session = context.obj
