@@ -66,8 +66,13 @@ format: setup-dev ## Put the code in shape
 hooks: setup-dev ## Let git run 'make lint' before each commit
 	@$(BIN)/pre-commit install
 
-bench: setup-dev ## Measure the DAG, the stack's start and its memory
-	@$(BIN)/python -m benchmarks.pipeline
+BASE ?= 678f028
+bench: setup-dev build/base-$(BASE) ## Measure the runs, the stack's start and what it takes, beside an earlier build (BASE=COMMIT)
+	@$(MAKE) --no-print-directory -C build/base-$(BASE) setup
+	@$(BIN)/python -m benchmarks.builds build/base-$(BASE)
+
+build/base-%:
+	@git clone --quiet --no-checkout . $@ && git -C $@ checkout --quiet $*
 
 bench-serving: setup-dev ## Measure the service beside others, and whether its answers wait for each other
 	@$(BIN)/python -m benchmarks.serving
