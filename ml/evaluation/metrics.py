@@ -111,6 +111,8 @@ _METRICS = {
     "brier": _Metric(_brier, is_loss=True),
 }
 NAMES = tuple(_METRICS)
+SHOWN = {"test_roc_auc": "ROC AUC", "test_accuracy": "accuracy", "test_f1": "F1", "test_log_loss": "log loss"}
+"""Those that a table has room for, and what a page calls them; JSON has all of them."""
 
 
 def sign(metric: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Response, current_app, redirect, render_template, request, send_from_directory
 
+from ml.evaluation.metrics import SHOWN
 from serving.api import openapi, status
 from serving.pages import charts
 from serving.settings import ServingSettings
@@ -96,6 +97,7 @@ def dashboard() -> Any:
         history=charts.history(runs, chosen_id),
         gantt=charts.gantt(tasks or []),
         trend=charts.trend(content["versions"], "test_roc_auc"),
+        shown=SHOWN,
     )
 
 

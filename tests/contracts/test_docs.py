@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import yaml
+
+from infra.credentials import Credentials
+from infra.servers import redis_server
 from infra.settings import DEFAULT_PORTS, KNOWN, Settings
 from infra.stack.parts import PART_NAMES
 from ml.config import loading
+from ml.evaluation.leakage import LEAK_AUC
 from tests.support import ROOT
 
 
@@ -77,3 +82,26 @@ def test_the_parts_are_in_the_documents() -> None:
 def test_pictures_of_the_readme_are_real_files() -> None:
     for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", _read("README.md")):
         assert Path(ROOT / target).stat().st_size > 10_000
+
+
+def test_the_documents_tell_the_threshold_of_a_leak() -> None:
+    for name in ("docs/data.md", "docs/promotion.md"):
+        assert re.findall(r"ROC AUC (?:above|at most) (\d\.\d+)", _read(name)) == [str(LEAK_AUC)], name
+
+
+def test_the_readme_tells_the_ports() -> None:
+    ports = set(re.findall(r"127\.0\.0\.1:(\d+)|\| (\d{4,5}) \|", _read("README.md")))
+    assert {int(one or other) for one, other in ports} <= set(DEFAULT_PORTS.values())
+
+
+def test_redis_is_configured_alike_in_a_container_and_without(tmp_path: Path) -> None:
+    redis_server.create(tmp_path, 1, Credentials())
+    own = dict(line.split(" ", 1) for line in (tmp_path / "redis.conf").read_text().splitlines())
+    compose = yaml.safe_load(_read("docker-compose.yaml"))["services"]["redis"]["command"][-1]
+    lines = re.search(r"printf '([^']*)'", compose)
+    assert lines
+    there = dict(line.split(" ", 1) for line in lines[1].split("\\n") if line)
+
+    assert set(there) == {"requirepass", "dir", "appendonly", "appendfsync", "save", "maxmemory-policy"}
+    for name in set(there) - {"requirepass", "dir"}:
+        assert there[name] == own[name], name

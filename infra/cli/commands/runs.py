@@ -12,6 +12,7 @@ from infra.cli.output import finite, local_time, number, seconds, show_list
 from infra.cli.records import all_versions, latest_runs, run_summary, version_rows
 from infra.cli.run_filter import Condition, Facts, check_names, parse_condition, sort_key
 from infra.cli.session import Session
+from ml.evaluation.metrics import SHOWN
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 SEARCHED = 500
 """How many of the latest runs a choice is made among."""
-SHOWN = ("test_roc_auc", "test_accuracy", "test_f1", "test_log_loss")
-"""The metrics that a table has room for; JSON has all of them."""
 
 
 def runs(
