@@ -81,6 +81,10 @@ def test_status_tells_the_last_run_what_runs_and_the_model(service: Service) -> 
     assert found["model"]["aliases"] == ["champion"]
     assert found["upstream"]["airflow"]["ok"]
     assert found["upstream"]["mlflow"]["ok"]
+    assert set(found) == {"pipeline", "model", "models", "upstream"}
+    assert set(found["pipeline"]) == {"last_run", "running"}
+    assert {"name", "version", "aliases", "run_id", "metrics", "loaded_at", "champion", "error"} <= set(found["model"])
+    assert set(found["upstream"]["airflow"]) == set(found["upstream"]["mlflow"]) == {"ok", "url", "age_s", "error"}
 
 
 def test_an_upstream_that_is_down_leaves_the_last_state_and_the_reason(service: Service) -> None:

@@ -34,7 +34,7 @@ def test_a_version_that_was_not_promoted_is_told_so() -> None:
 
 def test_a_failure_tells_task_and_message() -> None:
     assert subject(BAD) == "[Trackyard] ad-click: run failed at load_data_task (manual__1)"
-    for part in ("load_data_task", "file.csv is empty", "the champion is what it was"):
+    for part in ("ad-click: the run failed", "load_data_task", "file.csv is empty", "the champion is what it was"):
         assert part in html(BAD)
 
 
