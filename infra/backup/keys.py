@@ -38,10 +38,9 @@ def opened(closed: dict[str, Any], passphrase: str) -> dict[str, str]:
         return dict(closed["clear"])
     if not passphrase:
         raise Misconfigured("the backup was made with a passphrase: set TRACKYARD_BACKUP_PASSPHRASE to it")
+    key = _fernet(passphrase, base64.b64decode(closed["salt"]))
     try:
-        return dict(
-            json.loads(_fernet(passphrase, base64.b64decode(closed["salt"])).decrypt(closed["sealed"].encode()))
-        )
+        return dict(json.loads(key.decrypt(closed["sealed"].encode())))
     except InvalidToken:
         raise BadInput("TRACKYARD_BACKUP_PASSPHRASE is not the passphrase that the backup was made with") from None
 

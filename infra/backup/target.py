@@ -70,13 +70,11 @@ class Target:
         missing = [name for name in (*needed, "AWS_SECRET_ACCESS_KEY") if not environ.get(name)]
         if missing:
             raise Misconfigured(f"{', '.join(missing)} not set: docs/backup.md lists what a backup needs")
+        endpoint, region = environ.get("TRACKYARD_S3_ENDPOINT", ""), environ.get("AWS_DEFAULT_REGION")
+        keys = (environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"])
         return cls(
             database_url=environ["TRACKYARD_BACKUP_DATABASE_URL"],
-            s3=_patient_client(
-                environ.get("TRACKYARD_S3_ENDPOINT", ""),
-                (environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"]),
-                region=environ.get("AWS_DEFAULT_REGION"),
-            ),
+            s3=_patient_client(endpoint, keys, region=region),
             fernet_key=environ["AIRFLOW__CORE__FERNET_KEY"],
             secret=environ["AWS_SECRET_ACCESS_KEY"],
             serving_dir=Path(serving) if (serving := environ.get("TRACKYARD_SERVING_STATE")) else None,

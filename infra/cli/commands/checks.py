@@ -102,11 +102,9 @@ def mail(
     if as_json:
         show_json(session.out, {**_head(number, shown), "text": shown.text, "html": shown.html})
         return
-    say(session.out, f"From: {shown.sender}")
-    say(session.out, f"To: {shown.to}")
-    say(session.out, f"Date: {format_datetime(shown.date)}")
-    say(session.out, f"Subject: {shown.subject}")
-    say(session.out, f"\n{shown.text}")
+    lines = (f"From: {shown.sender}", f"To: {shown.to}", f"Date: {format_datetime(shown.date)}")
+    for line in (*lines, f"Subject: {shown.subject}", f"\n{shown.text}"):
+        say(session.out, line)
 
 
 def _head(number: int, mail: Mail) -> dict[str, Any]:
