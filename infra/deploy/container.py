@@ -142,7 +142,7 @@ ROLES: Mapping[str, Callable[[], Role]] = {
     "airflow-scheduler": lambda: _airflow(
         "scheduler",
         needs=(DATABASE, BROKER, RESULTS, *_SIGNING),
-        env={"AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True"},
+        env={**airflow_server.SCHEDULER, "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True"},
     ),
     # The trigger form is made where the DAG files are parsed, and it lets no bucket through that is not named there.
     "airflow-dag-processor": lambda: _airflow("dag-processor", needs=(DATABASE, "TRACKYARD_S3_BUCKET")),

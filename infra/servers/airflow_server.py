@@ -53,6 +53,10 @@ _PATIENCE = {
 The defaults give up a call to the API server after 4 to 15 s and a lost worker after 10 minutes."""
 
 
+SCHEDULER = {"AIRFLOW__CORE__EXECUTOR": "infra.servers.resting_executor.RestingCeleryExecutor"}
+"""What the scheduler alone gets; to all others its executor is the CeleryExecutor that it is based on."""
+
+
 def env(settings: Settings, ports: Mapping[str, int], credentials: Credentials, *, server: bool) -> dict[str, str]:
     """What an Airflow part gets; a server part (all but worker and Flower) also the database and the signing key."""
     database, psycopg2 = ports["postgres"], "postgresql+psycopg2"

@@ -99,6 +99,10 @@ def _airflow(*arguments: str) -> Callable[[Plan], Launch]:
     return lambda plan: Launch(plan.script("airflow", *arguments), plan.airflow_env(server=True))
 
 
+def _scheduler(plan: Plan) -> Launch:
+    return Launch(plan.script("airflow", "scheduler"), plan.airflow_env(server=True) | airflow_server.SCHEDULER)
+
+
 def _triggerer(plan: Plan) -> Launch:
     # The trigger of the live rollout reads one tag from MLflow and asks the service.
     env = plan.airflow_env(server=True) | plan.reader_env()
@@ -179,7 +183,7 @@ PARTS: tuple[Part, ...] = (
         files=_folder("airflow"), before=preparation.init_airflow, url="airflow",
     ),
     Part(
-        "airflow-scheduler", _airflow("scheduler"), health.heartbeat("scheduler"), needs=("postgres", "redis"),
+        "airflow-scheduler", _scheduler, health.heartbeat("scheduler"), needs=("postgres", "redis"),
         before=preparation.init_airflow,
     ),
     Part(
