@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from infra.credentials import Credentials, write_private
 from infra.servers import object_store, postgres
 from infra.settings import HOST
+
+if TYPE_CHECKING:
+    import httpx
 
 ADMIN = "admin"
 STATUS = "status"
@@ -115,14 +119,12 @@ def client_env() -> dict[str, str]:
     }
 
 
-def set_up(port: int, target: str, credentials: Credentials) -> None:
+def set_up(client: httpx.Client, server: str, target: str, credentials: Credentials) -> None:
     """Makes the service's read-only account, and the webhook that tells the service when an alias moves.
 
     Calling it again sets the webhook's address and secret anew. The service asks by itself as well, so that a webhook
     that gets lost costs a second and nothing else.
     """
-    import httpx
-
     account = {"username": STATUS, "password": credentials.mlflow_status_password}
     webhook = {
         "name": WEBHOOK,
@@ -131,13 +133,16 @@ def set_up(port: int, target: str, credentials: Credentials) -> None:
         "secret": credentials.webhook_secret,
         "status": "ACTIVE",
     }
-    login = (ADMIN, credentials.mlflow_admin_password)
-    with httpx.Client(base_url=f"http://{HOST}:{port}/api/2.0/mlflow", auth=login, timeout=20) as client:
-        answer = client.get("/users/get", params={"username": STATUS})
-        if answer.status_code == 404:
-            answer = client.post("/users/create", json=account)
-        answer.raise_for_status()
-        webhooks = client.get("/webhooks").raise_for_status().json().get("webhooks", [])
-        ids = [one["webhook_id"] for one in webhooks if one["name"] == WEBHOOK]
-        answer = client.patch(f"/webhooks/{ids[0]}", json=webhook) if ids else client.post("/webhooks", json=webhook)
-        answer.raise_for_status()
+
+    def ask(method: str, path: str, **content: Any) -> httpx.Response:
+        login = (ADMIN, credentials.mlflow_admin_password)
+        return client.request(method, f"{server}/api/2.0/mlflow{path}", auth=login, timeout=20, **content)
+
+    answer = ask("GET", "/users/get", params={"username": STATUS})
+    if answer.status_code == 404:
+        answer = ask("POST", "/users/create", json=account)
+    answer.raise_for_status()
+    webhooks = ask("GET", "/webhooks").raise_for_status().json().get("webhooks", [])
+    ids = [one["webhook_id"] for one in webhooks if one["name"] == WEBHOOK]
+    answer = ask("PATCH", f"/webhooks/{ids[0]}", json=webhook) if ids else ask("POST", "/webhooks", json=webhook)
+    answer.raise_for_status()

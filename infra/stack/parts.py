@@ -173,10 +173,12 @@ PARTS: tuple[Part, ...] = (
     ),
     Part("smtp", _smtp, health.smtp, is_server=True),
     Part(
-        "mlflow", _mlflow, health.mlflow, needs=("postgres", "s3"),
+        "mlflow", _mlflow, health.mlflow, needs=("postgres",),
         files=lambda plan: tracking_server.create(plan.home / "mlflow", plan.ports, plan.credentials),
         before=preparation.init_mlflow, url="mlflow",
-        set_up=lambda plan: tracking_server.set_up(plan.ports["mlflow"], plan.url("serving"), plan.credentials),
+        set_up=lambda plan: tracking_server.set_up(
+            health.http(), plan.url("mlflow"), plan.url("serving"), plan.credentials
+        ),
     ),
     Part(
         "airflow-api-server", _airflow("api-server"), health.heartbeat("metadatabase"), needs=("postgres",),
