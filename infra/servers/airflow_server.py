@@ -96,6 +96,8 @@ def fixed_env() -> dict[str, str]:
         # `trackyard runs` looks through the latest 500.
         "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "500",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        # The DAG files lie in one folder, of which there are no versions to tidy away: no process need wait for some.
+        "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS": "infra.servers.celery_preload.CELERY_CONFIG",
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "3600",

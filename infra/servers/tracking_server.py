@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ADMIN = "admin"
 STATUS = "status"
 WEBHOOK = "trackyard-serving"
+LOCAL_NAMES = f"localhost,localhost:*,{HOST},{HOST}:*"
+"""The names by which clients on this machine may call it."""
 _THROUGH_THE_SERVER = {
     # Else the server sends clients to S3 by itself, which they need not reach, and where they have no business.
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
@@ -23,29 +25,15 @@ _THROUGH_THE_SERVER = {
 }
 
 
-def arguments(
-    port: int,
-    host: str = HOST,
-    allowed_hosts: str = f"localhost,localhost:*,{HOST},{HOST}:*",
-    bucket: str = object_store.ARTIFACT_BUCKET,
-) -> list[str]:
-    """The arguments of `mlflow`; whatever is secret is in `env`, out of the process list.
+def arguments(port: int, host: str = HOST, bucket: str = object_store.ARTIFACT_BUCKET) -> list[str]:
+    """Python's arguments for the server; whatever is secret is in `env`, out of the process list.
 
     Args:
         port: The port to listen on.
         host: The address to listen on.
-        allowed_hosts: The names by which clients may call it, by commas.
         bucket: Where models and plots are kept.
     """
-    return [
-        "server",
-        *("--host", host),
-        *("--port", str(port)),
-        *("--workers", "1"),
-        *("--app-name", "basic-auth"),
-        *("--artifacts-destination", f"s3://{bucket}"),
-        *("--allowed-hosts", allowed_hosts),
-    ]
+    return ["-m", "infra.servers.tracking_process", "--host", host, "--port", str(port), "--bucket", bucket]
 
 
 def create(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> None:
@@ -93,6 +81,7 @@ def fixed_env() -> dict[str, str]:
 def env(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
     """The server's variables."""
     return fixed_env() | {
+        "MLFLOW_SERVER_ALLOWED_HOSTS": LOCAL_NAMES,
         "MLFLOW_BACKEND_STORE_URI": postgres.url(ports["postgres"], "mlflow", credentials),
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
         "MLFLOW_AUTH_ADMIN_PASSWORD": credentials.mlflow_admin_password,

@@ -90,7 +90,7 @@ def _smtp(plan: Plan) -> Launch:
 
 
 def _mlflow(plan: Plan) -> Launch:
-    command = plan.script("mlflow", *tracking_server.arguments(plan.ports["mlflow"]))
+    command = [sys.executable, *tracking_server.arguments(plan.ports["mlflow"])]
     env = tracking_server.env(plan.home / "mlflow", plan.ports, plan.credentials)
     return Launch(command, env, plan.home / "mlflow")
 
@@ -124,10 +124,17 @@ def _worker(plan: Plan) -> Launch:
 
 
 def _flower(plan: Plan) -> Launch:
+    env = {
+        "CELERY_BROKER_URL": redis_server.url(plan.ports["redis"], plan.credentials),
+        "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{plan.credentials.flower_password}",
+    }
+    return Launch(plan.python("celery", *flower_arguments(HOST, plan.ports["flower"])), env)
+
+
+def flower_arguments(host: str, port: int) -> list[str]:
+    """Celery's arguments for Flower, wherever it runs; Airflow's own command for it adds nothing but its imports."""
     config = Path(__file__).parents[1] / "servers" / "flower_config.py"
-    env = plan.airflow_env(server=False) | {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{plan.credentials.flower_password}"}
-    address = ("--hostname", HOST, "--port", str(plan.ports["flower"]))
-    return Launch(plan.script("airflow", "celery", "flower", *address, "--flower-conf", str(config)), env)
+    return ["flower", f"--address={host}", f"--port={port}", f"--conf={config}"]
 
 
 def _serving(plan: Plan) -> Launch:
