@@ -15,19 +15,10 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.providers.celery.executors.celery_executor import CeleryExecutor
 from airflow.utils.session import create_session
 from airflow.utils.state import State
-from sqlalchemy import func, select
 
 LOOK_EVERY_S = 0.25
 REST_S = 2.0
 """What no row tells, such as the time for another try, waits as long as this at the most."""
-
-_UNFINISHED = (
-    select(DagRun.id, DagRun.state, func.count(TaskInstance.id), func.max(TaskInstance.updated_at))
-    .outerjoin(TaskInstance, (TaskInstance.dag_id == DagRun.dag_id) & (TaskInstance.run_id == DagRun.run_id))
-    .where(DagRun.state.in_(State.unfinished_dr_states))
-    .group_by(DagRun.id, DagRun.state)
-    .order_by(DagRun.id)
-)
 
 
 class RestingCeleryExecutor(CeleryExecutor):  # type: ignore[misc]  # Airflow tells no types
@@ -50,6 +41,9 @@ class RestingCeleryExecutor(CeleryExecutor):  # type: ignore[misc]  # Airflow te
 
 
 def _unfinished() -> list[Any]:
-    """The runs that have not ended, each with its number of tasks and the moment at which one of them changed last."""
+    """The runs that have not ended and their tasks, each with the moment at which it changed last."""
+    of_run = (TaskInstance.dag_id == DagRun.dag_id) & (TaskInstance.run_id == DagRun.run_id)
     with create_session() as session:
-        return list(session.execute(_UNFINISHED))
+        rows = session.query(DagRun.id, DagRun.state, TaskInstance.id, TaskInstance.updated_at)
+        rows = rows.outerjoin(TaskInstance, of_run).filter(DagRun.state.in_(State.unfinished_dr_states))
+        return list(rows.order_by(DagRun.id, TaskInstance.id))
