@@ -105,7 +105,7 @@ class PipelineMonitor:
             self.error = _reason(error)
 
     def wait(self, stop: threading.Event) -> None:
-        """Waits for the next refresh, hardly where a run is under way or an error stands, else until one wants to know."""
+        """Waits for the next refresh: hardly while a run is under way or an error stands, else until one is wanted."""
         if not stop.is_set():
             self._wake.wait(0.05 if self.error or self.state.running else IDLE_S)
             self._wake.clear()
