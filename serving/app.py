@@ -65,7 +65,7 @@ class Monitors:
         """Starts the threads that ask, for which requests never wait."""
         keep_refreshing(self.models.refresh, self.models.wait, "mlflow")
         # The monitor keeps its own pace, question by question.
-        keep_refreshing(self.pipeline.refresh, lambda stop: stop.wait(0.05), "airflow")
+        keep_refreshing(self.pipeline.refresh, self.pipeline.wait, "airflow")
         if self.prefetcher is not None:
             keep_refreshing(self.prefetcher.fetch_one, lambda stop: stop.wait(0.5), "prefetcher")
 

@@ -91,9 +91,8 @@ def _write_auth_file(environ: Mapping[str, str]) -> None:
 
 
 def _flower() -> Role:
-    config = str(Path(__file__).parents[1] / "servers" / "flower_config.py")
-    address = ("--hostname", ANY, "--port", str(PORTS["flower"]))
-    return _airflow("celery", "flower", *address, "--flower-conf", config, needs=(BROKER, "FLOWER_BASIC_AUTH"))
+    command = [sys.executable, "-m", "celery", *parts.flower_arguments(ANY, PORTS["flower"])]
+    return Role(command, {"CELERY_BROKER_URL": os.environ.get(BROKER, "")}, (BROKER, "FLOWER_BASIC_AUTH"))
 
 
 def _worker() -> Role:
@@ -112,12 +111,16 @@ def _worker() -> Role:
 
 
 def _mlflow() -> Role:
-    hosts = os.environ.get("TRACKYARD_MLFLOW_HOSTS") or "localhost,localhost:*,127.0.0.1,127.0.0.1:*,mlflow,mlflow:*"
+    hosts = os.environ.get("TRACKYARD_MLFLOW_HOSTS") or f"{tracking_server.LOCAL_NAMES},mlflow,mlflow:*"
     bucket = os.environ.get("TRACKYARD_ARTIFACT_BUCKET") or object_store.ARTIFACT_BUCKET
-    arguments = tracking_server.arguments(PORTS["mlflow"], ANY, hosts, bucket)
-    env = {**tracking_server.fixed_env(), "MLFLOW_AUTH_CONFIG_PATH": "/tmp/mlflow-auth.ini"}  # noqa: S108
+    arguments = tracking_server.arguments(PORTS["mlflow"], ANY, bucket)
+    env = {
+        **tracking_server.fixed_env(),
+        "MLFLOW_SERVER_ALLOWED_HOSTS": hosts,
+        "MLFLOW_AUTH_CONFIG_PATH": "/tmp/mlflow-auth.ini",  # noqa: S108
+    }
     needs = ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_AUTH_DATABASE_URI", "MLFLOW_AUTH_ADMIN_PASSWORD")
-    return Role(["mlflow", *arguments], env, needs, _write_auth_file)
+    return Role([sys.executable, *arguments], env, needs, _write_auth_file)
 
 
 def _serving() -> Role:
@@ -142,7 +145,7 @@ ROLES: Mapping[str, Callable[[], Role]] = {
     "airflow-scheduler": lambda: _airflow(
         "scheduler",
         needs=(DATABASE, BROKER, RESULTS, *_SIGNING),
-        env={"AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True"},
+        env={**airflow_server.SCHEDULER, "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True"},
     ),
     # The trigger form is made where the DAG files are parsed, and it lets no bucket through that is not named there.
     "airflow-dag-processor": lambda: _airflow("dag-processor", needs=(DATABASE, "TRACKYARD_S3_BUCKET")),

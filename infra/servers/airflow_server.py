@@ -53,6 +53,10 @@ _PATIENCE = {
 The defaults give up a call to the API server after 4 to 15 s and a lost worker after 10 minutes."""
 
 
+SCHEDULER = {"AIRFLOW__CORE__EXECUTOR": "infra.servers.resting_executor.RestingCeleryExecutor"}
+"""What the scheduler alone gets; to all others its executor is the CeleryExecutor that it is based on."""
+
+
 def env(settings: Settings, ports: Mapping[str, int], credentials: Credentials, *, server: bool) -> dict[str, str]:
     """What an Airflow part gets; a server part (all but worker and Flower) also the database and the signing key."""
     database, psycopg2 = ports["postgres"], "postgresql+psycopg2"
@@ -92,6 +96,11 @@ def fixed_env() -> dict[str, str]:
         # `trackyard runs` looks through the latest 500.
         "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "500",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        # A DAG file that was changed is read again at once whatever this says; what it reads itself (`pipeline.yaml`)
+        # shows in the trigger form after two minutes. Each time costs a second of a processor.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
+        # The DAG files lie in one folder, of which there are no versions to tidy away: no process need wait for some.
+        "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS": "infra.servers.celery_preload.CELERY_CONFIG",
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "3600",

@@ -6,6 +6,7 @@ import datetime as dt
 import sys
 import uuid
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
@@ -78,6 +79,7 @@ def command(folder: Path, ports: Mapping[str, int], runtime_dir: Path) -> list[s
     return [_weed(), "-logtostderr", "server", *(f"-{name}={value}" for name, value in options.items())]
 
 
+@cache
 def client(port: int, credentials: Credentials) -> S3Client:
     """An S3 client for the server, with short timeouts and no retries of its own."""
     keys = (credentials.s3_access_key, credentials.s3_secret_key)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from infra.credentials import Credentials, write_private
 from infra.servers import object_store, postgres
 from infra.settings import HOST
 
+if TYPE_CHECKING:
+    import httpx
+
 ADMIN = "admin"
 STATUS = "status"
 WEBHOOK = "trackyard-serving"
+LOCAL_NAMES = f"localhost,localhost:*,{HOST},{HOST}:*"
+"""The names by which clients on this machine may call it."""
 _THROUGH_THE_SERVER = {
     # Else the server sends clients to S3 by itself, which they need not reach, and where they have no business.
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
@@ -19,29 +25,15 @@ _THROUGH_THE_SERVER = {
 }
 
 
-def arguments(
-    port: int,
-    host: str = HOST,
-    allowed_hosts: str = f"localhost,localhost:*,{HOST},{HOST}:*",
-    bucket: str = object_store.ARTIFACT_BUCKET,
-) -> list[str]:
-    """The arguments of `mlflow`; whatever is secret is in `env`, out of the process list.
+def arguments(port: int, host: str = HOST, bucket: str = object_store.ARTIFACT_BUCKET) -> list[str]:
+    """Python's arguments for the server; whatever is secret is in `env`, out of the process list.
 
     Args:
         port: The port to listen on.
         host: The address to listen on.
-        allowed_hosts: The names by which clients may call it, by commas.
         bucket: Where models and plots are kept.
     """
-    return [
-        "server",
-        *("--host", host),
-        *("--port", str(port)),
-        *("--workers", "1"),
-        *("--app-name", "basic-auth"),
-        *("--artifacts-destination", f"s3://{bucket}"),
-        *("--allowed-hosts", allowed_hosts),
-    ]
+    return ["-m", "infra.servers.tracking_process", "--host", host, "--port", str(port), "--bucket", bucket]
 
 
 def create(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> None:
@@ -89,6 +81,7 @@ def fixed_env() -> dict[str, str]:
 def env(folder: Path, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
     """The server's variables."""
     return fixed_env() | {
+        "MLFLOW_SERVER_ALLOWED_HOSTS": LOCAL_NAMES,
         "MLFLOW_BACKEND_STORE_URI": postgres.url(ports["postgres"], "mlflow", credentials),
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
         "MLFLOW_AUTH_ADMIN_PASSWORD": credentials.mlflow_admin_password,
@@ -115,14 +108,12 @@ def client_env() -> dict[str, str]:
     }
 
 
-def set_up(port: int, target: str, credentials: Credentials) -> None:
+def set_up(client: httpx.Client, server: str, target: str, credentials: Credentials) -> None:
     """Makes the service's read-only account, and the webhook that tells the service when an alias moves.
 
     Calling it again sets the webhook's address and secret anew. The service asks by itself as well, so that a webhook
     that gets lost costs a second and nothing else.
     """
-    import httpx
-
     account = {"username": STATUS, "password": credentials.mlflow_status_password}
     webhook = {
         "name": WEBHOOK,
@@ -131,13 +122,16 @@ def set_up(port: int, target: str, credentials: Credentials) -> None:
         "secret": credentials.webhook_secret,
         "status": "ACTIVE",
     }
-    login = (ADMIN, credentials.mlflow_admin_password)
-    with httpx.Client(base_url=f"http://{HOST}:{port}/api/2.0/mlflow", auth=login, timeout=20) as client:
-        answer = client.get("/users/get", params={"username": STATUS})
-        if answer.status_code == 404:
-            answer = client.post("/users/create", json=account)
-        answer.raise_for_status()
-        webhooks = client.get("/webhooks").raise_for_status().json().get("webhooks", [])
-        ids = [one["webhook_id"] for one in webhooks if one["name"] == WEBHOOK]
-        answer = client.patch(f"/webhooks/{ids[0]}", json=webhook) if ids else client.post("/webhooks", json=webhook)
-        answer.raise_for_status()
+
+    def ask(method: str, path: str, **content: Any) -> httpx.Response:
+        login = (ADMIN, credentials.mlflow_admin_password)
+        return client.request(method, f"{server}/api/2.0/mlflow{path}", auth=login, timeout=20, **content)
+
+    answer = ask("GET", "/users/get", params={"username": STATUS})
+    if answer.status_code == 404:
+        answer = ask("POST", "/users/create", json=account)
+    answer.raise_for_status()
+    webhooks = ask("GET", "/webhooks").raise_for_status().json().get("webhooks", [])
+    ids = [one["webhook_id"] for one in webhooks if one["name"] == WEBHOOK]
+    answer = ask("PATCH", f"/webhooks/{ids[0]}", json=webhook) if ids else ask("POST", "/webhooks", json=webhook)
+    answer.raise_for_status()

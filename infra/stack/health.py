@@ -8,6 +8,7 @@ from __future__ import annotations
 import smtplib
 from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from typing import TYPE_CHECKING
 
 from infra.servers import object_store, redis_server, tracking_server
@@ -25,10 +26,17 @@ class NotReady(Exception):
     """The part does not do its job yet; the message says what is missing."""
 
 
-def _get(plan: Plan, name: str, path: str) -> httpx.Response:
+@cache
+def http() -> httpx.Client:
+    """The client of every look: making one reads all certificates of the machine, which takes longer than a look."""
     import httpx
 
-    return httpx.get(plan.url(name) + path, timeout=TIMEOUT_S)
+    # A connection of its own for each: a server that was restarted meanwhile has forgotten the last one.
+    return httpx.Client(timeout=TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=0))
+
+
+def _get(plan: Plan, name: str, path: str) -> httpx.Response:
+    return http().get(plan.url(name) + path)
 
 
 def postgres(plan: Plan) -> str:
@@ -85,14 +93,11 @@ def smtp(plan: Plan) -> str:
 
 def mlflow(plan: Plan) -> str:
     """A search."""
-    import httpx
-
     # /health answers even where every other request is refused, so it proves nothing.
-    answer = httpx.post(
+    answer = http().post(
         plan.url("mlflow") + "/api/2.0/mlflow/experiments/search",
         json={"max_results": 1},
         auth=(tracking_server.ADMIN, plan.credentials.mlflow_admin_password),
-        timeout=TIMEOUT_S,
     )
     answer.raise_for_status()
     return "a search works"

@@ -80,7 +80,9 @@ def _redis(plan: Plan) -> Launch:
 def _s3(plan: Plan) -> Launch:
     folder = plan.home / "s3"
     command = object_store.command(folder, plan.ports, plan.runtime_dir)
-    return Launch(command, object_store.key_env(plan.credentials), folder / "config")
+    # Go lets its heap grow to twice what is in use before it tidies up; there is little here, and it is soon done.
+    env = {**object_store.key_env(plan.credentials), "GOGC": "50"}
+    return Launch(command, env, folder / "config")
 
 
 def _smtp(plan: Plan) -> Launch:
@@ -90,13 +92,17 @@ def _smtp(plan: Plan) -> Launch:
 
 
 def _mlflow(plan: Plan) -> Launch:
-    command = plan.script("mlflow", *tracking_server.arguments(plan.ports["mlflow"]))
+    command = [sys.executable, *tracking_server.arguments(plan.ports["mlflow"])]
     env = tracking_server.env(plan.home / "mlflow", plan.ports, plan.credentials)
     return Launch(command, env, plan.home / "mlflow")
 
 
 def _airflow(*arguments: str) -> Callable[[Plan], Launch]:
     return lambda plan: Launch(plan.script("airflow", *arguments), plan.airflow_env(server=True))
+
+
+def _scheduler(plan: Plan) -> Launch:
+    return Launch(plan.script("airflow", "scheduler"), plan.airflow_env(server=True) | airflow_server.SCHEDULER)
 
 
 def _triggerer(plan: Plan) -> Launch:
@@ -120,10 +126,17 @@ def _worker(plan: Plan) -> Launch:
 
 
 def _flower(plan: Plan) -> Launch:
+    env = {
+        "CELERY_BROKER_URL": redis_server.url(plan.ports["redis"], plan.credentials),
+        "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{plan.credentials.flower_password}",
+    }
+    return Launch(plan.python("celery", *flower_arguments(HOST, plan.ports["flower"])), env)
+
+
+def flower_arguments(host: str, port: int) -> list[str]:
+    """Celery's arguments for Flower, wherever it runs; Airflow's own command for it adds nothing but its imports."""
     config = Path(__file__).parents[1] / "servers" / "flower_config.py"
-    env = plan.airflow_env(server=False) | {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{plan.credentials.flower_password}"}
-    address = ("--hostname", HOST, "--port", str(plan.ports["flower"]))
-    return Launch(plan.script("airflow", "celery", "flower", *address, "--flower-conf", str(config)), env)
+    return ["flower", f"--address={host}", f"--port={port}", f"--conf={config}"]
 
 
 def _serving(plan: Plan) -> Launch:
@@ -169,17 +182,19 @@ PARTS: tuple[Part, ...] = (
     ),
     Part("smtp", _smtp, health.smtp, is_server=True),
     Part(
-        "mlflow", _mlflow, health.mlflow, needs=("postgres", "s3"),
+        "mlflow", _mlflow, health.mlflow, needs=("postgres",),
         files=lambda plan: tracking_server.create(plan.home / "mlflow", plan.ports, plan.credentials),
         before=preparation.init_mlflow, url="mlflow",
-        set_up=lambda plan: tracking_server.set_up(plan.ports["mlflow"], plan.url("serving"), plan.credentials),
+        set_up=lambda plan: tracking_server.set_up(
+            health.http(), plan.url("mlflow"), plan.url("serving"), plan.credentials
+        ),
     ),
     Part(
         "airflow-api-server", _airflow("api-server"), health.heartbeat("metadatabase"), needs=("postgres",),
         files=_folder("airflow"), before=preparation.init_airflow, url="airflow",
     ),
     Part(
-        "airflow-scheduler", _airflow("scheduler"), health.heartbeat("scheduler"), needs=("postgres", "redis"),
+        "airflow-scheduler", _scheduler, health.heartbeat("scheduler"), needs=("postgres", "redis"),
         before=preparation.init_airflow,
     ),
     Part(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 from infra.stack.health import NotReady
 from infra.stack.parts import Part
@@ -41,6 +41,7 @@ class Startup:
         # The moments at which a part ended: supervisor tells of one exit for as long as its state stays the same.
         self._exits: dict[str, set[int]] = defaultdict(set)
         self._jobs: dict[Callable[[Plan, float], None], Future[None]] = {}
+        self._looks: dict[str, Future[str | None]] = {}
 
     def run(self) -> None:
         """Starts them all, and waits until each is ready; raises what keeps one from it."""
@@ -53,9 +54,10 @@ class Startup:
                         self._supervisor.start_part(part.name)
                         self._started.add(part.name)
                         self._report.part(part.name, "starting")
-                pending = [part for part in self._parts if part.name in self._started - self._ready]
-                for part, reason in zip(pending, pool.map(self._probe, pending), strict=True):
-                    self._note(part, reason)
+                infos = self._supervisor.infos()
+                for part in self._parts:
+                    if part.name in self._started - self._ready:
+                        self._look_at(part, infos[part.name], pool)
                 time.sleep(0.2)
 
     def _may_start(self, part: Part, pool: ThreadPoolExecutor) -> bool:
@@ -72,6 +74,14 @@ class Startup:
         job.result()
         return True
 
+    def _look_at(self, part: Part, info: Mapping[str, Any], pool: ThreadPoolExecutor) -> None:
+        """Notes what the last look at a part saw, and looks again, without waiting: one that hangs delays no other."""
+        look = self._looks.get(part.name)
+        if look is not None and look.done():
+            self._note(part, info, look.result())
+        if part.name not in self._ready and (look is None or look.done()):
+            self._looks[part.name] = pool.submit(self._probe, part)
+
     def _probe(self, part: Part) -> str | None:
         try:
             part.look(self._plan, at_start=True)
@@ -79,12 +89,11 @@ class Startup:
             return str(error)
         return None
 
-    def _note(self, part: Part, reason: str | None) -> None:
+    def _note(self, part: Part, info: Mapping[str, Any], reason: str | None) -> None:
         if reason is None:
             self._ready.add(part.name)
             self._report.part(part.name, "ready", self._plan.url(part.url) if part.url else "")
             return
-        info = self._supervisor.info(part.name)
         if info["statename"] in ("BACKOFF", "EXITED", "FATAL"):
             exits = self._exits[part.name]
             exits.add(info["stop"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 1.1
 """The seconds between two questions to Airflow, whatever they are about and however many people watch."""
+IDLE_S = 2.0
+"""The seconds that are waited besides while no run is under way: a run that begins is told of so much later at most."""
 _FINISHED = ("success", "failed")
 _UNDER_WAY = ("running", "queued")
 _AT = ("running", "queued", "scheduled", "deferred", "up_for_retry", "restarting")
@@ -63,6 +66,7 @@ class PipelineMonitor:
         self._older: dict[str, dict[str, Any]] = {}
         self._history_due_at = float("-inf")
         self._wanted: str | None = None
+        self._wake = threading.Event()
         self.state = PipelineState()
         self.error: str | None = "it was not asked yet"
 
@@ -77,6 +81,7 @@ class PipelineMonitor:
         asked = self._tasks.get(run_id)
         if asked is None and any(run["dag_run_id"] == run_id for run in self.state.runs):
             self._wanted = run_id
+            self._wake.set()
         return asked[1] if asked else None
 
     def refresh(self) -> None:
@@ -98,6 +103,12 @@ class PipelineMonitor:
                 self._ask_for_older()
         except Exception as error:  # noqa: BLE001 - a refresher: the reason is shown, and the last state stays
             self.error = _reason(error)
+
+    def wait(self, stop: threading.Event) -> None:
+        """Waits for the next refresh: hardly while a run is under way or an error stands, else until one is wanted."""
+        if not stop.is_set():
+            self._wake.wait(0.05 if self.error or self.state.running else IDLE_S)
+            self._wake.clear()
 
     def _runs(self, limit: int, **options: Any) -> list[dict[str, Any]]:
         self._pace()

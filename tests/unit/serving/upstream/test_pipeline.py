@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from ml.errors import AirflowDown
-from serving.upstream.pipeline import PipelineMonitor
+from serving.upstream.pipeline import IDLE_S, PipelineMonitor
 
 
 def run(run_id: str, state: str, hour: int) -> dict[str, Any]:
@@ -179,3 +180,30 @@ def test_each_question_waits_for_its_turn() -> None:
     monitor.refresh()
 
     assert turns == list(range(len(airflow.asked)))
+
+
+def waited(monitor: PipelineMonitor) -> list[float | None]:
+    """For how long the monitor would wait for its next refresh."""
+    waits: list[float | None] = []
+    monitor._wake.wait = lambda timeout=None: bool(waits.append(timeout))  # type: ignore[method-assign]
+    monitor.wait(threading.Event())
+    return waits
+
+
+def test_airflow_is_asked_less_often_while_no_run_is_under_way() -> None:
+    under_way = waited(refreshed(Airflow(run("old", "success", 1), run("now", "queued", 2))))
+    airflow = Airflow()
+    airflow.error = AirflowDown("away")
+
+    assert waited(refreshed(Airflow(run("old", "success", 1)))) == [IDLE_S]
+    assert under_way == waited(refreshed(airflow)) == [0.05]
+
+
+def test_whoever_wants_to_know_of_an_old_run_does_not_wait_for_the_idle_monitor() -> None:
+    monitor = refreshed(Airflow(run("old", "success", 1), run("new", "success", 2)))
+
+    monitor.tasks_of("old")
+
+    assert monitor._wake.is_set()
+    monitor.wait(threading.Event())
+    assert not monitor._wake.is_set()
