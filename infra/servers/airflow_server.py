@@ -96,9 +96,6 @@ def fixed_env() -> dict[str, str]:
         # `trackyard runs` looks through the latest 500.
         "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "500",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
-        # A DAG file that was changed is read again at once whatever this says; what it reads itself (`pipeline.yaml`)
-        # shows in the trigger form after two minutes. Each time costs a second of a processor.
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         # The DAG files lie in one folder, of which there are no versions to tidy away: no process need wait for some.
         "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
