@@ -122,6 +122,21 @@ class Column:
         number = self._number(value, commas)
         return None if number in self.missing_numbers else number
 
+    def read_all(self, values: Iterable[Any], commas: bool = False) -> list[Any]:
+        """What `read` says of each value; most texts are their own value, which takes no call to see."""
+        if self.is_numeric:
+            return [self.read(value, commas) for value in values]
+        others = self.missing | _TRUTH_TEXTS.keys() | {""}
+        return [
+            text
+            if isinstance(value, str)
+            and (text := value.strip()).isascii()
+            and text not in others
+            and len(text) <= LONGEST_TEXT
+            else self.read(value)
+            for value in values
+        ]
+
     def _number(self, value: Any, commas: bool) -> Any:
         if not isinstance(value, str) or not (self.unit or self.thousands):
             return number_of(value, commas)

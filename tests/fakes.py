@@ -94,8 +94,8 @@ class MemoryStore:
     def read_json(self, key: str) -> Any:
         return json.loads(self.read(key))
 
-    def read_parquet(self, key: str) -> pd.DataFrame:
-        return pd.read_parquet(io.BytesIO(self.read(key)))
+    def read_parquet(self, key: str, columns: list[str] | None = None) -> pd.DataFrame:
+        return pd.read_parquet(io.BytesIO(self.read(key)), columns=columns)
 
     def read_bytes(self, uri: str, max_bytes: int) -> bytes:
         return self.read(uri.removeprefix(f"s3://{self.bucket}/"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from pandas.api.extensions import ExtensionArray
 
 _COLUMNS = {
     # column: (mean, standard deviation) of those who do not click, the same of those who do, lowest, highest; they are
@@ -37,6 +38,7 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
     """
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
     rng = np.random.default_rng(seed)
     clicked = rng.permutation(np.arange(rows) % 2)
@@ -51,10 +53,10 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
     columns["Ad Topic Line"] = _phrases(rng, rows, _TOPICS, _THINGS)
     columns["City"] = _phrases(rng, rows, _PLACES, _TOWNS)
     columns["Male"] = (rng.random(rows) < np.where(clicked == 1, 0.462, 0.5)).astype("int64")
-    columns["Country"] = np.array(_COUNTRIES)[rng.integers(0, len(_COUNTRIES), rows)]
-    seconds = rng.integers(0, 205 * 24 * 3600, rows)
-    times = pd.Timestamp("2016-01-01") + pd.to_timedelta(seconds, unit="s")
-    columns["Timestamp"] = times.strftime("%Y-%m-%d %H:%M:%S")
+    columns["Country"] = pd.array(_COUNTRIES, dtype="str").take(rng.integers(0, len(_COUNTRIES), rows))
+    times = np.datetime64("2016-01-01", "s") + rng.integers(0, 205 * 24 * 3600, rows)
+    # Arrow writes a time as YYYY-MM-DD HH:MM:SS, ten times faster than pandas.
+    columns["Timestamp"] = pa.array(times).cast(pa.large_string()).to_pandas()
     columns["Clicked on Ad"] = clicked.astype("int64")
     return pd.DataFrame(columns)
 
@@ -71,6 +73,9 @@ def _shaped(drawn: np.ndarray, moments: tuple[float, float], low: float, high: f
     return drawn
 
 
-def _phrases(rng: np.random.Generator, rows: int, first: tuple[str, ...], second: tuple[str, ...]) -> list[str]:
+def _phrases(rng: np.random.Generator, rows: int, first: tuple[str, ...], second: tuple[str, ...]) -> ExtensionArray:
+    import pandas as pd
+
+    phrases = pd.array([f"{left} {right}" for left in first for right in second], dtype="str")
     left, right = rng.integers(0, len(first), rows), rng.integers(0, len(second), rows)
-    return [f"{first[i]} {second[j]}" for i, j in zip(left, right, strict=True)]
+    return phrases.take(left * len(second) + right)

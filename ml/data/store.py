@@ -159,11 +159,11 @@ class Store:
         frame.to_parquet(buffer, index=False)
         return self.write_bytes(buffer.getvalue(), key)
 
-    def read_parquet(self, key: str) -> pd.DataFrame:
-        """Reads a table that `write_parquet` wrote; raises what `read` does."""
+    def read_parquet(self, key: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """Reads a table that `write_parquet` wrote, or some of its columns; raises what `read` does."""
         import pandas as pd
 
-        return pd.read_parquet(io.BytesIO(self.read(key)))
+        return pd.read_parquet(io.BytesIO(self.read(key)), columns=columns)
 
     def write_json(self, value: Any, key: str) -> str:
         """Writes plain values and returns their address."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ml.evaluation.leakage import alone
-from ml.evaluation.metrics import metrics
+from ml.evaluation.metrics import metrics, probabilities
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +21,7 @@ MAX_CURVE_ROWS = 20_000
 THRESHOLDS = range(0, 101, 2)
 MAX_IMPORTANCES = 100
 _SCREENED_ROWS = 2000
+_MANY_CELLS, _MOST_CELLS = 500_000, 20_000_000
 
 
 def folds_for(target: pd.Series, folds: int) -> int:
@@ -49,15 +51,24 @@ def validation(pipeline: Any, features: pd.DataFrame, target: pd.Series, folds: 
         folds: How many.
         seed: Of the folds.
     """
-    from sklearn.model_selection import cross_val_predict
+    import numpy as np
+    from sklearn.base import clone
 
     count = folds_for(target, folds)
     if not count:
         return {}
-    cv = splitter(count, seed)
-    with warnings.catch_warnings(action="ignore"):
-        probabilities = cross_val_predict(pipeline, features, target, cv=cv, method="predict_proba")
-    return metrics(target, probabilities[:, 1], "validation")
+    probability = np.empty(len(target))
+
+    def predict(fold: tuple[np.ndarray, np.ndarray]) -> None:
+        taught, asked = fold
+        fitted = clone(pipeline).fit(features.iloc[taught], target.iloc[taught])
+        probability[asked] = probabilities(fitted, features.iloc[asked])
+
+    # Arithmetic on many rows needs no lock of Python's; more threads would each hold another copy of them.
+    threads = 2 if _MANY_CELLS <= features.size <= _MOST_CELLS else 1
+    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(predict, splitter(count, seed).split(features, target)))
+    return metrics(target, probability, "validation")
 
 
 def learning(pipeline: Any, features: pd.DataFrame, target: pd.Series, seed: int) -> Series:

@@ -44,7 +44,8 @@ def alone(
 
     positive = np.asarray(is_positive).astype(bool)
     present = values.notna().to_numpy()
-    by_missing = _either_way(present.astype(float), positive)
+    # What is there in every row tells nothing by being there.
+    by_missing = 0.5 if present.all() else _either_way(present.astype(float), positive)
     if is_numeric_dtype(values.dtype):
         numbers = values[present].to_numpy(dtype="float64")
         return max(by_missing, _with_gaps(_either_way(numbers, positive[present]), present, positive))

@@ -69,9 +69,8 @@ def _by_score(target: Array, probability: Array, weights: Array) -> tuple[Array,
     """The weights of the positives and of the negatives by score, the highest first: (n_resamples, n_scores) each."""
     import numpy as np
 
-    _, place = np.unique(-probability, return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    starts = np.flatnonzero(np.diff(place[order], prepend=-1))
+    order = np.argsort(-probability)
+    starts = np.flatnonzero(np.diff(probability[order], prepend=np.inf))
     positive = np.add.reduceat((weights * target)[:, order], starts, axis=1)
     negative = np.add.reduceat((weights * (1 - target))[:, order], starts, axis=1)
     return positive, negative

@@ -23,22 +23,18 @@ def profile(frame: pd.DataFrame) -> dict[str, Any]:
 def _column(values: pd.Series) -> dict[str, Any]:
     import pandas as pd
 
-    facts: dict[str, Any] = {
-        "name": str(values.name),
-        "dtype": str(values.dtype),
-        "missing": int(values.isna().sum()),
-        "distinct": int(values.nunique()),
-    }
     present = values.dropna()
+    facts = {"name": str(values.name), "dtype": str(values.dtype), "missing": len(values) - len(present)}
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and len(present):
         numbers = present.astype("float64")
         spread = float(numbers.std()) if len(numbers) > 1 else 0.0
         return facts | {
-            "mean": float(numbers.mean()), "std": spread, "min": float(numbers.min()),
-            "median": float(numbers.median()), "max": float(numbers.max()),
+            "distinct": int(present.nunique()), "mean": float(numbers.mean()), "std": spread,
+            "min": float(numbers.min()), "median": float(numbers.median()), "max": float(numbers.max()),
         }  # fmt: skip
-    top = present.astype(str).value_counts().head(_TOP)
-    return facts | {"top": {str(value)[:100]: int(count) for value, count in top.items()}}
+    counts = present.astype(str).value_counts()
+    top = {str(value)[:100]: int(count) for value, count in counts.head(_TOP).items()}
+    return facts | {"distinct": len(counts), "top": top}
 
 
 def table(profiled: dict[str, Any], limit: int = 40) -> list[str]:

@@ -167,7 +167,7 @@ def converted(values: pd.Series, column: Column, commas: bool = False) -> tuple[
     else:
         codes, unique = pd.factorize(values, use_na_sentinel=True)
         cells = unique.tolist()
-    read = [column.read(cell, commas) for cell in cells]
+    read = column.read_all(cells, commas)
     wrong = np.array([value is WRONG for value in read] + [False], dtype=bool)
     kept = [np.nan if value is WRONG or value is None else value for value in read] + [np.nan]
     # pandas would take texts for its own kind of them, which the Pipeline's encoder was not fitted on.

@@ -128,9 +128,9 @@ class Context:
         """A name of this run's in the store."""
         return f"runs/{self.key}/{name}"
 
-    def table(self, name: str) -> pd.DataFrame:
-        """A table that an earlier step wrote."""
-        return self.store.read_parquet(self.path(f"{name}.parquet"))
+    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """A table that an earlier step wrote, or some of its columns."""
+        return self.store.read_parquet(self.path(f"{name}.parquet"), columns)
 
     def part(self, name: str) -> tuple[pd.DataFrame, pd.Series]:
         """Features and target (0 or 1) of a part: `train`, or `test`, which are the rows that training never saw."""

@@ -134,8 +134,12 @@ def gather(context: Context, version: str, current: str | None) -> Evidence:
 
 
 def _broken(context: Context, raw: pd.DataFrame) -> str:
+    from ml.digest import digest_of
     from ml.reading import contract
 
+    # The first step checked the table of this digest, and checking costs several times as much.
+    if digest_of(raw) == context.run.data.tags.get("data.digest"):
+        return ""
     try:
         contract.check(raw, context.config, "the snapshot")
     except ContractViolation as error:

@@ -143,7 +143,9 @@ def preprocess(context: Context) -> str:
     for name, why in roles.left_out.items():
         log.info("column=%r is left out: %s", name, why)
     train, test = decide.split_rows(frame, context.config)
-    context.store.write_json({"train": train.tolist(), "test": test.tolist()}, context.path("rows.json"))
+    # Without indents, which would take most of the time of a million rows.
+    positions = json.dumps({"train": train.tolist(), "test": test.tolist()})
+    context.store.write_bytes(positions.encode(), context.path("rows.json"))
     address = context.store.write_json({"roles": roles.as_dict()}, context.path("split.json"))
     params = {
         "features.numeric": ", ".join(roles.numeric),
@@ -171,7 +173,8 @@ def separate(context: Context) -> list[int]:
     from ml.tracking import runs
     from ml.training import features as decide
 
-    frame, roles = context.table("raw"), context.roles
+    roles = context.roles
+    frame = context.table("raw", [*roles.features, roles.target])
     for part, context_name in (("train", "training"), ("test", "test")):
         rows = frame.iloc[context.positions[part]]
         features, target = decide.features_of(rows, roles), decide.target_of(rows, roles)

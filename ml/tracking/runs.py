@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import tempfile
 import time
@@ -220,19 +221,30 @@ def log_table(mlflow_client: MlflowClient, run_id: str, frame: pd.DataFrame, abo
     # MLflow warns of whole numbers that could be missing in a request; this is what was read, not what is asked.
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         dataset = mlflow.data.from_pandas(  # type: ignore[attr-defined]
-            frame,
+            _telling_rows(frame),
             source=resolve_dataset_source(about.source),
             targets=targets,
             name=f"{about.name[:_NAME]} of run {about.run_key[:8]}",
             digest=digest_of(frame),
         )
         entity = dataset._to_mlflow_entity()
-    if len(entity.schema or "") > MAX_DATASET_SCHEMA_SIZE:
-        # Of some ten thousand columns MLflow takes no list; the run has them in its profile and its contract.
-        entity = Dataset(entity.name, entity.digest, entity.source_type, entity.source, profile=entity.profile)
+    # Of some ten thousand columns MLflow takes no list; the run has them in its profile and its contract.
+    schema = entity.schema if len(entity.schema or "") <= MAX_DATASET_SCHEMA_SIZE else None
+    profile = json.dumps({"num_rows": len(frame), "num_elements": int(frame.size)})
+    entity = Dataset(entity.name, entity.digest, entity.source_type, entity.source, schema, profile)
     tag = InputTag("mlflow.data.context", about.context)
     mlflow_client.log_inputs(run_id, [DatasetInput(dataset=entity, tags=[tag])])
     return str(dataset.digest)
+
+
+def _telling_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The first row with a value and the first without one, by column: MLflow asks each cell, and finds no more in all.
+
+    The values of a column that was read are of one type.
+    """
+    missing = frame.isna().to_numpy()
+    rows = {*missing.argmax(axis=0).tolist(), *(~missing).argmax(axis=0).tolist()}
+    return frame.iloc[sorted(rows)]
 
 
 def log_files(mlflow_client: MlflowClient, run_id: str, files: Mapping[str, bytes], folder: str = "") -> None:

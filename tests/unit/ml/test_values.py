@@ -157,3 +157,12 @@ def test_how_a_column_is_read_survives_being_written_down(column: Column) -> Non
 def test_a_description_that_is_none_is_refused(told: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="'x' is described as"):
         Column.of("x", told)
+
+
+@pytest.mark.parametrize("kind", ["category", "string", "datetime", "number", "boolean"])
+def test_many_values_are_read_as_each_of_them_is(kind: str) -> None:
+    texts = [" a ", "", "NA", "True", "é", "\ud800", "x" * 1001, "?", "1", "\x1fb", "2020-01-01"]
+    values = [*texts, None, math.nan, 1, 2.5, True, b"x", datetime.date(2020, 1, 1)]
+    column = Column("x", kind, missing_words(["?"]))
+
+    assert repr(column.read_all(values)) == repr([column.read(value) for value in values])

@@ -7,6 +7,7 @@ import pytest
 
 from ml.config.schema import PipelineConfig
 from ml.data.generated import generate
+from ml.digest import digest_of
 from ml.evaluation import metrics
 from ml.reading import contract
 from ml.training import features as preprocess
@@ -57,3 +58,7 @@ def test_the_target_depends_on_the_features_as_in_the_public_data_set() -> None:
     found = metrics.metrics(target.iloc[test], metrics.probabilities(pipeline, features.iloc[test]), "test")
 
     assert 0.93 <= found["test_accuracy"] <= 0.99
+
+
+def test_a_seed_gives_the_same_rows_in_every_release() -> None:
+    assert digest_of(generate(1000, 42)) == "a14bcd202ba1c9457e3a9acf18ff11f4"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tracemalloc
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from ml.evaluation.bootstrap import Pair, batches, can_tell, chance_of_luck, paired_gain
+from ml.evaluation import bootstrap
+from ml.evaluation.bootstrap import Pair, batches, can_tell, chance_of_luck, paired_gain, resampled
 
 RNG = np.random.default_rng(0)
 TARGET = (RNG.random(200) < 0.4).astype(float)
@@ -121,3 +123,25 @@ def test_every_resample_is_drawn_in_batches_that_fit(drawn: int, rows: int) -> N
     assert sum(sizes) == drawn
     assert max(sizes) * rows <= 2_000_000 or max(sizes) == 1
     assert max(sizes) <= 100
+
+
+def test_a_large_table_is_resampled_as_a_small_one_is() -> None:
+    rows = 30_000
+
+    # The first are drawn all at once, the others row after row.
+    for weights in (next(resampled(rows, resamples)) for resamples in (660, 1000)):
+        assert set(weights.sum(axis=1)) == {rows}
+        assert weights.var() == pytest.approx(1, abs=0.01)
+        assert (weights == 0).mean() == pytest.approx(np.exp(-1), abs=0.001)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.05, 0.5])
+def test_a_chance_that_is_not_drawn_is_the_one_that_drawing_finds(shift: float, monkeypatch: Any) -> None:
+    rng = np.random.default_rng(4)
+    target = (rng.random(2000) < 0.4).astype(float)
+    scores = rng.random(2000) + shift * target
+
+    found = chance_of_luck(target, scores, 0.95, 1000)
+    monkeypatch.setattr(bootstrap, "_HOPELESS", np.inf)
+
+    assert found == chance_of_luck(target, scores, 0.95, 1000)

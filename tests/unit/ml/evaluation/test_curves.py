@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,9 @@ import pytest
 from PIL import Image
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.inspection import permutation_importance
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, precision_score, recall_score
+from sklearn.model_selection import cross_val_predict
 
 from ml.config.schema import PipelineConfig
 from ml.evaluation import curves, metrics, plots
@@ -210,3 +213,16 @@ def test_the_origin_is_told_with_and_without_changes() -> None:
 
 def test_without_a_lock_file_the_installed_packages_are_told(tmp_path) -> None:
     assert provenance.lock_digest(tmp_path / "none").startswith("installed:")
+
+
+@pytest.mark.parametrize("many", [1, 10**9])
+def test_the_validation_is_scikit_learns_however_many_threads_there_are(many: int, monkeypatch: Any) -> None:
+    monkeypatch.setattr(curves, "_MANY_CELLS", many)
+    rng = np.random.default_rng(3)
+    features, target = pd.DataFrame({"x": rng.random(200)}), pd.Series(rng.integers(0, 2, 200))
+    model, folds = LogisticRegression(), curves.splitter(5, 42)
+
+    found = curves.validation(model, features, target, 5, 42)
+
+    theirs = cross_val_predict(model, features, target, cv=folds, method="predict_proba")
+    assert found == metrics.metrics(target, theirs[:, 1], "validation")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import mlflow
 import pandas as pd
 import pytest
 
@@ -117,3 +118,17 @@ def test_a_table_of_very_many_columns_is_recorded_without_the_list_of_them(clien
     used = client.get_run(run.info.run_id).inputs.dataset_inputs[0].dataset
     assert (used.digest, used.schema) == (digest, None)
     assert json.loads(used.profile) == {"num_rows": 3, "num_elements": 12_000}
+
+
+def test_a_data_set_has_the_schema_that_mlflow_infers_from_every_row(client: MlflowClient) -> None:
+    run = client.create_run(client.get_experiment_by_name("model").experiment_id)  # type: ignore[union-attr]
+    gaps = {"late": [1.5] * 40 + [float("nan")] * 10, "early": [float("nan"), *range(49)], "none": [float("nan")] * 50}
+    texts = {"words": ["a", "b"] * 25, "gap": [float("nan"), "x"] * 25}
+    frame = pd.DataFrame({**gaps, "whole": range(50), **{name: pd.Series(texts[name], dtype=object) for name in texts}})
+
+    tracking.log_table(client, run.info.run_id, frame, tracking.TableNote("x", "s3://b/x", "raw", "whole", "0af3" * 8))
+
+    used = client.get_run(run.info.run_id).inputs.dataset_inputs[0].dataset
+    whole = mlflow.data.from_pandas(frame)  # type: ignore[attr-defined]
+    assert json.loads(used.schema) == {"mlflow_colspec": whole.schema.to_dict()}
+    assert json.loads(used.profile) == whole.profile
