@@ -1,4 +1,4 @@
-"""A backup and a restore of real stores: what comes back, what stays the stack's own, and that a failure changes nothing."""
+"""A backup and a restore of real stores: what comes back, what stays the stack's own, and what a failure leaves."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_a_command_of_psql_in_a_dump_is_not_obeyed(filled: Target, tmp_path: Pat
 def test_databases_that_somebody_uses_are_not_exchanged(filled: Target) -> None:
     with (
         databases.connected(filled.database_url, "mlflow"),
-        pytest.raises(PipelineError, match="could not be exchanged .*nothing was changed"),
+        pytest.raises(PipelineError, match=r"could not be exchanged .*nothing was changed"),
     ):
         databases.swap(filled.database_url, ["airflow", "mlflow"])
 
