@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.config.promotion import SliceRule
+from ml.config.promotion import GateConfig, SliceRule
 from ml.gate import row_checks
 from ml.gate.verdict import Check, Evidence
 
@@ -88,3 +88,30 @@ def test_a_column_that_is_not_there_fails_by_its_name() -> None:
 
     assert (check.name, check.status) == ("slice town", "failed")
     assert check.words == "the data has no column 'town' to cut slices by"
+
+
+def _leak(ones: int, zeros: int, **gate: float) -> Check:
+    """The check of a held-out part with so many rows of each class, whose one feature is the target in disguise."""
+    target = np.array([1.0] * ones + [0.0] * zeros)
+    known = pd.DataFrame({"told": np.tile([0.0, 1.0], 50), "\0target": np.tile([0.0, 1.0], 50)})
+    features = pd.DataFrame({"told": target})
+    [check] = row_checks.leaks(
+        Evidence(features, target, target, None, known, features, len(target)), GateConfig(**gate)
+    )
+    return check
+
+
+@pytest.mark.parametrize(
+    ("ones", "zeros", "status"), [(9, 60, "unsure"), (60, 9, "unsure"), (10, 60, "failed"), (60, 10, "failed")]
+)
+def test_a_leak_is_told_from_luck_where_each_class_has_ten_rows(ones: int, zeros: int, status: str) -> None:
+    check = _leak(ones, zeros, leak=0.99)
+
+    assert (check.name, check.status) == ("no leaked target", status)
+    assert check.found == ({} if status == "unsure" else {"features": {"told": 1.0}, "most": 0.99})
+
+
+def test_a_leak_that_is_just_allowed_passes() -> None:
+    check = _leak(20, 20, leak=1.0)
+
+    assert (check.status, check.found) == ("passed", {"features": {"told": 1.0}, "most": 1.0})
