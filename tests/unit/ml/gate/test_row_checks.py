@@ -115,3 +115,19 @@ def test_a_leak_that_is_just_allowed_passes() -> None:
     check = _leak(20, 20, leak=1.0)
 
     assert (check.status, check.found) == ("passed", {"features": {"told": 1.0}, "most": 1.0})
+
+
+def test_each_column_that_leaks_is_named_wherever_it_stands() -> None:
+    target = np.tile([0.0, 1.0], 50)
+    luck = np.tile([0.0, 0.0, 1.0, 1.0], 25)
+    features = pd.DataFrame({"a told": target, "b told": -target, "z luck": luck})
+    known = features.assign(**{"\0target": target})
+
+    [check] = row_checks.leaks(
+        Evidence(features, target, target, None, known, features, len(target)), GateConfig(leak=0.99)
+    )
+
+    assert check.status == "failed"
+    assert check.words.startswith("'a told', 'b told' alone tells the target with ROC AUC 1.0000, above 0.99: ")
+    assert check.found["features"]["a told"] == check.found["features"]["b told"] == 1.0
+    assert check.found["features"]["z luck"] < 0.6
