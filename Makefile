@@ -33,7 +33,7 @@ setup-dev: $(VENV)/.dev
 test: setup-dev ## Run every test (unit, contracts, integration, faults, e2e)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist load --maxschedchunk 1 $(COVERAGE) $(PYTEST_FLAGS)
 
-unit: setup-dev ## Run the tests that need no servers
+unit: setup-dev ## Run the tests that need no whole stack: some start its stores
 	@$(BIN)/python -m pytest tests/unit tests/contracts
 
 lint: setup-dev ## Check style, types, the direction of imports, what is declared, and the links of the documentation

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ml.errors import BadInput, HashMismatch, RunClosed, StaleCandidate, Untrusted
+from ml.errors import BadInput, HashMismatch, RunClosed, StaleCandidate, TrackerDown, Untrusted
 from ml.registry import model_logging
 from ml.registry import versions as registry
 from ml.registry.loading import load_verified
@@ -220,3 +220,136 @@ def test_a_version_that_is_not_there_cannot_be_promoted(client: MlflowClient) ->
     with pytest.raises(BadInput, match="has no version '7'"):
         registry.promote(client, "missing", "7")
     assert registry.aliases(client, "unknown model") == {}
+
+
+def test_the_tenth_version_of_a_run_is_not_older_than_its_second(client: MlflowClient) -> None:
+    versions(client, "ten", *"abcdefghi")
+    later = versions(client, "ten", "k")
+    client.set_model_version_tag("ten", "2", "run_key", "k")
+
+    assert later == ["10"]
+    assert [str(version.version) for version in registry.find_versions(client, "ten", "k")] == ["2", "10"]
+    registry.challenge(client, "ten", "9")
+    registry.challenge(client, "ten", "10")
+    registry.challenge(client, "ten", "9")
+    assert registry.aliases(client, "ten")["challenger"] == "10"
+
+
+def test_the_same_version_may_challenge_again(client: MlflowClient) -> None:
+    versions(client, "same", "a", "b")
+    registry.challenge(client, "same", "2")
+    registry.challenge(client, "same", "2")
+
+    assert registry.aliases(client, "same") == {"challenger": "2"}
+
+
+def test_an_alias_that_somebody_else_moves_meanwhile_is_no_promotion(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions(client, "moved", "a", "b", "c")
+    registry.promote(client, "moved", "1")
+    put = registry.put
+
+    def late(write: Any, *arguments: str) -> None:
+        put(write, *arguments)
+        if arguments[1] == "champion":
+            client.set_registered_model_alias("moved", "champion", "3")
+
+    monkeypatch.setattr(registry, "put", late)
+    with pytest.raises(TrackerDown, match=r"champion of moved points to 3 after it was set to 2: somebody else moved"):
+        registry.promote(client, "moved", "2")
+
+
+def test_a_version_that_is_asked_for_by_somebody_may_be_older(client: MlflowClient) -> None:
+    versions(client, "back", "a", "b")
+    registry.promote(client, "back", "2")
+
+    assert registry.promote(client, "back", "1") == registry.Move("1", "2")
+    assert registry.aliases(client, "back") == {"champion": "1", "previous_champion": "2"}
+    assert registry.before(client, "back") == "2"
+
+
+def test_a_version_of_a_run_that_began_earlier_does_not_replace_one_of_a_later_run(client: MlflowClient) -> None:
+    earlier, later = open_run(client, "began earlier"), open_run(client, "began later")
+    client.update_run(earlier.info.run_id, status="RUNNING")
+    models = [client.create_logged_model("1", name="m", source_run_id=run.info.run_id) for run in (later, earlier)]
+    for run, model in zip((later, earlier), models, strict=True):
+        registry.register(client, "began", model.model_id, run.info.run_id, {"run_key": run.info.run_id})
+    registry.promote(client, "began", "1")
+
+    assert later.info.start_time > earlier.info.start_time
+    with pytest.raises(StaleCandidate, match="version 1 went live since: version 2 of an older run"):
+        registry.promote(client, "began", "2", only_forward=True)
+    assert registry.promote(client, "began", "2").changed
+
+
+def test_a_write_that_was_refused_once_is_made_again_unless_there_is_nothing_to_write_to() -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
+
+    for code, tries in ((INTERNAL_ERROR, 2), (RESOURCE_DOES_NOT_EXIST, 1)):
+        asked: list[tuple[str, ...]] = []
+
+        def write(*arguments: str, code: int = code, asked: list[tuple[str, ...]] = asked) -> None:
+            asked.append(arguments)
+            raise MlflowException("no", code)
+
+        with pytest.raises(MlflowException):
+            registry.put(write, "model", "alias", "1")
+        assert asked == [("model", "alias", "1")] * tries
+
+
+def test_what_announced_a_move_is_withdrawn_where_nothing_moved(client: MlflowClient) -> None:
+    versions(client, "told", "a", "b")
+    registry.promote(client, "told", "1")
+
+    def outcome(target: str, change: Any) -> tuple[Any, int]:
+        withdrawn: list[str] = []
+        try:
+            found = registry.move_announced(client, "told", target, change, lambda: withdrawn.append("it"))
+        except BadInput as error:
+            found = str(error)
+        return found, len(withdrawn)
+
+    def fail() -> registry.Move:
+        raise BadInput("no")
+
+    assert outcome("1", lambda: registry.promote(client, "told", "1"))[1] == 1
+    assert outcome("2", lambda: registry.promote(client, "told", "2")) == (registry.Move("2", "1"), 0)
+    assert outcome("1", fail) == ("no", 1)
+    # Its answer was lost and it points there: whoever looks finds the move announced.
+    assert outcome("2", fail) == ("no", 0)
+
+
+def test_a_version_that_was_deleted_is_none_and_is_not_remembered(client: MlflowClient) -> None:
+    versions(client, "gone", "a", "b")
+    client.delete_model_version("gone", "1")
+
+    registry.remember(client, "gone", "1")
+    assert registry.aliases(client, "gone") == {}
+    registry.remember(client, "gone", "2")
+    assert registry.aliases(client, "gone") == {"previous_champion": "2"}
+    assert registry.version_or_none(client, "gone", "1") is None
+    assert registry.version_or_none(client, "gone", None) is None
+    found = registry.version_or_none(client, "gone", "2")
+    assert found is not None
+    assert str(found.version) == "2"
+
+
+def test_what_is_written_to_a_version_fits_and_is_all_there(client: MlflowClient) -> None:
+    versions(client, "tags", "a")
+    registry.write_version_tags(client, "tags", "1", {"long": "x" * 8001, "short": "y"})
+
+    tags = registry.find_version(client, "tags", "1").tags
+    assert (len(tags["long"]), tags["short"]) == (8000, "y")
+
+
+def test_only_a_logged_model_has_an_id(client: MlflowClient) -> None:
+    versions(client, "ids", "a")
+    mine = registry.find_version(client, "ids", "1")
+    client.create_registered_model("other")
+    other = client.create_model_version("other", source="s3://elsewhere/model")
+
+    assert mine.source == f"models:/{registry.model_id(mine)}"
+    assert registry.model_id(other) == ""
+    assert registry.run_of(client, other) is None

@@ -1,0 +1,248 @@
+"""A start, a look and a stop, of the parts that need nothing but this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from infra.credentials import Credentials
+from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
+from infra.stack import control, doctor, health, launch, ports
+from infra.stack.health import NotReady
+from infra.stack.info import StackInfo, status
+from infra.stack.parts import PARTS, Part
+from infra.stack.plan import Plan
+from infra.stack.preparation import StackError
+from infra.stack.startup import Startup
+from infra.stack.supervision import Supervisor
+from ml.errors import Misconfigured, PipelineError
+from tests.support import Silent, clean_environ, port_settings
+from tests.unit.conftest import STORES
+
+BY_NAME = {part.name: part for part in PARTS}
+
+
+def test_what_was_started_does_its_job_and_the_rest_is_told_apart(stores: StackInfo) -> None:
+    shown = {part.name: part for part in status(stores)}
+
+    assert {name for name, part in shown.items() if part.state == "ready"} == set(STORES)
+    assert {part.state for name, part in shown.items() if name not in STORES} == {"stopped"}
+    assert shown["postgres"].detail.startswith("PostgreSQL 18")
+    assert shown["redis"].detail.startswith("Redis ")
+    assert shown["s3"].detail == "put, get and delete work in both buckets"
+    assert shown["smtp"].detail == "EHLO is answered"
+    assert control.is_running(stores)
+
+
+def test_a_second_start_leaves_what_runs_and_starts_what_does_not(stores: StackInfo) -> None:
+    supervisor, listener = Supervisor(stores.plan), Silent()
+    before = {name: supervisor.info(name)["pid"] for name in STORES}
+    supervisor.stop_parts(["smtp"])
+    assert supervisor.info("smtp")["pid"] == 0
+
+    again = control.up(stores.plan.settings, listener, STORES)
+
+    after = {name: supervisor.info(name)["pid"] for name in STORES}
+    assert again.urls == stores.urls
+    assert {name for name in STORES if before[name] != after[name]} == {"smtp"}
+    assert {name for name, state, _ in listener.parts if state == "ready"} == set(STORES)
+    assert listener.said == []
+
+
+def test_a_part_that_runs_may_be_asked_for_again_and_an_unknown_one_is_refused(
+    stores: StackInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = Supervisor(stores.plan)
+    before = supervisor.info("smtp")["pid"]
+    for name, value in clean_environ(stores.plan.home).items():
+        monkeypatch.setenv(name, value)
+
+    launch.main(["start", "smtp"])
+
+    assert supervisor.info("smtp")["pid"] == before
+    with pytest.raises(PipelineError, match="did not start nothing: BAD_NAME"):
+        supervisor.start_part("nothing")
+
+
+def test_a_bucket_that_is_gone_is_named_and_comes_back_with_the_next_start(stores: StackInfo) -> None:
+    part, plan = BY_NAME["s3"], stores.plan
+    client = health.object_store.client(plan.ports["s3"], plan.credentials)
+    client.delete_bucket(Bucket="mlflow")
+
+    with pytest.raises(NotReady, match="bucket 'mlflow' is gone: 'trackyard up' makes it again"):
+        part.look(plan)
+
+    assert part.look(plan, at_start=True) == "put, get and delete work in both buckets"
+
+
+def test_what_belongs_to_the_stores_is_closed_to_others(stores: StackInfo) -> None:
+    stranger = replace(stores.plan, credentials=Credentials())
+
+    for name in ("postgres", "redis", "s3"):
+        with pytest.raises(NotReady):
+            BY_NAME[name].look(stranger)
+
+
+def test_without_a_worker_nobody_answers_a_ping(stores: StackInfo) -> None:
+    with pytest.raises(NotReady, match="no worker answers a ping"):
+        health.celery(stores.plan)
+
+
+class _Manager:
+    """A process manager whose parts end again and again, a moment later each time."""
+
+    def __init__(self, state: str) -> None:
+        self.state, self.asked = state, 0
+
+    def start_part(self, name: str) -> None:
+        self.asked = 0
+
+    def info(self, name: str) -> dict[str, Any]:
+        self.asked += 1
+        return {"statename": self.state, "stop": self.asked}
+
+
+def _plan(home: Path, timeout_s: int = 60) -> Plan:
+    settings = Settings.from_env(clean_environ(home))
+    settings.log_dir.mkdir(parents=True)
+    return Plan(
+        replace(settings, start_timeout_s=timeout_s), dict.fromkeys((*DEFAULT_PORTS, *INTERNAL_PORTS), 1), Credentials()
+    )
+
+
+def _shy() -> Part:
+    def look(plan: Plan) -> str:
+        raise NotReady("it says nothing")
+
+    return replace(BY_NAME["redis"], check=look, files=None)
+
+
+@pytest.mark.parametrize(
+    ("state", "timeout_s", "said"),
+    [
+        ("BACKOFF", 60, "redis did not start: it ended at once, 4 times"),
+        ("FATAL", 60, "redis did not start: it ended at once, 1 times"),
+        ("RUNNING", 0, "redis did not start: not ready after 0 s: it says nothing"),
+    ],
+)
+def test_a_part_that_does_not_come_up_is_named_with_the_end_of_its_log(
+    tmp_path: Path, state: str, timeout_s: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, listener, manager = _plan(tmp_path, timeout_s), Silent(), _Manager(state)
+    log = plan.settings.log_dir / "redis.log"
+    log.write_text("".join(f"line {number}\n" for number in range(20)))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+    with pytest.raises(StackError, match=said) as caught:
+        Startup(plan, manager, listener, [_shy()]).run()  # type: ignore[arg-type]
+
+    assert caught.value.hint == [
+        *(f"  line {number}" for number in range(12, 20)),
+        f"'trackyard logs redis' shows the rest ({log})",
+    ]
+    assert listener.parts[-1][:2] == ("redis", "failed")
+
+
+def test_a_part_waits_for_its_database_and_fails_with_it(tmp_path: Path) -> None:
+    def refuse(plan: Plan, timeout_s: float) -> None:
+        raise StackError("its database could not be set up")
+
+    plan, listener, manager = _plan(tmp_path), Silent(), _Manager("RUNNING")
+
+    with pytest.raises(StackError, match="its database could not be set up"):
+        Startup(plan, manager, listener, [replace(_shy(), before=refuse)]).run()  # type: ignore[arg-type]
+
+    assert listener.parts == [("redis", "waiting", "")]
+
+
+def test_a_start_on_a_machine_that_is_too_small_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "free_memory_mb", lambda: 10)
+    settings = Settings.from_env(clean_environ(tmp_path / "home", **port_settings()))
+
+    with pytest.raises(Misconfigured, match="memory: 10 MB free"):
+        control.up(settings, Silent())
+
+    assert not (settings.home / "postgres").exists()
+
+
+def test_a_home_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    settings = Settings.from_env(clean_environ(tmp_path / "file" / "home"))
+
+    with pytest.raises(Misconfigured, match=r"cannot be used \(Not a directory\): set TRACKYARD_HOME"):
+        control.up(settings, Silent())
+
+
+def test_what_never_started_is_stopped_and_wiped_without_a_word(tmp_path: Path) -> None:
+    settings, listener = Settings.from_env(clean_environ(tmp_path / "home")), Silent()
+
+    control.down(settings, listener)
+    control.wipe(settings)
+
+    assert listener.said == []
+
+
+def test_a_stack_that_is_not_running_says_how_to_start_it(tmp_path: Path) -> None:
+    supervisor = Supervisor(_plan(tmp_path))
+
+    assert not supervisor.is_running()
+    supervisor.stop()
+    with pytest.raises(PipelineError, match="the stack is not running: 'trackyard up' starts it"):
+        supervisor.info("redis")
+
+
+def test_a_folder_for_sockets_that_others_can_open_is_refused(tmp_path: Path) -> None:
+    plan = _plan(tmp_path)
+    plan.runtime_dir.mkdir(mode=0o700)
+    try:
+        plan.runtime_dir.chmod(0o755)
+        with pytest.raises(PipelineError, match="is open to them: remove it"):
+            Supervisor(plan).start()
+    finally:
+        plan.runtime_dir.rmdir()
+
+
+def test_a_port_that_is_taken_is_told_with_who_has_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = Settings.from_env(clean_environ(tmp_path, TRACKYARD_SMTP_PORT=str(port)))
+
+        with pytest.raises(
+            Misconfigured, match=rf"port {port} \(TRACKYARD_SMTP_PORT\) is taken by .*\(process {os.getpid()}\)"
+        ):
+            ports.choose(settings, lambda text: None)
+
+        assert not settings.ports_file.exists()
+
+
+def test_a_part_becomes_its_program_with_its_own_variables_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: list[Any] = []
+    settings = Settings.from_env(clean_environ(tmp_path))
+    Credentials.load_or_create(settings.secrets_file)
+    ports.choose(settings, lambda text: None, lambda port: True)
+    (tmp_path / "mlflow").mkdir()
+    for name, value in clean_environ(tmp_path, PYTHONPATH="/somewhere", LANG="C").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "execve", lambda *arguments: became.append(arguments))
+
+    launch.main(["mlflow"])
+
+    [(program, command, env)] = became
+    assert program == command[0]
+    assert command[1:3] == ["server", "--host"]
+    assert Path.cwd() == tmp_path / "mlflow"
+    assert (env["LANG"], env["TRACKYARD_STACK"], env["NO_PROXY"]) == ("C", str(tmp_path), "*")
+    assert "PYTHONPATH" not in env
+    secrets = Credentials.load(settings.secrets_file)
+    assert not {secrets.postgres_password, secrets.airflow_api_secret} & set(env.values())
+    assert not any(secret in word for word in command for secret in vars(secrets).values())
+    assert psutil.pid_exists(int((tmp_path / "processes" / "mlflow").read_text().strip("[]").split(",")[0]))

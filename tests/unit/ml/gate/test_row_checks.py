@@ -1,0 +1,133 @@
+"""Parts of the held-out rows, at the edges of what decides about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.config.promotion import GateConfig, SliceRule
+from ml.gate import row_checks
+from ml.gate.verdict import Check, Evidence
+
+
+def _slices(values: list[Any], right: list[bool], **rule: Any) -> list[Check]:
+    """The checks of parts by a column of rows whose target is 1, of which the model has some right."""
+    rows = pd.DataFrame({"part": values})
+    evidence = Evidence(
+        features=rows, target=np.ones(len(rows)), probability=np.where(right, 0.9, 0.1), pipeline=None,
+        known=rows, rows=rows, total=len(rows),
+    )  # fmt: skip
+    return list(row_checks.slices(evidence, SliceRule(column="part", **{"floor": 0.5, "min_rows": 3, **rule})))
+
+
+def test_a_part_with_as_many_rows_as_are_needed_decides_and_one_row_fewer_does_not() -> None:
+    checks = _slices(["few"] * 2 + ["enough"] * 3, [False] * 5)
+
+    assert [(check.name, check.status) for check in checks] == [
+        ("slice part = enough", "failed"),
+        ("slice part = few", "unsure"),
+    ]
+    assert checks[1].found == {"rows": 2, "value": 0.0, "floor": 0.5}
+    assert checks[1].words == "part = few has 2 held-out rows, too few to tell"
+
+
+def test_a_part_that_is_too_small_does_not_end_the_look_at_the_others() -> None:
+    checks = _slices(["a"] + ["b"] * 3, [True] + [False] * 3)
+
+    assert [(check.name, check.status) for check in checks] == [
+        ("slice part = a", "unsure"),
+        ("slice part = b", "failed"),
+    ]
+
+
+@pytest.mark.parametrize(("floor", "status"), [(0.75, "passed"), (0.76, "failed")])
+def test_a_part_that_is_worth_just_its_floor_passes(floor: float, status: str) -> None:
+    [check] = _slices(["a"] * 4, [True, True, True, False], floor=floor)
+
+    assert (check.status, check.found["value"], check.found["floor"]) == (status, 0.75, floor)
+
+
+def test_where_less_is_better_the_floor_is_the_most() -> None:
+    # The log loss of rows that are right with 0.9 is 0.105.
+    kept, broken = (_slices(["a"] * 4, [True] * 4, metric="test_log_loss", floor=most)[0] for most in (0.11, 0.1))
+
+    assert (kept.status, broken.status) == ("passed", "failed")
+
+
+@pytest.mark.parametrize(("different", "parts"), [(10, 10), (11, 2)])
+def test_ten_numbers_are_parts_of_their_own_and_eleven_are_cut_into_bins(different: int, parts: int) -> None:
+    checks = _slices(list(range(different)) * 3, [True] * different * 3, bins=2)
+
+    assert len(checks) == parts
+    assert all(check.status == "passed" for check in checks)
+    assert sum(check.found["rows"] for check in checks) == different * 3
+
+
+def test_numbers_most_of_which_are_the_same_have_no_empty_part() -> None:
+    checks = _slices([0] * 60 + list(range(1, 21)), [True] * 80, bins=4)
+
+    assert [check.found["rows"] for check in checks] == [60, 20]
+
+
+def test_missing_values_are_a_part_and_the_others_come_in_the_order_of_their_text() -> None:
+    checks = _slices(["b", None, "a", 10, 9] * 3, [True] * 15)
+
+    assert [check.name for check in checks] == [
+        "slice part missing", "slice part = 10", "slice part = 9", "slice part = a", "slice part = b",
+    ]  # fmt: skip
+
+
+def test_a_column_that_is_not_there_fails_by_its_name() -> None:
+    [check] = row_checks.slices(
+        Evidence(pd.DataFrame(), np.ones(0), np.ones(0), None, pd.DataFrame(), pd.DataFrame({"a": []}), 0),
+        SliceRule(column="town", floor=0.5),
+    )
+
+    assert (check.name, check.status) == ("slice town", "failed")
+    assert check.words == "the data has no column 'town' to cut slices by"
+
+
+def _leak(ones: int, zeros: int, **gate: float) -> Check:
+    """The check of a held-out part with so many rows of each class, whose one feature is the target in disguise."""
+    target = np.array([1.0] * ones + [0.0] * zeros)
+    known = pd.DataFrame({"told": np.tile([0.0, 1.0], 50), "\0target": np.tile([0.0, 1.0], 50)})
+    features = pd.DataFrame({"told": target})
+    [check] = row_checks.leaks(
+        Evidence(features, target, target, None, known, features, len(target)), GateConfig(**gate)
+    )
+    return check
+
+
+@pytest.mark.parametrize(
+    ("ones", "zeros", "status"), [(9, 60, "unsure"), (60, 9, "unsure"), (10, 60, "failed"), (60, 10, "failed")]
+)
+def test_a_leak_is_told_from_luck_where_each_class_has_ten_rows(ones: int, zeros: int, status: str) -> None:
+    check = _leak(ones, zeros, leak=0.99)
+
+    assert (check.name, check.status) == ("no leaked target", status)
+    assert check.found == ({} if status == "unsure" else {"features": {"told": 1.0}, "most": 0.99})
+
+
+def test_a_leak_that_is_just_allowed_passes() -> None:
+    check = _leak(20, 20, leak=1.0)
+
+    assert (check.status, check.found) == ("passed", {"features": {"told": 1.0}, "most": 1.0})
+
+
+def test_each_column_that_leaks_is_named_wherever_it_stands() -> None:
+    target = np.tile([0.0, 1.0], 50)
+    luck = np.tile([0.0, 0.0, 1.0, 1.0], 25)
+    features = pd.DataFrame({"a told": target, "b told": -target, "z luck": luck})
+    known = features.assign(**{"\0target": target})
+
+    [check] = row_checks.leaks(
+        Evidence(features, target, target, None, known, features, len(target)), GateConfig(leak=0.99)
+    )
+
+    assert check.status == "failed"
+    assert check.words.startswith("'a told', 'b told' alone tells the target with ROC AUC 1.0000, above 0.99: ")
+    assert check.found["features"]["a told"] == check.found["features"]["b told"] == 1.0
+    assert check.found["features"]["z luck"] < 0.6
