@@ -17,7 +17,7 @@ from ml.config import loading as configuration
 from ml.config.schema import PipelineConfig
 from ml.errors import BadInput
 from ml.settings import TaskSettings
-from ml.tracking.outcome import dag_run_page, run_page, version_page
+from ml.tracking.outcome import ERRORS, OUTCOME, dag_run_page, run_page, version_page
 from ml.tracking.runs import run_key
 
 if TYPE_CHECKING:
@@ -163,12 +163,14 @@ def recent(dag_id: str, run_id: str) -> Context:
     return Context(dag_id, run_id)
 
 
-def step(task: str, *, reopens: bool = True) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+def step(
+    task: str, *, takes_back: tuple[str, ...] = (*ERRORS, OUTCOME)
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Wraps a step: the MLflow run goes on, and what makes the step fail is written to it before it is raised again.
 
     Args:
         task: The id of the task that calls the step. The wrapped function takes `dag_id, run_id` for the `Context`.
-        reopens: Whether the run's outcome, if it has one, is to be found anew.
+        takes_back: What an earlier try said and this one says anew: the outcome, too, unless that was decided before.
     """
 
     def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
@@ -184,7 +186,7 @@ def step(task: str, *, reopens: bool = True) -> Callable[[Callable[..., Result]]
             try:
                 with runs.mapped(context.settings.mlflow_uri):
                     if task != FIRST_TASK:
-                        runs.begin_step(context.tracker, context.run, reopens=reopens)
+                        runs.begin_step(context.tracker, context.run, takes_back)
                     result = function(context, *arguments, **options)
                 _note_usage(context, task, meter)
                 return result

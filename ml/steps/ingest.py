@@ -16,6 +16,7 @@ from ml.data import addresses as address
 from ml.errors import PipelineError
 from ml.steps.context import Context, base_config, step
 from ml.steps.search import is_tuned, plan
+from ml.tracking.outcome import ERRORS, OUTCOME
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
     mlflow_run_id = runs.open_run(
         context.tracker, asked.model.name, context.run_id, _run_tags(context, note, triggered)
     )
-    runs.begin_step(context.tracker, context.run)
+    runs.begin_step(context.tracker, context.run, (*ERRORS, OUTCOME))
     if problem is not None:
         raise problem
     _keep(context, mlflow_run_id, _settle(context, asked))

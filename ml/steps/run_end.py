@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml.errors import BadInput, PipelineError
 from ml.steps.context import FIRST_TASK, Context, base_config, recent
+from ml.tracking.outcome import Outcome, error_tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -20,7 +21,8 @@ def close_run(dag_id: str, run_id: str) -> str:
     """Ends the MLflow run with the status that fits what happened.
 
     Returns:
-        `FINISHED`, `FAILED` or `KILLED`; `none` where there is no MLflow run.
+        `FINISHED`, `FAILED` or `KILLED`; `UNREPORTED` of one that failed after its decision, which stands; `none` where
+        there is no MLflow run.
     """
     from ml.tracking import runs
 
@@ -31,7 +33,8 @@ def close_run(dag_id: str, run_id: str) -> str:
             return "none"
         if run.data.params.get("tune.method", "none") != "none":
             runs.close_children(context.tracker, run)
-        return runs.close(context.tracker, run)
+        status = runs.close(context.tracker, run)
+        return "UNREPORTED" if status == "FAILED" and Outcome.of(run.data.tags).decided else status
 
 
 def mail(dag_id: str, run_id: str) -> dict[str, Any]:
@@ -59,7 +62,6 @@ def mail(dag_id: str, run_id: str) -> dict[str, Any]:
 def _report(context: Context) -> RunReport:
     from ml.steps import reporting
     from ml.tracking import runs
-    from ml.tracking.outcome import Outcome, error_tags
 
     run = runs.find_run(context.tracker, context.key)
     if run is None:

@@ -11,7 +11,7 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ml.digest import digest_of
 from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData, one_line
-from ml.tracking.outcome import ERRORS, OUTCOME, Outcome, error_tags
+from ml.tracking.outcome import Outcome, error_tags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,12 +133,9 @@ def open_run(mlflow_client: MlflowClient, experiment: str, name: str, tags: Mapp
     return str(kept.info.run_id)
 
 
-def begin_step(mlflow_client: MlflowClient, run: Run, *, reopens: bool = True) -> None:
-    """Marks the run as running again and takes back what an earlier, failed try said.
-
-    A step before the decision `reopens` the run: what was decided is to be decided again.
-    """
-    for tag in (*ERRORS, OUTCOME) if reopens else ERRORS:
+def begin_step(mlflow_client: MlflowClient, run: Run, takes_back: Iterable[str]) -> None:
+    """Marks the run as running again and takes back what an earlier, failed try said: the tags of these names."""
+    for tag in takes_back:
         if tag in run.data.tags:
             with contextlib.suppress(Exception):
                 mlflow_client.delete_tag(run.info.run_id, tag)

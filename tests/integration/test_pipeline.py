@@ -25,7 +25,7 @@ EXPECTED = {
 }
 TASKS = [
     "load_data_task", "data_preprocessing_task", "separate_data_outputs_task", "build_save_model_task",
-    "load_model_task", "promote_model_task", "send_email", "my_trigger_task", "close_run_task",
+    "load_model_task", "promote_model_task", "report_model_task", "send_email", "my_trigger_task", "close_run_task",
 ]  # fmt: skip
 
 

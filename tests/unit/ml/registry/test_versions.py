@@ -13,6 +13,7 @@ from ml.registry import model_logging
 from ml.registry import versions as registry
 from ml.registry.loading import load_verified
 from ml.tracking import runs
+from ml.tracking.outcome import ERRORS, OUTCOME
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,7 +75,7 @@ def test_a_run_is_closed_by_what_happened_and_can_go_on(
     runs.write(client, run.info.run_id, tags=tags)
 
     assert runs.close(client, client.get_run(run.info.run_id)) == status
-    runs.begin_step(client, client.get_run(run.info.run_id))
+    runs.begin_step(client, client.get_run(run.info.run_id), (*ERRORS, OUTCOME))
 
     again = client.get_run(run.info.run_id)
     assert again.info.status == "RUNNING"
