@@ -35,6 +35,7 @@ def report(context: Context, version: str) -> None:
     from ml.tracking import runs
     from ml.training.pipeline import build_pipeline
 
+    context.version = version
     client, run, split = context.tracker, context.run, context.config.split
     if run.data.tags.get(REPORT) != PENDING:
         runs.write(client, context.mlflow_run_id, tags={REPORT: PENDING})
@@ -50,10 +51,10 @@ def report(context: Context, version: str) -> None:
     logged_images.write_series(client, run, learning | by_threshold)
     images = plots.plots(model.pipeline, target, probability)
     images |= plots.curve_plots(learning, by_threshold, importance, len(features.columns))
-    runs.log_files(client, context.mlflow_run_id, images)
+    runs.log_files(client, run, images)
     logged_images.log_images(client, run, images)
     folder, _, name = PREDICTIONS.rpartition("/")
-    runs.log_files(client, context.mlflow_run_id, {name: _predictions(context, target, probability)}, folder)
+    runs.log_files(client, run, {name: _predictions(context, target, probability)}, folder)
     _describe(context, model, {"train": labels, "test": target}, importance, validated)
 
 
@@ -73,6 +74,7 @@ def _describe(
     importance: dict[str, float],
     validated: dict[str, float],
 ) -> None:
+    from ml.registry import versions
     from ml.steps import model_card
     from ml.tracking import runs
 
@@ -94,6 +96,6 @@ def _describe(
         reading=context.described_columns,
     )
     text = model_card.card(facts)
-    runs.log_files(context.tracker, context.mlflow_run_id, {"model_card.md": text.encode()})
-    context.tracker.update_model_version(model.name, model.version, text[:5000])
+    runs.log_files(context.tracker, run, {"model_card.md": text.encode()})
+    versions.writer(context.tracker).update_model_version(model.name, model.version, text[:5000])
     runs.write(context.tracker, context.mlflow_run_id, tags={"mlflow.note.content": text, REPORT: REPORTED})

@@ -37,6 +37,7 @@ def promote(context: Context, version: str) -> dict[str, Any]:
     from ml.registry import versions
     from ml.steps import evidence
 
+    context.version = version
     name, mode = context.config.model.name, context.config.promotion.mode
     history_of(context).observe()
     verdict = evidence.judge_once(context, version)
@@ -44,9 +45,9 @@ def promote(context: Context, version: str) -> dict[str, Any]:
         reason = "; ".join(verdict.reasons)
         _tell(context, version, (False, f"failed the gate: {reason}"), is_done=False)
         raise GateFailed(f"{name} version {version} failed the gate: {reason}. No alias was moved")
-    versions.challenge(context.tracker, name, version)
-    accepted, reason = evidence.is_better(context, version, verdict)
-    is_live = versions.aliases(context.tracker, name).get(versions.CHAMPION) == version
+    current = versions.challenge(context.tracker, name, version)
+    accepted, reason = evidence.is_better(context, version, verdict, current)
+    is_live = current == version
     waits = accepted and not is_live and mode == "approve"
     if accepted and not is_live:
         if mode == "auto":

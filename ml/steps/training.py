@@ -32,8 +32,9 @@ def train(context: Context) -> str:
     name = context.config.model.name
     registered = versions.find_versions(context.tracker, name, context.key)
     if registered:
-        log.info("version=%s was registered by an earlier try", registered[0].version)
-        return str(registered[0].version)
+        context.version = str(registered[0].version)
+        log.info("version=%s was registered by an earlier try", context.version)
+        return context.version
     choose(context)
     features, target = context.part("train")
     pipeline = estimators.fit(build_pipeline(context.config, context.roles), features, target)
@@ -52,7 +53,8 @@ def train(context: Context) -> str:
         provenance.NUMERICS_TAG: provenance.numerics(),
         **{tag: run_tags[tag] for tag in kept if tag in run_tags},
     }
-    return versions.register_while_open(context.tracker, name, logged.model_id, context.mlflow_run_id, tags)
+    context.version = versions.register_while_open(context.tracker, name, logged.model_id, context.mlflow_run_id, tags)
+    return context.version
 
 
 @step("load_model_task")
@@ -71,6 +73,7 @@ def evaluate(context: Context, version: str) -> str:
     from ml.tracking import runs
     from ml.tracking.outcome import PENDING, REPORT
 
+    context.version = version
     # From here on the run owes a report.
     runs.write(context.tracker, context.mlflow_run_id, tags={REPORT: PENDING})
     features, target = context.part("test")

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
+from mlflow.artifacts import load_text
 
 from ml.registry.loading import load_verified
 from tests.integration.conftest import Trained
@@ -121,7 +122,7 @@ def test_the_version_carries_its_origin_and_a_safe_model(
     assert version.tags["validation"] == "passed"
     assert set(loaded.inputs.values()) == {"double"}
     assert len(loaded.input_example) == 5
-    assert "scikit-learn==" in (tmp_path / "requirements.txt").read_text()
+    assert "scikit-learn==" in load_text(f"models:/{loaded.model_id}/requirements.txt")
     assert not list(tmp_path.rglob("*.pkl"))
 
 

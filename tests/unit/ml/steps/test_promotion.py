@@ -352,7 +352,8 @@ def test_a_run_that_began_earlier_does_not_replace_a_later_ones_version(place: P
     overtook = place.client.create_model_version(
         place.name, model.source, later.info.run_id, tags={"validation": "passed"}
     )
-    assert versions._is_older(place.client, place.name, slow.version, str(overtook.version))
+    older = place.client.get_model_version(place.name, slow.version)
+    assert versions._is_older(place.client, older, overtook)
 
 
 def test_manual_leaves_the_champion_to_people(place: Place, data: pd.DataFrame) -> None:

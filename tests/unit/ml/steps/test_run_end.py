@@ -29,7 +29,7 @@ def test_a_report_that_failed_is_another_end_than_a_decision_that_did(
     key = runs.run_key("Airflow_Lab2", str(tags))
     run_id = runs.open_run(client, "model", "r", {"run_key": key, **tags})
     context = SimpleNamespace(tracker=client, key=key, settings=SimpleNamespace(mlflow_uri="http://m"))
-    monkeypatch.setattr(run_end, "Context", lambda *_: context)
+    monkeypatch.setattr(run_end, "anew", lambda *_: context)
 
     assert run_end.close_run("Airflow_Lab2", str(tags)) == status
     assert client.get_run(run_id).info.status == ("FAILED" if status == "UNREPORTED" else status)
