@@ -122,7 +122,8 @@ def test_the_version_carries_its_origin_and_a_safe_model(
     assert version.tags["validation"] == "passed"
     assert set(loaded.inputs.values()) == {"double"}
     assert len(loaded.input_example) == 5
-    assert "scikit-learn==" in load_text(f"models:/{loaded.model_id}/requirements.txt")
+    kept = running.mlflow.get_logged_model(loaded.model_id).artifact_location
+    assert "scikit-learn==" in load_text(f"{kept}/requirements.txt")
     assert not list(tmp_path.rglob("*.pkl"))
 
 
