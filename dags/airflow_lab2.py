@@ -20,6 +20,10 @@ GIVE_UP = ExceptionRetryPolicy(
         for name in ("BadInput", "Rejected", "Misconfigured", "Untrusted")
     ]
 )
+FAILED_HERE = {
+    "KILLED": "the run was stopped before it finished; its MLflow run is KILLED",
+    "UNREPORTED": "report_model_task failed; what was decided about the version stands",
+}
 DEFAULTS = steps.form_defaults()
 ADDRESS = steps.address_pattern()
 URI = {"type": ["null", "string"], "pattern": ADDRESS, "maxLength": 1000}
@@ -117,6 +121,10 @@ def training() -> None:
     def evaluate(version: str, dag_run: Any = None) -> str:
         return steps.evaluate(dag_run.dag_id, dag_run.run_id, version)
 
+    @task(task_id="report_model_task")
+    def report(version: str, dag_run: Any = None) -> None:
+        steps.report(dag_run.dag_id, dag_run.run_id, version)
+
     @task(task_id="promote_model_task", multiple_outputs=False)
     def promote(version: str, dag_run: Any = None) -> dict[str, Any]:
         return steps.promote(dag_run.dag_id, dag_run.run_id, version)
@@ -135,15 +143,16 @@ def training() -> None:
     @task(task_id="close_run_task")
     def close_run(dag_run: Any = None) -> str:
         status = steps.close_run(dag_run.dag_id, dag_run.run_id)
-        if status == "KILLED":
-            raise AirflowFailException("the run was stopped before it finished; its MLflow run is KILLED")
+        if status in FAILED_HERE:
+            raise AirflowFailException(FAILED_HERE[status])
         return status
 
     loaded, prepared, separated = load_data(), preprocess(), separate()
     candidates = try_candidate.expand(number=separated)
     built = build()
     evaluated = evaluate(built)
-    promoted = promote(evaluated)
+    # Nobody who decides or serves waits for what only people look at.
+    promoted, reported = promote(evaluated), report(evaluated)
     # Skipped unless promotion.mode is approve; what comes after it goes on then as well.
     reason = Param(None, type=["null", "string"], maxLength=500, title="Reason", description="Kept in the history.")
     approved = VersionApproval(
@@ -160,15 +169,16 @@ def training() -> None:
         reset_dag_run=True,
     )
     # Teardown tasks run whatever happened before them and have no say in the state of the run.
-    # But for one: of a run that somebody stops Airflow skips what has not begun, and would call the rest a success.
+    # But for one: of a run that somebody stops Airflow skips what has not begun, and would call the rest a success; and
+    # it looks at the ends of the DAG alone, of which the report is none.
     mailed, closed = send_email().as_teardown(), close_run().as_teardown(on_failure_fail_dagrun=True)
     loaded >> prepared >> separated >> built
     candidates >> built
     promoted >> approved
     [promoted, approved] >> my_trigger_task
-    [promoted, approved] >> mailed
-    [promoted, approved] >> closed
-    for each in (loaded, prepared, separated, candidates, built, evaluated, promoted, mailed, closed):
+    [promoted, approved, reported] >> mailed
+    [promoted, approved, reported] >> closed
+    for each in (loaded, prepared, separated, candidates, built, evaluated, promoted, reported, mailed, closed):
         each.operator.operator_extra_links = (MlflowRunLink(), ModelVersionLink())
     approved.operator_extra_links = (MlflowRunLink(), ModelVersionLink())
 

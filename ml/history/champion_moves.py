@@ -94,8 +94,8 @@ class History:
             return []
         return ledger.problems(history_place.find(self.store, self.tracker, model).contents(), head_of(model))
 
-    def observe(self, mine: str = "") -> Entry | None:
-        """Writes down a change of the champion that the history does not know yet; `mine` is the id of one's own.
+    def observe(self) -> Entry | None:
+        """Writes down a change of the champion that the history does not know yet.
 
         Returns:
             The entry that was written; None where there was nothing to write.
@@ -103,13 +103,17 @@ class History:
         Raises:
             Misconfigured: The history is not what was written: nothing is written after it.
         """
+        return self._observed()[0]
+
+    def _observed(self, mine: str = "") -> tuple[Entry | None, _Seen | None]:
+        """What `observe` returns, and the look that found nothing to write; `mine` is the id of one's own change."""
         for _ in range(_TRIES):
             seen = self._look()
             if seen is None:
-                return None
+                return None, None
             if seen.is_known():
                 self._complete(seen, seen.last)
-                return None
+                return None, seen
             entry = self._next(seen, mine)
             if seen.place.create(entry):
                 self._refuse_careless_store()
@@ -119,7 +123,7 @@ class History:
                 if entry.way == BY_HAND and entry.before and entry.after:
                     # Whoever moves the alias by hand moves that one alone, and a rollback goes by the other.
                     versions.remember(self.tracker, self.name, entry.before)
-                return entry
+                return entry, None
         raise Unavailable(f"the history of {self.name} is being written by others all the time: try again")
 
     def move(self, cause: Cause, change: Callable[[], Move], target: str) -> Move:
@@ -129,8 +133,7 @@ class History:
             BadInput: There is no such model.
             Misconfigured: The history is not what was written: nothing is moved.
         """
-        self.observe()
-        seen = self._look()
+        seen = self._observed()[1] or self._look()
         if seen is None:
             raise BadInput(f"no model is called {self.name!r}: 'trackyard models' lists those there are")
         if seen.current == target:
@@ -141,7 +144,7 @@ class History:
         self.store.write_bytes(said.text().encode(), key)
         withdraw = partial(self.store.delete, key)
         move = versions.move_announced(self.tracker, self.name, target, change, withdraw)
-        self.observe(said.entry.id)
+        self._observed(said.entry.id)
         withdraw()
         return move
 
@@ -154,8 +157,10 @@ class History:
         last = place.last()
         if head_of(model) != ((last.number, last.hash) if last else None):
             self._mend_head(place, head_of(model), last)
-        # And where the alias points is asked after that: a move that others wrote down meanwhile was made by then.
-        aliases = versions.aliases(self.tracker, self.name)
+        aliases = {alias: str(version) for alias, version in dict(model.aliases).items()}
+        if aliases.get(versions.CHAMPION) != (last.after if last else None):
+            # A move that others wrote down meanwhile was made by then, so where the alias points is asked once more.
+            aliases = versions.aliases(self.tracker, self.name)
         live = versions.version_or_none(self.tracker, self.name, aliases.get(versions.CHAMPION))
         tags = [str(live.tags[AFAR])] if live and AFAR in live.tags else []
         old = dict(model.tags).get(OLD_INTENT)
@@ -174,7 +179,9 @@ class History:
         self._remember(last)
 
     def _remember(self, entry: Entry) -> None:
-        versions.put(self.tracker.set_registered_model_tag, self.name, HEAD, f"{entry.number} {entry.hash}")
+        versions.put(
+            versions.writer(self.tracker).set_registered_model_tag, self.name, HEAD, f"{entry.number} {entry.hash}"
+        )
 
     def _next(self, seen: _Seen, mine: str) -> Entry:
         """The change to the current champion: as an intent says it, or as one that somebody made by hand."""

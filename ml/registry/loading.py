@@ -24,6 +24,7 @@ from ml.values import Column
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ code."""
 MODEL_FILE = "model.skops"
 READINGS = "trackyard.columns"
 """The key, in the metadata of the MLmodel file, of how the columns are read, as JSON."""
+_FOR_OTHERS = {"conda.yaml", "python_env.yaml", "requirements.txt", "serving_input_example.json"}
 MAX_FILES = 40
 MAX_BYTES = 200 * 2**20
 MAX_RATIO = 200
@@ -100,12 +102,15 @@ def load_verified(
 
 
 def download(client: MlflowClient, source: str, folder: Path, max_bytes: int = MAX_BYTES) -> None:
-    """Fetches a logged model's files into a folder; the source is `models:/<model id>`, as versions of ours carry it.
+    """Fetches a logged model's files into a folder, but for those that other programs alone read (`_FOR_OTHERS`).
+
+    The source is `models:/<model id>`, as versions of ours carry it.
 
     Raises:
         Untrusted: The source is something else, or has too many or too large files.
     """
     from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     model_id = source.removeprefix("models:/")
     if model_id in ("", source) or "/" in model_id:
@@ -113,30 +118,34 @@ def download(client: MlflowClient, source: str, folder: Path, max_bytes: int = M
             f"the version's source {source!r} is no logged model (models:/<id>): it was not made by this pipeline"
         )
     try:
+        location = client.get_logged_model(model_id).artifact_location
+        repository = get_artifact_repository(location, tracking_uri=client.tracking_uri)
         # The list comes with sizes, so that what is too large is refused before it fills the disk.
-        sizes = _sizes(client, model_id)
+        sizes = _sizes(repository)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             raise Untrusted(f"{source} is gone from MLflow: its version can neither be loaded nor compared") from error
         raise
-    size = sum(sizes)
+    size = sum(sizes.values())
     if len(sizes) > MAX_FILES or size > max_bytes:
         raise Untrusted(f"{source} has {len(sizes)} files of {size:,} bytes: more than a model of ours")
-    from mlflow.artifacts import download_artifacts
+    for path in sorted(set(sizes) - _FOR_OTHERS):
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # By itself, MLflow would ask of each file whether it is a folder.
+        repository._download_file(path, str(target))
 
-    download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=client.tracking_uri)
 
-
-def _sizes(client: MlflowClient, model_id: str) -> list[int]:
-    """The files' sizes in bytes; of too many files some are left out."""
-    sizes: list[int] = []
+def _sizes(repository: ArtifactRepository) -> dict[str, int]:
+    """The files' sizes in bytes, by their path; of too many files some are left out."""
+    sizes: dict[str, int] = {}
     folders = [""]
     while folders and len(sizes) <= MAX_FILES and len(folders) <= MAX_FILES:
-        for entry in client.list_logged_model_artifacts(model_id, folders.pop() or None):
+        for entry in repository.list_artifacts(folders.pop() or None):
             if entry.is_dir:
                 folders.append(entry.path)
             else:
-                sizes.append(entry.file_size or 0)
+                sizes[entry.path] = entry.file_size or 0
     return sizes
 
 

@@ -84,7 +84,9 @@ def _log(
     client: MlflowClient, run: Run, pipeline: Any, example: pd.DataFrame, readings: Mapping[str, Any] | None
 ) -> str:
     import mlflow.sklearn
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     # Left to itself, MLflow makes the model in the default experiment, where nobody who compares runs would see it.
     made = client.create_logged_model(
@@ -94,15 +96,16 @@ def _log(
         params=dict(run.data.params),
         model_type="classifier",
     )
-    info = Model.log(
-        artifact_path=None,
-        name="model",
-        flavor=mlflow.sklearn,
-        run_id=run.info.run_id,
-        model_id=made.model_id,
-        **saving_options(pipeline, example, readings),
-    )
-    return str(info.model_id)
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(made.model_id, step=0)])
+    described = Model(made.artifact_location, run.info.run_id, model_uuid=made.model_id, model_id=made.model_id)
+    # MLflow's own `Model.log` asks for each metric that the run has, and starts a server's code to try the example.
+    with tempfile.TemporaryDirectory(prefix="trackyard-") as directory:
+        options = saving_options(pipeline, example, readings)
+        mlflow.sklearn.save_model(path=f"{directory}/model", mlflow_model=described, **options)
+        to = get_artifact_repository(made.artifact_location, tracking_uri=client.tracking_uri)
+        to.log_artifacts(f"{directory}/model")
+    client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+    return str(made.model_id)
 
 
 def readings_of(columns: Iterable[Column], commas: bool) -> dict[str, Any]:

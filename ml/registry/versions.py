@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.tracking._model_registry.client import ModelRegistryClient
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,11 @@ def find_version(client: MlflowClient, name: str, version: str) -> ModelVersion:
         raise BadInput(f"{name} has no version {version!r}: 'trackyard models' lists those it has") from error
 
 
+def writer(client: MlflowClient) -> ModelRegistryClient:
+    """What `put` writes with: the client itself asks for the model before each write, since it might be a prompt."""
+    return client._get_registry_client()
+
+
 def put(write: Callable[..., object], *arguments: str) -> None:
     """Writes a tag or an alias.
 
@@ -143,11 +149,12 @@ def put(write: Callable[..., object], *arguments: str) -> None:
         write(*arguments)
 
 
-def challenge(client: MlflowClient, name: str, version: str) -> None:
-    """Points `challenger` at a version, unless it points at a newer one already."""
-    current = aliases(client, name).get(CHALLENGER)
-    if current is None or int(current) <= int(version):
-        put(client.set_registered_model_alias, name, CHALLENGER, version)
+def challenge(client: MlflowClient, name: str, version: str) -> str | None:
+    """Points `challenger` at a version, unless it points at a newer one already, and returns the champion."""
+    found = aliases(client, name)
+    if int(found.get(CHALLENGER, 0)) <= int(version):
+        put(writer(client).set_registered_model_alias, name, CHALLENGER, version)
+    return found.get(CHAMPION)
 
 
 def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool = False) -> Move:
@@ -160,17 +167,17 @@ def promote(client: MlflowClient, name: str, version: str, *, only_forward: bool
         StaleCandidate: With `only_forward`, the champion is newer.
         TrackerDown: The alias, read back, points elsewhere.
     """
-    find_version(client, name, version)
+    wanted = find_version(client, name, version)
     current = aliases(client, name).get(CHAMPION)
     if current == version:
         return Move(version, None, changed=False)
-    if only_forward and current is not None and _is_older(client, name, version, current):
+    if only_forward and current is not None and _is_older(client, wanted, find_version(client, name, current)):
         raise StaleCandidate(
             f"version {current} went live since: version {version} of an older run does not replace it"
         )
     if current is not None:
-        put(client.set_registered_model_alias, name, PREVIOUS, current)
-    put(client.set_registered_model_alias, name, CHAMPION, version)
+        put(writer(client).set_registered_model_alias, name, PREVIOUS, current)
+    put(writer(client).set_registered_model_alias, name, CHAMPION, version)
     read_back = aliases(client, name).get(CHAMPION)
     if read_back != version:
         raise TrackerDown(
@@ -186,20 +193,20 @@ def run_of(client: MlflowClient, version: ModelVersion) -> Run | None:
     return None
 
 
-def _is_older(client: MlflowClient, name: str, version: str, current: str) -> bool:
+def _is_older(client: MlflowClient, version: ModelVersion, current: ModelVersion) -> bool:
     """Whether a version was registered before the champion, or by a run that began before the champion's."""
-    return int(version) < int(current) or _began(client, name, version) < _began(client, name, current)
+    return int(version.version) < int(current.version) or _began(client, version) < _began(client, current)
 
 
-def _began(client: MlflowClient, name: str, version: str) -> int:
-    run = run_of(client, client.get_model_version(name, version))
+def _began(client: MlflowClient, version: ModelVersion) -> int:
+    run = run_of(client, version)
     return int(run.info.start_time or 0) if run else 0
 
 
 def remember(client: MlflowClient, name: str, version: str) -> None:
     """Points `previous_champion` at a version, unless that was deleted."""
     with suppressed("RESOURCE_DOES_NOT_EXIST"):
-        put(client.set_registered_model_alias, name, PREVIOUS, version)
+        put(writer(client).set_registered_model_alias, name, PREVIOUS, version)
 
 
 def before(client: MlflowClient, name: str) -> str:
@@ -250,4 +257,4 @@ def version_or_none(client: MlflowClient, name: str, version: str | None) -> Mod
 def write_version_tags(client: MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:
     """Writes tags to a version."""
     for key, value in tags.items():
-        put(client.set_model_version_tag, name, version, key, value[:8000])
+        put(writer(client).set_model_version_tag, name, version, key, value[:8000])

@@ -8,6 +8,7 @@ files use is named here; each function is in the module of its part of the run.
 from __future__ import annotations
 
 from ml.errors import ApprovalTimedOut
+from ml.steps.artifacts import report
 from ml.steps.ingest import load, preprocess, separate
 from ml.steps.promotion import answer, approval, note_champion, promote, unanswered
 from ml.steps.run_end import close_run, links, mail
@@ -18,6 +19,6 @@ from ml.tracking.runs import rollout_id, run_key
 
 __all__ = [
     "ApprovalTimedOut", "address_pattern", "answer", "approval", "close_run", "evaluate", "form_defaults", "links",
-    "load", "mail", "note_champion", "preprocess", "promote", "rollout_id", "run_key", "separate", "train",
-    "try_candidate", "unanswered",
+    "load", "mail", "note_champion", "preprocess", "promote", "report", "rollout_id", "run_key", "separate",
+    "train", "try_candidate", "unanswered",
 ]  # fmt: skip

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ml.config import loading as configuration
 from ml.config.schema import PipelineConfig
-from ml.errors import BadInput
+from ml.errors import BadInput, UnreadableData
 from ml.settings import TaskSettings
-from ml.tracking.outcome import dag_run_page, run_page, version_page
+from ml.tracking.outcome import ERRORS, OUTCOME, dag_run_page, run_page, version_page
 from ml.tracking.runs import run_key
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 FIRST_TASK = "load_data_task"
+RUN_FILE = "mlflow_run.json"
 
 
 def base_config(pipeline_file: str | Path | None) -> PipelineConfig:
@@ -53,6 +54,8 @@ class Context:
         self.run_id = run_id
         self.settings = settings or TaskSettings.from_env(os.environ)
         self.key = run_key(dag_id, run_id)
+        self.version = ""
+        """The registered version, once the step knows it."""
 
     @cached_property
     def store(self) -> Store:
@@ -70,10 +73,13 @@ class Context:
 
     @cached_property
     def run(self) -> Run:
-        """The MLflow run; a step after the first finds it there."""
+        """The MLflow run; a step after the first finds it there, by the id that the first one left, or by its key."""
         from ml.tracking import runs
 
-        run = runs.find_run(self.tracker, self.key)
+        run = None
+        with suppress(UnreadableData):
+            run = runs.run_of_id(self.tracker, self.store.read_json(self.path(RUN_FILE)), self.key)
+        run = run or runs.find_run(self.tracker, self.key)
         if run is None:
             raise BadInput(f"DAG run {self.run_id} has no MLflow run: clear load_data_task and what follows it")
         return run
@@ -163,12 +169,20 @@ def recent(dag_id: str, run_id: str) -> Context:
     return Context(dag_id, run_id)
 
 
-def step(task: str, *, reopens: bool = True) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+def anew(dag_id: str, run_id: str) -> Context:
+    """The context of a run for a task that begins: what an earlier one of this process saw of the run is old by now."""
+    recent.cache_clear()
+    return recent(dag_id, run_id)
+
+
+def step(
+    task: str, *, takes_back: tuple[str, ...] = (*ERRORS, OUTCOME)
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Wraps a step: the MLflow run goes on, and what makes the step fail is written to it before it is raised again.
 
     Args:
         task: The id of the task that calls the step. The wrapped function takes `dag_id, run_id` for the `Context`.
-        reopens: Whether the run's outcome, if it has one, is to be found anew.
+        takes_back: What an earlier try said and this one says anew: the outcome, too, unless that was decided before.
     """
 
     def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
@@ -178,13 +192,11 @@ def step(task: str, *, reopens: bool = True) -> Callable[[Callable[..., Result]]
             from ml.tracking.system_metrics import Meter
 
             meter = Meter()
-            # What an earlier step of this process saw of the run is old by now.
-            recent.cache_clear()
-            context = recent(dag_id, run_id)
+            context = anew(dag_id, run_id)
             try:
                 with runs.mapped(context.settings.mlflow_uri):
                     if task != FIRST_TASK:
-                        runs.begin_step(context.tracker, context.run, reopens=reopens)
+                        runs.begin_step(context.tracker, context.run, takes_back)
                     result = function(context, *arguments, **options)
                 _note_usage(context, task, meter)
                 return result

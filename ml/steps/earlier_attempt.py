@@ -26,15 +26,18 @@ TRIGGERED_TAG = "airflow.run_after"
 _CLOCKS = timedelta(minutes=5)
 
 
-def set_aside(tracker: MlflowClient, store: Store, key: str, triggered: str) -> bool:
-    """Makes room for a new DAG run whose key an earlier one has; tells whether there was one. It can be done twice.
+def set_aside(tracker: MlflowClient, store: Store, key: str, triggered: str) -> Run | None:
+    """Makes room for a new DAG run whose key an earlier one has. It can be done twice.
 
     Both have the run key `key`. `triggered` is when Airflow was asked for the new one, ISO 8601; empty where that is
     unknown, and nothing is done.
+
+    Returns:
+        The run of that key which is the new DAG run's own, from an earlier try; None where it has none yet.
     """
     earlier = runs.find_run(tracker, key)
     if not triggered or earlier is None or not _is_earlier(earlier, datetime.fromisoformat(triggered)):
-        return False
+        return earlier
     if earlier.info.status == "RUNNING":
         # A task of it that still lives registers nothing any more.
         tracker.set_terminated(earlier.info.run_id, "KILLED")
@@ -52,7 +55,7 @@ def set_aside(tracker: MlflowClient, store: Store, key: str, triggered: str) -> 
     # The run last: until then a try that comes after this one finds it, and goes on.
     tracker.set_tag(earlier.info.run_id, runs.RUN_KEY, aside)
     log.info("run_key=%s is used again: what was there is under %s", key, aside)
-    return True
+    return None
 
 
 def _is_earlier(run: Run, triggered: datetime) -> bool:

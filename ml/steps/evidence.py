@@ -181,7 +181,7 @@ def _write(context: Context, version: str, verdict: Verdict) -> None:
         FILE: json.dumps({**about, **verdict.as_dict()}, indent=1).encode(),
         "verdict.html": report.html(verdict, about).encode(),
     }
-    runs.log_files(context.tracker, context.mlflow_run_id, files, "gate")
+    runs.log_files(context.tracker, context.run, files, "gate")
     tags = {"validation": "passed" if verdict.passed else "failed", VERDICT_TAG: verdict.short()}
     runs.write(context.tracker, context.mlflow_run_id, tags=tags)
     versions.write_version_tags(context.tracker, name, version, tags)
@@ -200,13 +200,12 @@ def about_of(context: Context, version: str) -> dict[str, str]:
     }
 
 
-def is_better(context: Context, version: str, verdict: Verdict) -> tuple[bool, str]:
-    """Whether a validated version may take the champion's place, and the reason in one sentence.
+def is_better(context: Context, version: str, verdict: Verdict, current: str | None) -> tuple[bool, str]:
+    """Whether a validated version may take the current champion's place, and the reason in one sentence.
 
     A champion that cannot be compared with stays.
     """
     wanted = context.config.promotion
-    current = versions.aliases(context.tracker, context.config.model.name).get(versions.CHAMPION)
     if current is None:
         return True, "there was no champion before it"
     if current == version:

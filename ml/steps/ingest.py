@@ -14,8 +14,9 @@ from ml.config import loading as configuration
 from ml.config.schema import PipelineConfig
 from ml.data import addresses as address
 from ml.errors import PipelineError
-from ml.steps.context import Context, base_config, step
+from ml.steps.context import RUN_FILE, Context, base_config, step
 from ml.steps.search import is_tuned, plan
+from ml.tracking.outcome import ERRORS, OUTCOME
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
     from ml.steps import earlier_attempt
     from ml.tracking import runs
 
-    earlier_attempt.set_aside(context.tracker, context.store, context.key, triggered)
+    run = earlier_attempt.set_aside(context.tracker, context.store, context.key, triggered)
     base = base_config(context.settings.pipeline_file)
     note = " ".join(str(params.get("note") or "").split())[:1000]
     try:
@@ -46,17 +47,18 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
     except PipelineError as error:
         # The run is opened all the same, so that there is a place that says what was wrong.
         asked, problem = base, error
-    mlflow_run_id = runs.open_run(
+    context.run = run or runs.make_run(
         context.tracker, asked.model.name, context.run_id, _run_tags(context, note, triggered)
     )
-    runs.begin_step(context.tracker, context.run)
+    runs.begin_step(context.tracker, context.run, (*ERRORS, OUTCOME))
     if problem is not None:
         raise problem
-    _keep(context, mlflow_run_id, _settle(context, asked))
-    return mlflow_run_id
+    context.store.write_json(context.mlflow_run_id, context.path(RUN_FILE))
+    _keep(context, _settle(context, asked))
+    return context.mlflow_run_id
 
 
-def _keep(context: Context, mlflow_run_id: str, settled: PipelineConfig) -> None:
+def _keep(context: Context, settled: PipelineConfig) -> None:
     """Reads and checks the data, keeps it as a snapshot, and tells the run what it is."""
     from ml.data import sources
     from ml.inspection import profile
@@ -72,13 +74,13 @@ def _keep(context: Context, mlflow_run_id: str, settled: PipelineConfig) -> None
         log.info("%s", line)
     snapshot = context.store.write_parquet(frame, context.path("raw.parquet"))
     about = runs.TableNote(name, snapshot, "raw", settled.data.target, context.key)
-    digest = runs.log_table(context.tracker, mlflow_run_id, frame, about)
+    digest = runs.log_table(context.tracker, context.mlflow_run_id, frame, about)
     described = profile.profile(frame)
     files = {
         "data_profile.json": json.dumps(described, indent=1).encode(),
         "columns.json": json.dumps(described_columns, indent=1).encode(),
     }
-    runs.log_files(context.tracker, mlflow_run_id, files)
+    runs.log_files(context.tracker, context.run, files)
     context.store.write_json(described, context.path("profile.json"))
     tags = {
         "data.digest": digest,
@@ -88,7 +90,7 @@ def _keep(context: Context, mlflow_run_id: str, settled: PipelineConfig) -> None
     }
     params = {key: text for key, text in configuration.flatten(settled).items() if not is_tuned(settled, key)}
     params["data.uri"] = address.shown(settled.data.uri)
-    runs.write(context.tracker, mlflow_run_id, params=params, tags=tags)
+    runs.write(context.tracker, context.mlflow_run_id, params=params, tags=tags)
     log.info("rows=%d columns=%d digest=%s source=%s", *frame.shape, digest, name)
 
 

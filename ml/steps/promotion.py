@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml.errors import ApprovalTimedOut, GateFailed, PipelineError, StaleCandidate, Unavailable
 from ml.steps.context import Context, step
+from ml.tracking.outcome import ERRORS, SUCCESS
 
 if TYPE_CHECKING:
     from ml.history.champion_moves import History
@@ -36,6 +37,7 @@ def promote(context: Context, version: str) -> dict[str, Any]:
     from ml.registry import versions
     from ml.steps import evidence
 
+    context.version = version
     name, mode = context.config.model.name, context.config.promotion.mode
     history_of(context).observe()
     verdict = evidence.judge_once(context, version)
@@ -43,9 +45,9 @@ def promote(context: Context, version: str) -> dict[str, Any]:
         reason = "; ".join(verdict.reasons)
         _tell(context, version, (False, f"failed the gate: {reason}"), is_done=False)
         raise GateFailed(f"{name} version {version} failed the gate: {reason}. No alias was moved")
-    versions.challenge(context.tracker, name, version)
-    accepted, reason = evidence.is_better(context, version, verdict)
-    is_live = versions.aliases(context.tracker, name).get(versions.CHAMPION) == version
+    current = versions.challenge(context.tracker, name, version)
+    accepted, reason = evidence.is_better(context, version, verdict, current)
+    is_live = current == version
     waits = accepted and not is_live and mode == "approve"
     if accepted and not is_live:
         if mode == "auto":
@@ -91,7 +93,6 @@ def _tell(
 ) -> None:
     """Writes to the run whether the version went live and why, what a person said, and that it succeeded if it did."""
     from ml.tracking import runs
-    from ml.tracking.outcome import SUCCESS
 
     champion, reason = decision
     tags = {
@@ -125,7 +126,7 @@ def note_champion(model: str) -> bool:
     return True
 
 
-@step("approve_model_task", reopens=False)
+@step("approve_model_task", takes_back=ERRORS)
 def approval(context: Context) -> dict[str, Any]:
     """What a person is asked about the run's version.
 
@@ -156,7 +157,7 @@ def approval(context: Context) -> dict[str, Any]:
     }
 
 
-@step("approve_model_task", reopens=False)
+@step("approve_model_task", takes_back=ERRORS)
 def answer(context: Context, approved: bool, who: str, why: str = "") -> dict[str, Any]:
     """Does what a person said about the run's version: it goes live if it was `approved`.
 
@@ -177,7 +178,7 @@ def answer(context: Context, approved: bool, who: str, why: str = "") -> dict[st
     return {"version": version, "champion": accepted, "reason": reason}
 
 
-@step("approve_model_task", reopens=False)
+@step("approve_model_task", takes_back=ERRORS)
 def unanswered(context: Context) -> None:
     """Ends a run whose question nobody answered.
 

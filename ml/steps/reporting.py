@@ -28,9 +28,7 @@ class RunReport:
         """How it ended: in few words for the subject of the mail, and as its headline."""
         version = f"{self.model} version {self.outcome.version}"
         if self.outcome.succeeded:
-            if self.outcome.is_champion:
-                return f"{version}: champion", f"{version} is champion"
-            return f"{version}: not promoted", f"{version} was not promoted"
+            return f"{version}: {'champion' if self.outcome.is_champion else 'not promoted'}", self._decision
         # The gate's no is a decision and no crash.
         if self.outcome.error_type == "GateFailed":
             return f"{version}: refused by the gate", f"{version} was refused by the gate"
@@ -43,10 +41,16 @@ class RunReport:
         """Why it ended so."""
         if self.outcome.succeeded:
             return [self.outcome.reason]
+        kept = f"{self._decision}: {self.outcome.reason}" if self.outcome.decided else _KEPT
         if not self.outcome.failed_task:
-            return ["It was ended before its work was done: by a person, or because its process was killed.", _KEPT]
+            return ["It was ended before its work was done: by a person, or because its process was killed.", kept]
         message = self.outcome.error or "it left no message; see its log."
-        return [f"Task {self.outcome.failed_task}: {message}", _KEPT]
+        return [f"Task {self.outcome.failed_task}: {message}", kept]
+
+    @property
+    def _decision(self) -> str:
+        ending = "is champion" if self.outcome.is_champion else "was not promoted"
+        return f"{self.model} version {self.outcome.version} {ending}"
 
 
 def subject(report: RunReport) -> str:

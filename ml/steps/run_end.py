@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ml.errors import BadInput, PipelineError
-from ml.steps.context import FIRST_TASK, Context, base_config, recent
+from ml.steps.context import FIRST_TASK, Context, anew, base_config, recent
+from ml.tracking.outcome import Outcome, error_tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -20,18 +21,21 @@ def close_run(dag_id: str, run_id: str) -> str:
     """Ends the MLflow run with the status that fits what happened.
 
     Returns:
-        `FINISHED`, `FAILED` or `KILLED`; `none` where there is no MLflow run.
+        `FINISHED`, `FAILED` or `KILLED`; `UNREPORTED` of one that failed after its decision, which stands; `none` where
+        there is no MLflow run.
     """
     from ml.tracking import runs
 
-    context = Context(dag_id, run_id)
+    context = anew(dag_id, run_id)
     with runs.mapped(context.settings.mlflow_uri):
         run = runs.find_run(context.tracker, context.key)
         if run is None:
             return "none"
+        context.run = run
         if run.data.params.get("tune.method", "none") != "none":
             runs.close_children(context.tracker, run)
-        return runs.close(context.tracker, run)
+        status = runs.close(context.tracker, run)
+        return "UNREPORTED" if status == "FAILED" and Outcome.of(run.data.tags).decided else status
 
 
 def mail(dag_id: str, run_id: str) -> dict[str, Any]:
@@ -43,7 +47,7 @@ def mail(dag_id: str, run_id: str) -> dict[str, Any]:
     from ml.steps import reporting
     from ml.tracking import runs
 
-    context = Context(dag_id, run_id)
+    context = anew(dag_id, run_id)
     with runs.mapped(context.settings.mlflow_uri):
         report = _report(context)
     try:
@@ -59,7 +63,6 @@ def mail(dag_id: str, run_id: str) -> dict[str, Any]:
 def _report(context: Context) -> RunReport:
     from ml.steps import reporting
     from ml.tracking import runs
-    from ml.tracking.outcome import Outcome, error_tags
 
     run = runs.find_run(context.tracker, context.key)
     if run is None:
@@ -67,6 +70,7 @@ def _report(context: Context) -> RunReport:
         default = base_config(context.settings.pipeline_file).model.name
         links = {"DAG run in Airflow": context.airflow_link()}
         return reporting.RunReport(context.dag_id, context.run_id, default, Outcome.of(tags), links=links)
+    context.run = run
     tags, name = run.data.tags, _model_of(context, run)
     links = context.links(name, tags.get("model.version")) | {"Live service": context.settings.serving_url}
     metrics = {key: value for key, value in sorted(run.data.metrics.items()) if key.startswith("test_")}
@@ -81,7 +85,6 @@ def _model_of(context: Context, run: Run) -> str:
 
 def links(dag_id: str, run_id: str) -> dict[str, str | None]:
     """The addresses of the run and of its version in MLflow; None for what is not there yet."""
-    from ml.registry import versions as registry
     from ml.tracking import runs
 
     context = recent(dag_id, run_id)
@@ -90,8 +93,6 @@ def links(dag_id: str, run_id: str) -> dict[str, str | None]:
             run = context.run
         except BadInput:
             return {"run": None, "model": None}
-        # Without that parameter the run has not got as far as a version, or this task opened it.
-        name = run.data.params.get("model.name", "")
-        versions = registry.find_versions(context.tracker, name, context.key) if name else []
-        model = context.version_link(name, str(versions[0].version)) if versions else None
+        version = context.version or run.data.tags.get("model.version")
+        model = context.version_link(run.data.params.get("model.name", ""), version) if version else None
         return {"run": context.run_link(), "model": model}

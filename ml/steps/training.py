@@ -24,26 +24,24 @@ def train(context: Context) -> str:
         BadInput: scikit-learn refuses the parameters for these rows.
     """
     from ml.config import estimators
-    from ml.evaluation import curves
     from ml.evaluation import metrics as evaluate
     from ml.registry import model_logging, versions
-    from ml.tracking import images, provenance, runs
+    from ml.tracking import provenance, runs
     from ml.training.pipeline import build_pipeline
 
-    name, seed = context.config.model.name, context.config.split.random_state
+    name = context.config.model.name
     registered = versions.find_versions(context.tracker, name, context.key)
     if registered:
-        log.info("version=%s was registered by an earlier try", registered[0].version)
-        return str(registered[0].version)
+        context.version = str(registered[0].version)
+        log.info("version=%s was registered by an earlier try", context.version)
+        return context.version
     choose(context)
     features, target = context.part("train")
     pipeline = estimators.fit(build_pipeline(context.config, context.roles), features, target)
     readings = model_logging.readings_of(context.roles.columns, context.commas)
     logged = model_logging.log_once(context.tracker, context.run, pipeline, features, readings)
     metrics = evaluate.metrics(target, evaluate.probabilities(pipeline, features), "train")
-    metrics |= curves.validation(pipeline, features, target, context.config.split.folds, seed)
     runs.write_metrics(context.tracker, context.run, metrics, logged.model_id)
-    images.write_series(context.tracker, context.run, curves.learning(pipeline, features, target, seed))
     run_tags = context.run.data.tags
     kept = ("data.digest", "data.uri", "git.commit", provenance.DIRTY_TAG, provenance.LOCK_TAG)
     tags = {
@@ -55,7 +53,8 @@ def train(context: Context) -> str:
         provenance.NUMERICS_TAG: provenance.numerics(),
         **{tag: run_tags[tag] for tag in kept if tag in run_tags},
     }
-    return versions.register_while_open(context.tracker, name, logged.model_id, context.mlflow_run_id, tags)
+    context.version = versions.register_while_open(context.tracker, name, logged.model_id, context.mlflow_run_id, tags)
+    return context.version
 
 
 @step("load_model_task")
@@ -70,16 +69,18 @@ def evaluate(context: Context, version: str) -> str:
     """
     from ml.evaluation import metrics as score
     from ml.registry import serving_check
-    from ml.steps import artifacts
     from ml.steps.evidence import pull
     from ml.tracking import runs
+    from ml.tracking.outcome import PENDING, REPORT
 
+    context.version = version
+    # From here on the run owes a report.
+    runs.write(context.tracker, context.mlflow_run_id, tags={REPORT: PENDING})
     features, target = context.part("test")
     pulled = pull(context, version)
     serving_check.answers_by_signature(pulled, features)
     probability = score.probabilities(pulled.pipeline, features)
     metrics = score.metrics(target, probability, "test")
     runs.write_metrics(context.tracker, context.run, metrics, pulled.model_id)
-    artifacts.tell(context, pulled, features, target, probability)
     log.info("version=%s %s", version, " ".join(f"{name}={value:.6f}" for name, value in metrics.items()))
     return version

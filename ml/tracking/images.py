@@ -36,7 +36,7 @@ def log_images(client: MlflowClient, run: Run, images: Mapping[str, bytes]) -> N
         Image.open(io.BytesIO(content)).convert("RGB").save(small, "WEBP", quality=_QUALITY)
         files |= {f"{stem}.png": content, f"{stem}+compressed.webp": small.getvalue()}
     if files:
-        log_files(client, run.info.run_id, files, "images")
+        log_files(client, run, files, "images")
         write(client, run.info.run_id, tags={MLFLOW_LOGGED_IMAGES: "true"})
 
 

@@ -10,7 +10,11 @@ ERRORS = ("error.task", "error.type", "error.message")
 """What a step that failed writes."""
 OUTCOME = "outcome"
 SUCCESS = {OUTCOME: "success"}
-"""What the step that decides writes once every step did its work."""
+"""What the step that decides writes once every step before it did its work."""
+REPORT_TASK = "report_model_task"
+REPORT = "report"
+"""The tag with how far the step beside the decision is, or its error: neither takes back what the other said."""
+PENDING, REPORTED = "pending", "done"
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Outcome:
 
     Attributes:
         succeeded: Whether every step did its work.
+        decided: Whether it was decided if the version goes live, which stands whatever failed beside that.
         failed_task: The task that failed.
         error_type: The class of its error.
         error: What that said, on one line.
@@ -28,6 +33,7 @@ class Outcome:
     """
 
     succeeded: bool
+    decided: bool
     failed_task: str
     error_type: str
     error: str
@@ -39,8 +45,14 @@ class Outcome:
     def of(cls, tags: Mapping[str, str]) -> Outcome:
         """Reads the tags of an MLflow run; of a run that is not there they are empty."""
         task, kind, message = (tags.get(name, "") for name in ERRORS)
+        decided = tags.get(OUTCOME) == SUCCESS[OUTCOME]
+        # A run of a release without that step has no such tag.
+        report = tags.get(REPORT, REPORTED)
+        if decided and report not in (PENDING, REPORTED):
+            task, (kind, _, message) = REPORT_TASK, report.partition(": ")
         return cls(
-            succeeded=tags.get(OUTCOME) == SUCCESS[OUTCOME],
+            succeeded=decided and report == REPORTED,
+            decided=decided,
             failed_task=task,
             error_type=kind,
             error=" ".join(message.split()),
@@ -60,6 +72,8 @@ class Outcome:
 
 def error_tags(task: str, kind: str, message: str) -> dict[str, str]:
     """The tags that tell which task failed, with which class of error, and what that said."""
+    if task == REPORT_TASK:
+        return {REPORT: f"{kind}: {message}"}
     return dict(zip(ERRORS, (task, kind, message), strict=True))
 
 

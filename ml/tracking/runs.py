@@ -12,7 +12,7 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from ml.digest import digest_of
 from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData, one_line
-from ml.tracking.outcome import ERRORS, OUTCOME, Outcome, error_tags
+from ml.tracking.outcome import Outcome, error_tags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,37 +109,50 @@ def ensure_experiment(mlflow_client: MlflowClient, name: str) -> str:
 
 def find_run(mlflow_client: MlflowClient, key: str) -> Run | None:
     """The MLflow run with a key, whichever experiment it is in; the oldest, should a lost answer have made two."""
-    experiments = [experiment.experiment_id for experiment in mlflow_client.search_experiments()]
-    runs = mlflow_client.search_runs(
-        experiments, f"tags.{RUN_KEY} = '{key}'", order_by=["attributes.start_time ASC"], max_results=5
-    )
-    return runs[0] if runs else None
+    page = mlflow_client.search_experiments()
+    found = _with_key(mlflow_client, [experiment.experiment_id for experiment in page], key)
+    while page.token:
+        page = mlflow_client.search_experiments(page_token=page.token)
+        found += _with_key(mlflow_client, [experiment.experiment_id for experiment in page], key)
+    return min(found, key=lambda run: run.info.start_time, default=None)
+
+
+def run_of_id(mlflow_client: MlflowClient, run_id: str, key: str) -> Run | None:
+    """The MLflow run of an id, as long as it is there and has this key."""
+    with suppressed("RESOURCE_DOES_NOT_EXIST"):
+        run = mlflow_client.get_run(run_id)
+        is_there = run.info.lifecycle_stage == "active" and run.data.tags.get(RUN_KEY) == key
+        return run if is_there else None
+    return None
+
+
+def _with_key(mlflow_client: MlflowClient, experiments: list[str], key: str) -> list[Run]:
+    return list(mlflow_client.search_runs(experiments, f"tags.{RUN_KEY} = '{key}'", order_by=["start_time ASC"]))
 
 
 def open_run(mlflow_client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> str:
-    """Opens the run of a DAG run, or the one that an earlier try opened, and returns its id.
+    """Opens the run of a DAG run, or the one that an earlier try opened, and returns its id."""
+    run = find_run(mlflow_client, tags[RUN_KEY]) or make_run(mlflow_client, experiment, name, tags)
+    return str(run.info.run_id)
+
+
+def make_run(mlflow_client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> Run:
+    """Makes the run of a DAG run that has none yet.
 
     The server may have made the run of a request whose answer was lost, so runs are looked up once more after one is
     made: the oldest is kept and the others are deleted.
     """
-    key = tags[RUN_KEY]
     experiment_id = ensure_experiment(mlflow_client, experiment)
-    earlier = find_run(mlflow_client, key)
-    if earlier is not None:
-        return str(earlier.info.run_id)
     mlflow_client.create_run(experiment_id, run_name=name, tags=dict(tags))
-    kept, *extra = mlflow_client.search_runs([experiment_id], f"tags.{RUN_KEY} = '{key}'", order_by=["start_time ASC"])
+    kept, *extra = _with_key(mlflow_client, [experiment_id], tags[RUN_KEY])
     for run in extra:
         mlflow_client.delete_run(run.info.run_id)
-    return str(kept.info.run_id)
+    return kept
 
 
-def begin_step(mlflow_client: MlflowClient, run: Run, *, reopens: bool = True) -> None:
-    """Marks the run as running again and takes back what an earlier, failed try said.
-
-    A step before the decision `reopens` the run: what was decided is to be decided again.
-    """
-    for tag in (*ERRORS, OUTCOME) if reopens else ERRORS:
+def begin_step(mlflow_client: MlflowClient, run: Run, takes_back: Iterable[str]) -> None:
+    """Marks the run as running again and takes back what an earlier, failed try said: the tags of these names."""
+    for tag in takes_back:
         if tag in run.data.tags:
             with contextlib.suppress(Exception):
                 mlflow_client.delete_tag(run.info.run_id, tag)
@@ -247,15 +260,19 @@ def _telling_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[sorted(rows)]
 
 
-def log_files(mlflow_client: MlflowClient, run_id: str, files: Mapping[str, bytes], folder: str = "") -> None:
+def log_files(mlflow_client: MlflowClient, run: Run, files: Mapping[str, bytes], folder: str = "") -> None:
     """Writes files to a run's artefacts, over those of an earlier try.
 
     MLflow's page of compared runs shows those side by side that are in no folder.
     """
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
     with tempfile.TemporaryDirectory(prefix="trackyard-") as directory:
         for name, content in files.items():
             (Path(directory) / name).write_bytes(content)
-        mlflow_client.log_artifacts(run_id, directory, folder or None)
+        # By its id, MLflow would ask for the run once more.
+        to = get_artifact_repository(str(run.info.artifact_uri), tracking_uri=mlflow_client.tracking_uri)
+        to.log_artifacts(directory, folder or None)
 
 
 def close(mlflow_client: MlflowClient, run: Run) -> str:

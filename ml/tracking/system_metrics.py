@@ -11,7 +11,7 @@ import time
 
 STEPS = (
     "load_data_task", "data_preprocessing_task", "separate_data_outputs_task", "build_save_model_task",
-    "load_model_task", "promote_model_task",
+    "load_model_task", "promote_model_task", "report_model_task",
 )  # fmt: skip
 """The tasks in their order; a step's place in it is the x of its system metrics."""
 

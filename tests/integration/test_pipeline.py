@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
+from mlflow.artifacts import load_text
 
 from ml.registry.loading import load_verified
 from tests.integration.conftest import Trained
@@ -25,7 +26,7 @@ EXPECTED = {
 }
 TASKS = [
     "load_data_task", "data_preprocessing_task", "separate_data_outputs_task", "build_save_model_task",
-    "load_model_task", "promote_model_task", "send_email", "my_trigger_task", "close_run_task",
+    "load_model_task", "promote_model_task", "report_model_task", "send_email", "my_trigger_task", "close_run_task",
 ]  # fmt: skip
 
 
@@ -121,7 +122,8 @@ def test_the_version_carries_its_origin_and_a_safe_model(
     assert version.tags["validation"] == "passed"
     assert set(loaded.inputs.values()) == {"double"}
     assert len(loaded.input_example) == 5
-    assert "scikit-learn==" in (tmp_path / "requirements.txt").read_text()
+    kept = running.mlflow.get_logged_model(loaded.model_id).artifact_location
+    assert "scikit-learn==" in load_text(f"{kept}/requirements.txt")
     assert not list(tmp_path.rglob("*.pkl"))
 
 

@@ -13,6 +13,7 @@ from ml.registry import model_logging
 from ml.registry import versions as registry
 from ml.registry.loading import load_verified
 from ml.tracking import runs
+from ml.tracking.outcome import ERRORS, OUTCOME
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,6 +55,33 @@ def test_a_run_whose_answer_was_lost_is_found_again(client: MlflowClient) -> Non
     assert open_run(client, "lost").info.run_id == first.info.run_id
 
 
+def test_a_run_is_found_beyond_the_first_page_of_experiments(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.create_experiment("newer, and so listed before")
+    run, search = open_run(client, "far"), client.search_experiments
+    monkeypatch.setattr(client, "search_experiments", lambda **asked: search(max_results=1, **asked))
+
+    found = runs.find_run(client, runs.run_key("dag", "far"))
+
+    assert found
+    assert found.info.run_id == run.info.run_id
+    assert runs.find_run(client, "nobody") is None
+
+
+def test_a_run_is_known_by_its_id_as_long_as_it_is_that_dag_runs(client: MlflowClient) -> None:
+    run, key = open_run(client, "known"), runs.run_key("dag", "known")
+
+    found = runs.run_of_id(client, run.info.run_id, key)
+
+    assert found
+    assert found.info.run_id == run.info.run_id
+    assert runs.run_of_id(client, run.info.run_id, "another's") is None
+    assert runs.run_of_id(client, "0" * 32, key) is None
+    client.delete_run(run.info.run_id)
+    assert runs.run_of_id(client, run.info.run_id, key) is None
+
+
 def test_metrics_are_written_once(client: MlflowClient) -> None:
     run = open_run(client, "metrics")
     model = client.create_logged_model(run.info.experiment_id, name="m", source_run_id=run.info.run_id)
@@ -74,7 +102,7 @@ def test_a_run_is_closed_by_what_happened_and_can_go_on(
     runs.write(client, run.info.run_id, tags=tags)
 
     assert runs.close(client, client.get_run(run.info.run_id)) == status
-    runs.begin_step(client, client.get_run(run.info.run_id))
+    runs.begin_step(client, client.get_run(run.info.run_id), (*ERRORS, OUTCOME))
 
     again = client.get_run(run.info.run_id)
     assert again.info.status == "RUNNING"
@@ -91,6 +119,11 @@ def test_a_model_is_logged_once_where_the_run_is_and_reads_back(client: MlflowCl
 
     with tempfile.TemporaryDirectory() as folder:
         loaded = load_verified(client, "logged", version, Path(folder))
+        fetched = {path.name for path in Path(folder).iterdir()}
+    kept = {item.path for item in client.list_logged_model_artifacts(first.model_id)}
+    assert fetched == {"MLmodel", "model.skops", "input_example.json"}
+    assert kept - fetched == {"conda.yaml", "python_env.yaml", "requirements.txt", "serving_input_example.json"}
+    assert [output.model_id for output in client.get_run(run.info.run_id).outputs.model_outputs] == [first.model_id]
 
     assert first == second
     assert [model.model_id for model in models_of(client, run)] == [first.model_id]

@@ -38,7 +38,7 @@ class Earlier:
         self.store.write_json([0.5], f"runs/{self.key}/candidates/3.json")
 
     def set_aside(self, triggered: str) -> bool:
-        return earlier_attempt.set_aside(self.client, self.store, self.key, triggered)
+        return earlier_attempt.set_aside(self.client, self.store, self.key, triggered) is None
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_a_task_of_the_earlier_run_that_still_lives_registers_nothing(earlier: E
 def test_a_task_that_is_tried_again_finds_its_own_run(earlier: Earlier, triggered: str) -> None:
     assert not earlier.set_aside(triggered)
     assert runs.find_run(earlier.client, earlier.key)
-    assert not earlier_attempt.set_aside(earlier.client, earlier.store, "nobody", SECOND)
+    assert earlier_attempt.set_aside(earlier.client, earlier.store, "nobody", SECOND) is None
 
 
 @pytest.mark.parametrize(("later", "is_another"), [(timedelta(minutes=-1), False), (timedelta(hours=1), True)])

@@ -53,6 +53,20 @@ def place(client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return Place(client, tmp_path)
 
 
+def test_the_steps_after_it_find_the_run_that_it_opened(place: Place) -> None:
+    first = place.load("known", rows=100)
+    found = Context("Airflow_Lab2", "known", place.settings)
+    found.__dict__.update(store=place.bucket, tracker=place.client)
+    assert found.mlflow_run_id == first.info.run_id
+
+    # Somebody deleted it, and cleared the task.
+    place.client.delete_run(first.info.run_id)
+    second = place.load("known", rows=100)
+    again = Context("Airflow_Lab2", "known", place.settings)
+    again.__dict__.update(store=place.bucket, tracker=place.client)
+    assert again.mlflow_run_id == second.info.run_id != first.info.run_id
+
+
 def _csv(ages: list[int]) -> bytes:
     return pd.DataFrame({"age": ages, "left": [row % 2 for row in range(len(ages))]}).to_csv(index=False).encode()
 

@@ -23,10 +23,11 @@ from ml.history import lineage
 from ml.history.champion_moves import History
 from ml.registry import model_logging, versions
 from ml.settings import TaskSettings
-from ml.steps import evidence, reproduction
+from ml.steps import artifacts, evidence, reproduction
 from ml.steps import promotion as decide
 from ml.steps.context import Context
 from ml.tracking import runs
+from ml.tracking.outcome import ERRORS, OUTCOME, Outcome
 from ml.training import features as preprocess
 from ml.training.pipeline import build_pipeline
 from tests.fakes import MemoryStore
@@ -78,7 +79,8 @@ class Place:
             dag_id="Airflow_Lab2", run_id=f"run {self.count}", version=version, path=lambda name: f"{path}{name}",
             table=lambda name: self.store.read_parquet(f"{path}{name}.parquet"),
             part=parts.get, positions={"train": train.tolist(), "test": test.tolist()}, run_link=lambda: "http://m/run",
-            version_link=lambda name, number: f"http://m/{name}/{number}",
+            version_link=lambda name, number: f"http://m/{name}/{number}", described_columns={},
+            links=lambda name, number: {"Run in MLflow": "http://m/run"},
         )  # fmt: skip
         _Context.run = property(lambda me: self.client.get_run(me.mlflow_run_id))  # type: ignore[attr-defined]
         return context
@@ -151,6 +153,44 @@ def test_the_whole_verdict_goes_to_the_run_as_json_and_page(place: Place, data: 
     assert verdict["version"] == "1"
     assert {check["name"] for check in verdict["checks"]} >= {"data contract", "better than a dummy"}
     assert load_text(f"{uri}/gate/verdict.html").startswith("<!doctype html>")
+
+
+def test_a_report_beside_the_decision_has_everything_and_says_nothing_of_it(place: Place, data: pd.DataFrame) -> None:
+    context = place.run(data)
+    promoted(context)
+    decided = {name: text for name, text in context.run.data.tags.items() if name.startswith(("promotion.", "outcome"))}
+
+    for _ in range(2):
+        artifacts.report.__wrapped__(context, context.version)  # type: ignore[attr-defined]
+
+    tags, run_id = context.run.data.tags, context.mlflow_run_id
+    assert {name: text for name, text in tags.items() if name in decided} == decided
+    assert Outcome.of(tags).status == "FINISHED"
+    assert tags["report"] == "done"
+    files = {item.path for item in place.client.list_artifacts(run_id)}
+    assert len([name for name in files if name.endswith(".png")]) == 8
+    assert {"model_card.md", "images", "tables"} <= files
+    assert len(place.client.list_artifacts(run_id, "images")) == 16
+    metrics = context.run.data.metrics
+    assert {"validation_log_loss", "learning/validation_log_loss", "threshold/f1"} <= set(metrics)
+    assert len(place.client.get_metric_history(run_id, "learning/validation_log_loss")) == 3
+    card = place.client.get_model_version(place.name, context.version).description
+    assert card == tags["mlflow.note.content"][:5000]
+    assert f"{metrics['validation_log_loss']:.4f}" in card
+
+
+def test_a_report_that_is_made_again_is_owed_until_it_is_there(
+    place: Place, data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = place.run(data)
+    runs.record_error(place.client, context.mlflow_run_id, "report_model_task", "OSError", "full")
+    assert context.run.data.tags["report"] == "OSError: full"
+    monkeypatch.setattr(evidence, "pull", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        artifacts.report.__wrapped__(context, context.version)  # type: ignore[attr-defined]
+
+    assert context.run.data.tags["report"] == "pending"
 
 
 def test_a_failed_gate_tags_the_version_and_moves_no_alias(place: Place, data: pd.DataFrame) -> None:
@@ -312,7 +352,8 @@ def test_a_run_that_began_earlier_does_not_replace_a_later_ones_version(place: P
     overtook = place.client.create_model_version(
         place.name, model.source, later.info.run_id, tags={"validation": "passed"}
     )
-    assert versions._is_older(place.client, place.name, slow.version, str(overtook.version))
+    older = place.client.get_model_version(place.name, slow.version)
+    assert versions._is_older(place.client, older, overtook)
 
 
 def test_manual_leaves_the_champion_to_people(place: Place, data: pd.DataFrame) -> None:
@@ -374,11 +415,11 @@ def test_the_outcome_is_written_once_and_stays_through_the_approvals_task(place:
     context = place.run(data)
     promoted(context)
 
-    runs.begin_step(place.client, context.run, reopens=False)
+    runs.begin_step(place.client, context.run, ERRORS)
     unwrapped(decide.approval, context)
     assert context.run.data.tags["outcome"] == "success"
 
-    runs.begin_step(place.client, context.run)
+    runs.begin_step(place.client, context.run, (*ERRORS, OUTCOME))
     assert "outcome" not in context.run.data.tags
 
 

@@ -55,6 +55,16 @@ def test_a_version_that_the_gate_refused_is_told_as_a_decision() -> None:
     assert "failed the gate: F1" in html(refused)
 
 
+def test_a_report_that_failed_leaves_what_was_decided_in_the_mail() -> None:
+    failed = Outcome.of({**WENT_LIVE, "promotion.reason": "it is better", "report": "OSError: the disk is full"})
+    report = replace(GOOD, outcome=failed)
+
+    assert subject(report) == f"[Trackyard] ad-click: run failed at report_model_task ({GOOD.run_id})"
+    assert "Task report_model_task: the disk is full" in html(report)
+    assert f"ad-click version {failed.version} is champion: it is better" in html(report)
+    assert "No version was promoted" not in html(report)
+
+
 def test_a_subject_is_one_line_of_at_most_two_hundred_characters() -> None:
     found = subject(replace(GOOD, run_id="a\r\nBcc: x@y.z\n" + "b" * 500))
 
