@@ -69,6 +69,7 @@ def first(place: Path) -> str:
     assert _prepared("first") == []
     version = steps.evaluate(DAG, "first", steps.train(DAG, "first"))
     assert steps.promote(DAG, "first", version)["champion"] is True
+    steps.report(DAG, "first", version)
     return version
 
 
