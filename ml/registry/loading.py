@@ -131,6 +131,8 @@ def download(client: MlflowClient, source: str, folder: Path, max_bytes: int = M
         raise Untrusted(f"{source} has {len(sizes)} files of {size:,} bytes: more than a model of ours")
     for path in sorted(set(sizes) - _FOR_OTHERS):
         target = folder / path
+        if not target.resolve().is_relative_to(folder.resolve()):
+            raise Untrusted(f"{source} has a file {path!r}, which lies outside its folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         # By itself, MLflow would ask of each file whether it is a folder.
         repository._download_file(path, str(target))

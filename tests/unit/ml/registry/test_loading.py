@@ -6,12 +6,15 @@ import json
 import os
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import yaml
+from mlflow.entities import FileInfo
+from mlflow.store.artifact import artifact_repository_registry
 
 from ml.errors import ForbiddenType, HashMismatch, Untrusted
 from ml.registry.loading import LoadedModel, download, frame_of, load_folder
@@ -185,3 +188,62 @@ def test_a_missing_file_is_told(saved: SavedModel, name: str) -> None:
 def test_only_logged_models_are_downloaded(source: str, tmp_path: Path) -> None:
     with pytest.raises(Untrusted):
         download(None, source, tmp_path)  # type: ignore[arg-type]
+
+
+class _Listed:
+    """A client, and the store of files that it names, with a list of them; what is fetched is written down."""
+
+    artifact_location = "mlflow-artifacts:/1/models/m-1"
+    tracking_uri = "http://127.0.0.1:1"
+
+    def __init__(self, *paths: str) -> None:
+        self.paths = paths
+        self.fetched: list[str] = []
+
+    def get_logged_model(self, model_id: str) -> _Listed:
+        return self
+
+    def list_artifacts(self, path: str | None) -> list[FileInfo]:
+        return [FileInfo(each, is_dir=False, file_size=10) for each in self.paths]
+
+    def _download_file(self, path: str, target: str) -> None:
+        self.fetched.append(path)
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., _Listed]:
+    def make(*paths: str) -> _Listed:
+        there = _Listed(*paths)
+        monkeypatch.setattr(artifact_repository_registry, "get_artifact_repository", lambda *_, **__: there)
+        return there
+
+    return make
+
+
+@pytest.mark.parametrize("path", ["../beside.txt", "data/../../beside.txt", "/beside.txt"])
+def test_a_file_that_would_lie_outside_is_not_fetched(
+    listed: Callable[..., _Listed], path: str, tmp_path: Path
+) -> None:
+    client = listed(path)
+
+    with pytest.raises(Untrusted, match="outside its folder"):
+        download(client, "models:/m-1", tmp_path / "model")  # type: ignore[arg-type]
+
+    assert client.fetched == []
+
+
+def test_only_what_loading_reads_is_fetched(listed: Callable[..., _Listed], tmp_path: Path) -> None:
+    client = listed("MLmodel", "model.skops", "conda.yaml", "input_example.json")
+
+    download(client, "models:/m-1", tmp_path)  # type: ignore[arg-type]
+
+    assert client.fetched == ["MLmodel", "input_example.json", "model.skops"]
+
+
+def test_too_many_bytes_are_refused_before_the_first_is_fetched(listed: Callable[..., _Listed], tmp_path: Path) -> None:
+    client = listed("MLmodel", "model.skops")
+
+    with pytest.raises(Untrusted, match="2 files of 20 bytes"):
+        download(client, "models:/m-1", tmp_path, max_bytes=19)  # type: ignore[arg-type]
+
+    assert client.fetched == []
