@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -123,6 +124,8 @@ def training() -> None:
 
     @task(task_id="report_model_task")
     def report(version: str, dag_run: Any = None) -> None:
+        # Where there are not processors enough, what is decided meanwhile goes first.
+        os.nice(5)
         steps.report(dag_run.dag_id, dag_run.run_id, version)
 
     @task(task_id="promote_model_task", multiple_outputs=False)

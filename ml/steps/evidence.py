@@ -98,15 +98,9 @@ def _hashes_of(context: Context, model: LoadedModel) -> np.ndarray:
 
 
 def _rows_of(context: Context, version: str) -> int | None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        registered = context.tracker.get_model_version(context.config.model.name, version)
-        rows = context.tracker.get_run(registered.run_id or "").data.tags.get("data.rows", "")
-    except MlflowException as error:
-        if error.get_http_status_code() >= 500:
-            raise
-        return None
+    registered = versions.version_or_none(context.tracker, context.config.model.name, version)
+    run = versions.run_of(context.tracker, registered) if registered else None
+    rows = run.data.tags.get("data.rows", "") if run else ""
     return int(rows) if rows.isdigit() else None
 
 
