@@ -103,9 +103,9 @@ class _Manager:
     def start_part(self, name: str) -> None:
         self.asked = 0
 
-    def info(self, name: str) -> dict[str, Any]:
+    def infos(self) -> dict[str, dict[str, Any]]:
         self.asked += 1
-        return {"statename": self.state, "stop": self.asked}
+        return {"redis": {"statename": self.state, "stop": self.asked}}
 
 
 def _plan(home: Path, timeout_s: int = 60) -> Plan:
@@ -238,7 +238,7 @@ def test_a_part_becomes_its_program_with_its_own_variables_alone(
 
     [(program, command, env)] = became
     assert program == command[0]
-    assert command[1:3] == ["server", "--host"]
+    assert command[1:4] == ["-m", "infra.servers.tracking_process", "--host"]
     assert Path.cwd() == tmp_path / "mlflow"
     assert (env["LANG"], env["TRACKYARD_STACK"], env["NO_PROXY"]) == ("C", str(tmp_path), "*")
     assert "PYTHONPATH" not in env

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import mlflow.artifacts
 import pytest
 
@@ -45,6 +46,8 @@ def place(stores: StackInfo, client: MlflowClient, tmp_path_factory: pytest.Temp
     with pytest.MonkeyPatch.context() as patch:
         for name, value in env.items():
             patch.setenv(name, value)
+        # Whoever asked a store before this in the same process left the keys of that one in boto3's own session.
+        patch.setattr(boto3, "DEFAULT_SESSION", None)
         runs.client.cache_clear()
         stores_module._shared_client.cache_clear()
         yield folder
