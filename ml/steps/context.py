@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 FIRST_TASK = "load_data_task"
+TAKEN_BACK = (*ERRORS, OUTCOME)
+"""What an earlier try said of a run and a step that comes before the decision says anew."""
 RUN_FILE = "mlflow_run.json"
 
 
@@ -176,7 +178,7 @@ def anew(dag_id: str, run_id: str) -> Context:
 
 
 def step(
-    task: str, *, takes_back: tuple[str, ...] = (*ERRORS, OUTCOME)
+    task: str, *, takes_back: tuple[str, ...] = TAKEN_BACK
 ) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Wraps a step: the MLflow run goes on, and what makes the step fail is written to it before it is raised again.
 

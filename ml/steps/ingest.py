@@ -14,9 +14,8 @@ from ml.config import loading as configuration
 from ml.config.schema import PipelineConfig
 from ml.data import addresses as address
 from ml.errors import PipelineError
-from ml.steps.context import RUN_FILE, Context, base_config, step
+from ml.steps.context import RUN_FILE, TAKEN_BACK, Context, base_config, step
 from ml.steps.search import is_tuned, plan
-from ml.tracking.outcome import ERRORS, OUTCOME
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
     context.run = run or runs.make_run(
         context.tracker, asked.model.name, context.run_id, _run_tags(context, note, triggered)
     )
-    runs.begin_step(context.tracker, context.run, (*ERRORS, OUTCOME))
+    runs.begin_step(context.tracker, context.run, TAKEN_BACK)
     if problem is not None:
         raise problem
     context.store.write_json(context.mlflow_run_id, context.path(RUN_FILE))
