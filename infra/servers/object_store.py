@@ -62,6 +62,8 @@ def command(folder: Path, ports: Mapping[str, int], runtime_dir: Path) -> list[s
         "master.port": ports["s3_master"],
         "master.port.grpc": ports["s3_master_grpc"],
         "master.telemetry": "false",
+        # The only one there is need not wait 10 to 20 s, at each start but the first, for others to be heard of.
+        "master.electionTimeout": "1s",
         "master.volumeSizeLimitMB": 1024,
         "volume.port": ports["s3_volume"],
         "volume.port.grpc": ports["s3_volume_grpc"],

@@ -178,7 +178,8 @@ PARTS: tuple[Part, ...] = (
         "s3", _s3, health.s3,
         files=lambda plan: object_store.create(plan.home / "s3", plan.credentials),
         set_up=lambda plan: object_store.create_buckets(object_store.client(plan.ports["s3"], plan.credentials)),
-        url="s3", stop_s=20, is_server=True,
+        # It waits 15 s for listeners of its own to leave; what it has answered is in its files by then.
+        url="s3", stop_s=3, is_server=True,
     ),
     Part("smtp", _smtp, health.smtp, is_server=True),
     Part(
@@ -190,7 +191,7 @@ PARTS: tuple[Part, ...] = (
         ),
     ),
     Part(
-        "airflow-api-server", _airflow("api-server"), health.heartbeat("metadatabase"), needs=("postgres",),
+        "airflow-api-server", _airflow("api-server"), health.api_server, needs=("postgres",),
         files=_folder("airflow"), before=preparation.init_airflow, url="airflow",
     ),
     Part(
