@@ -34,7 +34,9 @@ def _api_server() -> str:
     health = json.loads(_get("http://127.0.0.1:8080/api/v2/monitor/health"))
     if health["metadatabase"]["status"] != "healthy":
         raise Unavailable("it does not reach its database")
-    return "reaches its database"
+    # The first such question takes it seconds, which no run should wait for.
+    _get("http://127.0.0.1:8080/execution/health")
+    return "reaches its database, and answers tasks"
 
 
 def _scheduler() -> str:

@@ -87,7 +87,13 @@ def test_a_probe_imports_neither_airflow_nor_mlflow() -> None:
 @pytest.mark.parametrize(
     ("name", "port", "answers", "code", "said"),
     [
-        ("airflow-api-server", 8080, {"metadatabase": {"status": "healthy"}}, 0, "reaches its database"),
+        (
+            "airflow-api-server",
+            8080,
+            {"metadatabase": {"status": "healthy"}},
+            0,
+            "reaches its database, and answers tasks",
+        ),
         ("airflow-api-server", 8080, {"metadatabase": {"status": "sick"}}, 1, "it does not reach its database"),
         ("flower", 5556, {}, 0, "answers"),
     ],
@@ -95,7 +101,8 @@ def test_a_probe_imports_neither_airflow_nor_mlflow() -> None:
 def test_what_a_server_says_of_itself_is_told(
     name: str, port: int, answers: object, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with server(port, {"/api/v2/monitor/health": answers, "/healthcheck": answers}):
+    answered = dict.fromkeys(("/api/v2/monitor/health", "/execution/health", "/healthcheck"), answers)
+    with server(port, answered):
         assert probe.main(name) == code
     assert capsys.readouterr().out == f"{name}: {said}\n"
 
