@@ -7,11 +7,19 @@ worker sets `TRACKYARD_PRELOAD`: the scheduler and Flower read the same configur
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import logging
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
 from celery.app.amqp import AMQP
+from celery.signals import task_prerun
+
+log = logging.getLogger(__name__)
 
 CELERY_CONFIG: dict[str, Any] = {
     **DEFAULT_CELERY_CONFIG,
@@ -41,5 +49,33 @@ def _preload() -> None:
     gc.freeze()
 
 
+def _changed() -> dict[Path, int]:
+    """When each file of `ml` was changed last, in nanoseconds since 1970."""
+    spec = importlib.util.find_spec("ml")
+    folders = (spec.submodule_search_locations or []) if spec else []
+    return {path: path.stat().st_mtime_ns for folder in folders for path in Path(folder).rglob("*.py")}
+
+
+def _renew(**_: Any) -> None:
+    """Before a task: imports `ml` anew where its files changed since it was imported, so that the task runs them."""
+    changed = _changed()
+    if changed == _preloaded:
+        return
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ml"]:
+        del sys.modules[name]
+    try:
+        importlib.import_module("ml.steps.preload").import_ours()
+    except Exception:
+        # The task itself meets the same error, and tells the people who wait for it.
+        log.exception("the changed code cannot be imported")
+        return
+    log.info("the code of ml changed, and was imported anew")
+    _preloaded.clear()
+    _preloaded.update(changed)
+
+
+_preloaded: dict[Path, int] = {}
 if os.environ.get("TRACKYARD_PRELOAD"):
+    _preloaded.update(_changed())
     _preload()
+    task_prerun.connect(_renew)

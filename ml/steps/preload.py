@@ -40,10 +40,16 @@ MODULES: tuple[str, ...] = (
 
 def preload() -> None:
     """Imports `MODULES` and all of `ml`, and does once what is slow the first time; opens no connection."""
-    ours = [module.name for module in pkgutil.walk_packages(ml.__path__, "ml.")]
-    for name in (*ours, *MODULES):
+    import_ours()
+    for name in MODULES:
         importlib.import_module(name)
     _warm_up()
+
+
+def import_ours() -> None:
+    """Imports all of `ml`."""
+    for module in pkgutil.walk_packages(ml.__path__, "ml."):
+        importlib.import_module(module.name)
 
 
 def _warm_up() -> None:
