@@ -195,8 +195,9 @@ def metrics() -> str:
         "part, unless `split.folds` is 0) before it, in MLflow and in every JSON.\n\n"
         + _table(("metric", "direction"), names)
         + f"\nCandidate and champion are compared by `promotion.metric`, `{gate.metric}` by default.\n\n"
-        "A run has these besides: `seconds/TASK`, what each task took; `system/...`, MLflow's system metrics while it "
-        "did; `learning/train_log_loss` and `learning/validation_log_loss` by the number of training rows.\n\n"
+        "A run has these besides: `waiting/TASK`, the seconds between the end of the task before and "
+        "the beginning of this one's work; `seconds/TASK`, what that took; `system/...`, MLflow's system metrics while "
+        "it did; `learning/train_log_loss` and `learning/validation_log_loss` by the number of training rows.\n\n"
         "## Of the service, in Prometheus\n\n"
         "`GET /metrics` shows them, for all worker processes together.\n\n"
         + _table(("metric", "type", "labels", "what it is"), served)

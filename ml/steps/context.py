@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from functools import cached_property, lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,7 @@ from ml.config import loading as configuration
 from ml.config.schema import PipelineConfig
 from ml.errors import BadInput, UnreadableData
 from ml.settings import TaskSettings
+from ml.steps.earlier_attempt import TRIGGERED_TAG
 from ml.tracking.outcome import ERRORS, OUTCOME, dag_run_page, run_page, version_page
 from ml.tracking.runs import run_key
 
@@ -222,7 +224,11 @@ def _note_usage(context: Context, task: str, meter: Meter) -> None:
     # The step has done its work; a note of what it took is not worth failing it.
     with suppress(Exception):
         at = system_metrics.STEPS.index(task) + 1
-        images.write_points(context.tracker, context.mlflow_run_id, meter.read(task), at)
+        points, data = meter.read(task), context.run.data
+        if TRIGGERED_TAG in data.tags:
+            triggered = datetime.fromisoformat(data.tags[TRIGGERED_TAG]).timestamp()
+            points |= system_metrics.waiting(task, data.metrics, meter.began_at - triggered)
+        images.write_points(context.tracker, context.mlflow_run_id, points, at)
 
 
 def _record(context: Context, task: str, error: BaseException) -> None:

@@ -72,18 +72,38 @@ def _standing(heights: list[float]) -> list[dict[str, float]]:
 
 
 def gantt(tasks: list[dict[str, Any]]) -> dict[str, Any]:
-    """The bars of a run's tasks from its first start to its last end; a task that still runs ends with the others."""
-    timed = [(task, seconds(task["start"]), seconds(task["end"])) for task in tasks]
+    """The bars of a run's tasks, from the moment at which the first could start to the last end.
+
+    A task that still runs ends with the others. Left of a bar, `waited` wide, the task could start and had no worker
+    yet: `waited_s` seconds, which are None where it has not started.
+    """
+    timed = [_times(task) for task in tasks]
     starts = [start for _, start, _ in timed if start is not None]
-    first = min(starts, default=0.0)
+    first = min((could for could, start, _ in timed if start is not None), default=0.0)
     last = max([*starts, *(end for _, _, end in timed if end is not None)], default=first)
     span = max(last - first, 0.001)
-    bars = []
-    for task, start, end in timed:
+    bars: list[dict[str, Any]] = []
+    for task, (could, start, end) in zip(tasks, timed, strict=True):
         if start is None:
-            bars.append({"x": 0.0, "width": 0.0, "task": task})
+            bars.append({"x": 0.0, "width": 0.0, "waited": 0.0, "waited_s": None, "task": task})
             continue
         width = max(((end if end is not None else last) - start) / span * 100.0, _LEAST_WIDTH)
         x = max(min((start - first) / span * 100.0, 100.0 - width), 0.0)
-        bars.append({"x": round(x, 3), "width": round(width, 3), "task": task})
+        waited = min((start - could) / span * 100.0, x)
+        bars.append(
+            {
+                "x": round(x, 3),
+                "width": round(width, 3),
+                "waited": round(waited, 3),
+                "waited_s": start - could,
+                "task": task,
+            }
+        )
     return {"bars": bars, "span_s": span if starts else 0.0}
+
+
+def _times(task: dict[str, Any]) -> tuple[float, float | None, float | None]:
+    """When a task could start, when it did, and its end."""
+    start = seconds(task["start"])
+    could = seconds(task.get("scheduled"))
+    return min(could or start or 0.0, start or 0.0), start, seconds(task["end"])

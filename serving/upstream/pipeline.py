@@ -183,6 +183,7 @@ def _plain_task(task: dict[str, Any]) -> dict[str, Any]:
         "task_id": task["task_id"],
         "state": task["state"] or "waiting",
         "duration_s": task["duration"],
+        "scheduled": task.get("scheduled_when"),
         "start": task["start_date"],
         "end": task["end_date"],
         "tries": task["try_number"],

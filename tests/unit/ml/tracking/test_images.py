@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ml.tracking import images, runs
-from ml.tracking.system_metrics import STEPS, Meter
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,14 +45,6 @@ def test_a_series_is_written_once(client: MlflowClient) -> None:
 
     points = client.get_metric_history(run_id, "threshold/f1")
     assert [(point.step, point.value) for point in points] == series["threshold/f1"]
-
-
-def test_a_step_tells_its_seconds_and_the_machines_load() -> None:
-    found = Meter().read(STEPS[0])
-
-    assert found["seconds/load_data_task"] >= 0
-    assert {"system/cpu_utilization_percentage", "system/process_peak_memory_megabytes"} <= set(found)
-    assert all(isinstance(value, float) for value in found.values())
 
 
 def test_candidates_that_were_left_running_are_ended_with_their_run(client: MlflowClient) -> None:

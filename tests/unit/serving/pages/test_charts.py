@@ -52,6 +52,19 @@ def test_the_gantt_chart_shows_what_came_after_what() -> None:
     assert (second["x"], second["width"]) == (75.0, 25.0)
 
 
+def test_the_gantt_chart_tells_waiting_from_working() -> None:
+    begun = task("2026-01-01T00:00:02Z", "2026-01-01T00:00:06Z") | {"scheduled": "2026-01-01T00:00:00Z"}
+    waits = task(None, None) | {"scheduled": "2026-01-01T00:00:06Z"}
+    # Deferred and started again: it was scheduled after its first start.
+    resumed = task("2026-01-01T00:00:06Z", "2026-01-01T00:00:10Z") | {"scheduled": "2026-01-01T00:00:08Z"}
+
+    first, second, third = charts.gantt([begun, waits, resumed])["bars"]
+
+    assert (first["x"], first["width"], first["waited"], first["waited_s"]) == (20.0, 40.0, 20.0, 2.0)
+    assert (second["width"], second["waited"], second["waited_s"]) == (0.0, 0.0, None)
+    assert (third["x"], third["waited"], third["waited_s"]) == (60.0, 0.0, 0.0)
+
+
 @pytest.mark.parametrize("values", [[], [0.9], [0.9, 0.9], [0.1, 0.5, 0.9]])
 def test_the_trend_fits(values: list[float]) -> None:
     versions = [{"version": str(at), "aliases": [], "metrics": {"m": value}} for at, value in enumerate(values)]
