@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 _LIVE = ".live"
 _LOADING = "loading-"
 _LOADING_S = 600.0
+_GETTING_S = 5.0
+_getting: dict[Path, threading.Lock] = {}
 _KEPT = 25
 
 
@@ -87,6 +90,17 @@ class ModelCopy:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def alone(self, version: str, sha256: str, run_id: str) -> Iterator[None]:
+        """Lets one thread at a time get this version, for so long as is worth it: who comes next finds its copy."""
+        lock = _getting.setdefault(self._path(version, sha256, run_id), threading.Lock())
+        has_it = lock.acquire(timeout=_GETTING_S)
+        try:
+            yield
+        finally:
+            if has_it:
+                lock.release()
 
     def keep(self, folder: Path, loaded: LoadedModel) -> None:
         """Makes the checked files of a folder a copy; OSError where the disk does not take it."""

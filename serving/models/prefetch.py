@@ -36,10 +36,11 @@ class Prefetcher:
             return
         self._tried.add(wanted)
         copy = ModelCopy(self._state_dir, wanted.name)
-        if copy.has(wanted.version, wanted.sha256, wanted.run_id):
-            return
+        identity = (wanted.version, wanted.sha256, wanted.run_id)
         try:
-            with copy.new_folder() as folder:
+            with copy.alone(*identity), copy.new_folder() as folder:
+                if copy.has(*identity):
+                    return
                 self._registry.fetch_ahead(wanted.name, wanted.version, folder, _MOST_BYTES)
                 copy.keep(folder, prepared.read(folder, wanted.name).loaded)
         except Exception as error:  # noqa: BLE001 - nobody asked for it yet

@@ -87,7 +87,8 @@ class ModelSlot:
         """Loads a version and puts it live; if that cannot be done, the one that serves goes on serving."""
         version, sha256, run_id = _identity(champion)
         try:
-            predictor = self._copy.find(version, sha256, run_id) or self._fetched(champion)
+            with self._copy.alone(version, sha256, run_id):
+                predictor = self._copy.find(version, sha256, run_id) or self._fetched(champion)
             live = LiveModel.now(predictor, self._metrics(predictor.loaded.run_id))
         except Exception as error:  # noqa: BLE001 - whatever it is, the version that serves goes on serving
             self._put_off(champion, error)
