@@ -34,15 +34,24 @@ AMQP.argsrepr_maxsize = AMQP.kwargsrepr_maxsize = 4
 def _preload() -> None:
     import gc
 
+    import airflow.dag_processing.bundles.local
+    import airflow.dag_processing.dagbag
+    import airflow.models
     import airflow.providers.smtp.hooks.smtp
     import airflow.providers.standard.decorators.python
     import airflow.providers.standard.operators.hitl
     import airflow.providers.standard.operators.trigger_dagrun
+    import airflow.sdk.definitions.asset.metadata
+    import airflow.sdk.definitions.connection
+    import airflow.sdk.definitions.decorators
+    import airflow.sdk.definitions.retry_policy
     import airflow.sdk.execution_time.supervisor
-    import airflow.sdk.execution_time.task_runner  # noqa: F401
+    import airflow.sdk.execution_time.task_runner
 
     from ml.steps import preload
 
+    # Each task reads its DAG's file, and Airflow's models with it.
+    airflow.models.import_all_models()
     preload.preload()
     # What is imported by now lives as long as the worker: keeping the collector off it leaves the pages shared.
     gc.collect()
