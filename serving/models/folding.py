@@ -94,9 +94,7 @@ def _summed(features: list[Feature], weights: list[float], bias: float, inputs: 
 
 def _through(step: Any, features: list[Feature]) -> list[Feature]:
     """What the features are after a step."""
-    if isinstance(step, str) and step == "drop":
-        return []
-    kind = "passthrough" if isinstance(step, str) else type(step).__name__
+    kind = type(step).__name__
     if kind not in _HANDLERS:
         raise NotLinear(f"{kind} is not folded")
     return _HANDLERS[kind](step, features)
@@ -119,9 +117,7 @@ def _columns(step: Any, features: list[Feature]) -> list[Feature]:
         raise NotLinear("a ColumnTransformer has weights")
     named = {feature.column: feature for feature in features}
     after: list[Feature] = []
-    for name, one, columns in step.transformers_:
-        if name == "remainder" and isinstance(one, str) and one == "drop":
-            continue
+    for _, one, columns in step.transformers_:
         if len(named) != len(features) or not all(isinstance(column, str) for column in columns):
             raise NotLinear("a ColumnTransformer names its columns by something else than their names")
         after += _through(one, [named[column] for column in columns])
@@ -164,33 +160,16 @@ def _is_nan(value: Any) -> bool:
 
 
 def _standard(step: Any, features: list[Feature]) -> list[Feature]:
-    _plain_numbers(features)
-    ones, zeros = np.ones(len(features)), np.zeros(len(features))
-    scale = ones if step.scale_ is None else step.scale_
-    mean = zeros if step.mean_ is None or not step.with_mean else step.mean_
-    moved = _affine(features, 1.0 / scale, -mean / scale)
+    moved = _affine(features, 1.0 / step.scale_, -step.mean_ / step.scale_)
     if any((feature.scale, feature.offset) != (1.0, 0.0) for feature in features):
         return moved
-    return [replace(feature, centre=float(middle)) for feature, middle in zip(moved, mean, strict=True)]
+    return [replace(feature, centre=float(middle)) for feature, middle in zip(moved, step.mean_, strict=True)]
 
 
 def _min_max(step: Any, features: list[Feature]) -> list[Feature]:
     if step.clip:
         raise NotLinear("a MinMaxScaler clips")
     return _affine(features, step.scale_, step.min_)
-
-
-def _max_abs(step: Any, features: list[Feature]) -> list[Feature]:
-    if getattr(step, "clip", False):
-        raise NotLinear("a MaxAbsScaler clips")
-    return _affine(features, 1.0 / step.scale_, np.zeros(len(features)))
-
-
-def _robust(step: Any, features: list[Feature]) -> list[Feature]:
-    ones, zeros = np.ones(len(features)), np.zeros(len(features))
-    scale = ones if step.scale_ is None else step.scale_
-    centre = zeros if step.center_ is None else step.center_
-    return _affine(features, 1.0 / scale, -centre / scale)
 
 
 def _affine(features: list[Feature], scales: Any, offsets: Any) -> list[Feature]:
@@ -237,22 +216,12 @@ def _encoded(step: Any, at: int, values: list[Any]) -> NDArray[np.float64]:
     return np.asarray(dense[:, start : start + sizes[at]], dtype=np.float64)
 
 
-def _identity(step: Any, features: list[Feature]) -> list[Feature]:
-    if getattr(step, "func", None) is not None:
-        raise NotLinear("a FunctionTransformer calls a function")
-    return features
-
-
 _HANDLERS: Mapping[str, Callable[[Any, list[Feature]], list[Feature]]] = {
-    "passthrough": _identity,
-    "FunctionTransformer": _identity,
     "Pipeline": _pipeline,
     "FeatureUnion": _union,
     "ColumnTransformer": _columns,
     "SimpleImputer": _imputer,
     "StandardScaler": _standard,
     "MinMaxScaler": _min_max,
-    "MaxAbsScaler": _max_abs,
-    "RobustScaler": _robust,
     "OneHotEncoder": _one_hot,
 }
