@@ -12,11 +12,11 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ml.digest import digest_of
 from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData, one_line
@@ -34,6 +34,7 @@ _NAME = 400
 """The characters of a data set's own name; MLflow takes 500 with what follows it."""
 _LONGEST_ID = 248
 """Airflow takes ids of 250 characters, and calls a folder of logs `run_id=...`, which may have 255 bytes."""
+_PAGE = 1000
 _MOST_METRICS = 1000
 """As many as MLflow takes in one request."""
 
@@ -109,12 +110,19 @@ def ensure_experiment(mlflow_client: MlflowClient, name: str) -> str:
 
 def find_run(mlflow_client: MlflowClient, key: str) -> Run | None:
     """The MLflow run with a key, whichever experiment it is in; the oldest, should a lost answer have made two."""
-    page = mlflow_client.search_experiments()
-    found = _with_key(mlflow_client, [experiment.experiment_id for experiment in page], key)
-    while page.token:
-        page = mlflow_client.search_experiments(page_token=page.token)
-        found += _with_key(mlflow_client, [experiment.experiment_id for experiment in page], key)
-    return min(found, key=lambda run: run.info.start_time, default=None)
+    experiments = [experiment.experiment_id for experiment in every(mlflow_client.search_experiments)]
+    return next(iter(_with_key(mlflow_client, experiments, key)), None)
+
+
+def every(search: Callable[..., Any], **conditions: Any) -> Iterator[Any]:
+    """All that a search of MLflow's finds, page after page."""
+    token: str | None = None
+    while True:
+        page = search(**conditions, max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def run_of_id(mlflow_client: MlflowClient, run_id: str, key: str) -> Run | None:
