@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def backup(target: Target, file: Path, say: Callable[[str], None], *, force: boo
     """
     refuse_place(file, force=force)
     begin = datetime.now(UTC).isoformat(timespec="seconds")
-    header = {"trackyard": _version("trackyard"), "made_at": begin}
+    header = {"trackyard": version("trackyard"), "made_at": begin}
     with new_file(file) as raw, ArchiveWriter(raw, header) as writer:
         manifest, versions = _add_databases(target, file.parent, writer, say)
         writer.add_json(KEYS, sealed({"airflow_fernet_key": target.fernet_key}, target.passphrase))
@@ -132,14 +132,7 @@ def _add_objects(
 def _tools(target: Target) -> dict[str, str]:
     packages = ("trackyard", "apache-airflow-core", "apache-airflow-providers-fab", "mlflow", "scikit-learn", "skops")
     return {
-        **{name: _version(name) for name in packages},
+        **{name: version(name) for name in packages},
         "python": platform.python_version(),
         "postgresql": str(databases.major_version(target.database_url)),
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
