@@ -11,13 +11,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 
 from infra.deploy import database_job
 from infra.servers import airflow_server, object_store, tracking_server
 from infra.stack import parts
+from infra.stack.plan import git_commit
 from ml.errors import Misconfigured, PipelineError
+from serving.web.access import is_loopback
 
 ANY = "0.0.0.0"  # noqa: S104 - inside a container, whose ports the compose file publishes or does not
 PORTS = {"airflow": 8080, "mlflow": 5000, "serving": 5555, "flower": 5556, "scheduler-health": 8974}
@@ -72,18 +73,11 @@ def refuse_open_service(environ: Mapping[str, str]) -> None:
     if environ.get("TRACKYARD_SERVING_TOKENS") != "none":
         return
     for address in environ.get("TRACKYARD_BIND_ADDRESSES", "").split():
-        if not _is_loopback(address):
+        if address != "localhost" and not is_loopback(address):
             raise Misconfigured(
                 f"SERVING_TOKENS is none, and {address}, where .env publishes the service, is not this machine alone: "
                 "set SERVING_TOKENS=all, or BIND_ADDRESS and TLS_BIND_ADDRESS to 127.0.0.1"
             )
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def _write_auth_file(environ: Mapping[str, str]) -> None:
@@ -172,14 +166,9 @@ def environment(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
     missing = [name for name in role.needs if not environ.get(name)]
     if missing:
         raise Misconfigured(f"{', '.join(missing)} is not set: docker-compose.yaml sets it from .env ('make env')")
-    return {**_commit(), **role.env, **environ}
-
-
-def _commit() -> dict[str, str]:
-    """The commit that the image was built from, which runs and versions are tagged with."""
-    file = Path("/app/REVISION")
-    commit = file.read_text(encoding="utf-8").strip() if file.exists() else ""
-    return {"TRACKYARD_GIT_COMMIT": commit} if commit else {}
+    # The one that the image was built from, which runs and versions are tagged with.
+    commit = git_commit(Path("/app"))
+    return {**({"TRACKYARD_GIT_COMMIT": commit} if commit else {}), **role.env, **environ}
 
 
 def main(arguments: list[str]) -> None:
