@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ml.errors import BadInput
+from ml.gate.verdict import read_short
 from ml.history import ledger
 from ml.registry import versions
 from ml.tracking.provenance import LOCK_TAG
@@ -47,19 +47,11 @@ def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[
         "run_id": registered.run_id,
         "sha256": tags.get("model.sha256"),
         "validation": tags.get("validation"),
-        "verdict": _verdict(tags.get("gate.verdict")),
+        "verdict": read_short(tags.get("gate.verdict")),
         "approval": tags.get("promotion.approval"),
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},
         "history": [asdict(entry) for entry in ledger.of_version(entries, version, versions.model_id(registered))],
     }
-
-
-def _verdict(text: str | None) -> dict[str, Any] | None:
-    try:
-        verdict: dict[str, Any] = json.loads(text or "")
-    except ValueError:
-        return None
-    return verdict
 
 
 def versions_from(client: MlflowClient, *, data: str = "", dag_run: str = "") -> list[dict[str, str]]:
