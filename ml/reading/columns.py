@@ -160,7 +160,9 @@ def converted(values: pd.Series, column: Column, commas: bool = False) -> tuple[
     import numpy as np
     import pandas as pd
 
-    if column.type in ("number", "integer") and _is_plain(values):
+    is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    if column.type in ("number", "integer") and is_number:
+        # What is numbers already numpy reads a hundred times faster than one after the other.
         return _numbers(values, column)
     if values.dtype == object:
         codes, cells = np.arange(len(values)), list(values)
@@ -183,13 +185,6 @@ def told(described: Mapping[str, Any]) -> list[str]:
     by_type = {kind: [name for name in guessed if described["columns"][name]["type"] == kind] for kind in TYPES}
     lines = [f"guessed to be {kind}: {', '.join(map(repr, names))}" for kind, names in by_type.items() if names]
     return [*lines, *described["notes"]]
-
-
-def _is_plain(values: pd.Series) -> bool:
-    """Whether a column is numbers already, which numpy reads a hundred times faster than one after the other."""
-    import pandas as pd
-
-    return bool(pd.api.types.is_numeric_dtype(values)) and not pd.api.types.is_bool_dtype(values)
 
 
 def _numbers(values: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]:
