@@ -79,7 +79,7 @@ def score_file(
     if not isinstance(target, Path):
         _write_csv(pieces, target)
         return scored
-    with _moved_into_place(target) as temporary:
+    with moved_into_place(target) as temporary:
         if target.suffix.lower() in (".parquet", ".pq"):
             _write_parquet(pieces, temporary)
         else:
@@ -89,7 +89,8 @@ def score_file(
 
 
 @contextmanager
-def _moved_into_place(target: Path) -> Iterator[Path]:
+def moved_into_place(target: Path) -> Iterator[Path]:
+    """A file to write, which appears whole as the target at the end; `BadInput` where it cannot be written there."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         yield temporary
