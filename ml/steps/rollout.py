@@ -85,7 +85,9 @@ def roll_out(
     while True:
         try:
             live = _live_version(services)
-            _write_tag(services, live["name"], rollout_id)
+            with _registry(services) as client:
+                tag = {"name": live["name"], "key": TAG, "value": rollout_id}
+                client.post("/set-tag", json=tag).raise_for_status()
             return {**live, "url": services.serving_url}
         except Unavailable as error:
             if clock() > deadline:
@@ -160,11 +162,6 @@ def _facts(model: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         "aliases": {alias["alias"]: str(alias["version"]) for alias in model.get("aliases", [])},
         "tags": {tag["key"]: tag["value"] for tag in model.get("tags", [])},
     }
-
-
-def _write_tag(services: Services, name: str, rollout_id: str) -> None:
-    with _registry(services) as client:
-        client.post("/set-tag", json={"name": name, "key": TAG, "value": rollout_id}).raise_for_status()
 
 
 @dataclass
