@@ -90,11 +90,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Reads the `TRACKYARD_*` variables.
-
-        Raises:
-            Misconfigured: A `TRACKYARD_*` variable is unknown or has a value that cannot be used.
-        """
+        """Reads the `TRACKYARD_*` variables; `Misconfigured` where one is unknown or its value cannot be used."""
         _refuse_unknown(environ)
         is_installed = _INSTALLED.is_dir()
         folder = Path.cwd() if is_installed else _PACKAGE.parent

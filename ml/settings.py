@@ -36,11 +36,7 @@ class TaskSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> TaskSettings:
-        """Reads the variables.
-
-        Raises:
-            Misconfigured: A variable that has no default is missing; it is named.
-        """
+        """Reads the variables; `Misconfigured` names one that has no default and is missing."""
         bucket = _need(environ, "TRACKYARD_S3_BUCKET")
         mlflow_uri = _need(environ, "MLFLOW_TRACKING_URI")
         allowed = allowed_sources(environ)

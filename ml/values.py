@@ -152,11 +152,7 @@ class Column:
 
     @classmethod
     def of(cls, name: str, description: Mapping[str, Any]) -> Column:
-        """Reads what `as_dict` wrote.
-
-        Raises:
-            ValueError: It is no such description.
-        """
+        """Reads what `as_dict` wrote; `ValueError` where it is no such description."""
         kind, words = description.get("type"), description.get("missing", MISSING_WORDS)
         if kind not in TYPES or not isinstance(words, (list, frozenset)):
             raise ValueError(f"column {name!r} is described as {dict(description)!r}")

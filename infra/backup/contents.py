@@ -158,12 +158,9 @@ def forget_webhooks(cursor: Any) -> None:
 
 
 def encrypt_anew(cursor: Any, old_key: str, new_key: str) -> None:
-    """Encrypts what Airflow keeps encrypted with another key.
+    """Encrypts what Airflow keeps encrypted with another key; `BadInput` where it was yet another that encrypted it.
 
     Either may be several keys, separated by commas; the first of `new_key` encrypts.
-
-    Raises:
-        BadInput: A value was encrypted with yet another key.
     """
     keys = MultiFernet([Fernet(key.strip()) for key in [*new_key.split(","), *old_key.split(",")]])
     for table, column, condition in _ENCRYPTED:

@@ -108,11 +108,7 @@ def create_beside(url: str, database: str) -> str:
 
 
 def owner_of(url: str, database: str) -> str:
-    """The role that owns a database.
-
-    Raises:
-        Misconfigured: There is no such database.
-    """
+    """The role that owns a database; `Misconfigured` where there is no such database."""
     with connected(url) as cursor:
         cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", (database,))
         row = cursor.fetchone()
@@ -219,11 +215,7 @@ def swap(url: str, names: Iterable[str]) -> None:
 
 
 def refuse_users(url: str, names: Iterable[str], sleep: Callable[[float], None]) -> None:
-    """Waits a little for the last connections to the databases to end.
-
-    Raises:
-        BadInput: Something stays connected; it is named as `database/role`.
-    """
+    """Waits a little for the last connections to the databases to end; `BadInput` names those that stay."""
     with connected(url) as cursor:
         for _ in range(int(_PATIENCE_S / 0.2) + 1):
             cursor.execute(

@@ -55,12 +55,7 @@ class Vetted(NamedTuple):
 
 
 def restore(target: Target, file: Path, doors: Doors) -> None:
-    """Puts the databases and buckets of a backup into a stack.
-
-    Args:
-        target: The stack's servers; its databases exist, with or without tables.
-        file: A file that `backup` made.
-        doors: What the caller is asked and told.
+    """Puts the databases and buckets of a backup into a stack, whose databases exist, with or without tables.
 
     Raises:
         BadInput: The file is no whole backup, or is newer than the installed packages; or the stack is not empty and

@@ -63,12 +63,9 @@ _CLIENT = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_P
 
 
 def refuse_open_service(environ: Mapping[str, str]) -> None:
-    """Refuses to start what leaves the service to whoever comes by.
+    """Refuses, by `Misconfigured`, to start where others than this machine reach a service that needs no token.
 
     `TRACKYARD_BIND_ADDRESSES` has the addresses that the ports are published at, by blanks; without it none is known.
-
-    Raises:
-        Misconfigured: Others than this machine reach the service, and nobody needs a token.
     """
     if environ.get("TRACKYARD_SERVING_TOKENS") != "none":
         return
@@ -158,11 +155,7 @@ ROLES: Mapping[str, Callable[[], Role]] = {
 
 
 def environment(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a role's process.
-
-    Raises:
-        Misconfigured: A variable that it needs is missing; all missing ones are named.
-    """
+    """The variables of a role's process; `Misconfigured` names all that it needs and that are missing."""
     missing = [name for name in role.needs if not environ.get(name)]
     if missing:
         raise Misconfigured(f"{', '.join(missing)} is not set: docker-compose.yaml sets it from .env ('make env')")
@@ -172,11 +165,7 @@ def environment(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Becomes the role that is named.
-
-    Raises:
-        Misconfigured: There is no such role, or it lacks a variable.
-    """
+    """Becomes the role that is named; `Misconfigured` where there is no such role, or it lacks a variable."""
     name, *rest = arguments or ["help"]
     if name not in ROLES:
         raise Misconfigured(f"no role is called {name!r}: this image can be {', '.join(ROLES)}")

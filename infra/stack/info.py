@@ -30,11 +30,7 @@ class StackInfo:
 
     @classmethod
     def load(cls, settings: Settings) -> StackInfo:
-        """Reads what `up` wrote.
-
-        Raises:
-            Misconfigured: Nothing is set up in the settings' home.
-        """
+        """Reads what `up` wrote; `Misconfigured` where nothing is set up in the settings' home."""
         chosen = ports.remembered(settings)
         if not chosen or not settings.secrets_file.exists():
             raise Misconfigured(f"nothing is set up in {settings.home}: run 'trackyard up'")

@@ -46,11 +46,7 @@ def load_config(path: Path | None) -> PipelineConfig:
 
 
 def parse_config(sections: Mapping[str, object], source: str = "the configuration") -> PipelineConfig:
-    """Checks plain values.
-
-    Raises:
-        Misconfigured: A key or value is not allowed; each is named with its dotted key, after the `source` of all.
-    """
+    """Checks plain values; `Misconfigured` names, after their source, each key or value that is not allowed."""
     try:
         config = PipelineConfig.model_validate(_plain(sections))
     except ValidationError as error:

@@ -53,14 +53,10 @@ def s3_client(
     tries: int = PATIENT_TRIES,
     read_timeout_s: float = 20,
 ) -> S3Client:
-    """An S3 client for any store.
+    """An S3 client for any store, AWS's where the endpoint is empty.
 
-    Args:
-        endpoint: The store's address; empty for AWS.
-        keys: The account's name and secret; as the region, those of boto3's own variables when None.
-        region: Where the buckets are.
-        tries: How often a request is sent that the store does not answer.
-        read_timeout_s: How long an answer may take.
+    The keys are the account's name and secret; where they and the region are None, those of boto3's own variables
+    count. A request that is not answered is sent up to `tries` times.
     """
     import boto3
     from botocore.config import Config

@@ -28,12 +28,9 @@ def alone(values: pd.Series, is_positive: Any) -> float:
     chance. Anything else ranks the rows by the share of positives that each value, or a missing one, has in the other
     four fifths of the rows.
 
-    Args:
-        values: The column, of shape (n_rows,); what is missing is what pandas takes for missing.
-        is_positive: Whether each row has the positive label (0 and 1 do too), in the same order.
-
-    Returns:
-        From 0.5 to 1; 0.5 where a class has fewer than `LEAST_OF_A_CLASS` rows.
+    The column has shape (n_rows,), and what is missing is what pandas takes for missing; `is_positive` tells whether
+    each row has the positive label (0 and 1 do too). The answer is from 0.5 to 1, and 0.5 where a class has fewer than
+    `LEAST_OF_A_CLASS` rows.
     """
     import numpy as np
     from pandas.api.types import is_numeric_dtype

@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[Entry]) -> dict[str, Any]:
     """Everything that is recorded about where a version came from, and what its model's history says of it.
 
-    Returns:
-        Plain values; what was not recorded is None or empty.
-
-    Raises:
-        BadInput: There is no such version.
+    Plain values; what was not recorded is None or empty. `BadInput` where there is no such version.
     """
     registered = versions.find_version(client, name, version)
     tags, run = dict(registered.tags), versions.run_of(client, registered)
@@ -57,11 +53,8 @@ def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[
 def versions_from(client: MlflowClient, *, data: str = "", dag_run: str = "") -> list[dict[str, str]]:
     """The versions of every model that came from a data set, by its digest, or from a DAG run, by its id.
 
-    Returns:
-        `{"name", "version", "dag_run_id", "data_digest"}` of each, the oldest first.
-
-    Raises:
-        BadInput: The name has a quote in it, which no such name has.
+    As `{"name", "version", "dag_run_id", "data_digest"}`, the oldest first; `BadInput` where the name has a quote in
+    it, which no such name has.
     """
     key, value = ("data.digest", data) if data else ("airflow.run_id", dag_run)
     if "'" in value:

@@ -201,19 +201,16 @@ def _numbers(values: pd.Series, column: Column) -> tuple[pd.Series, np.ndarray]:
 def described(columns: Mapping[str, Column], config: PipelineConfig, raw: RawTable) -> dict[str, Any]:
     """How the columns of a run's table were read, as plain values: what later steps and people look up.
 
-    Returns:
-        `{"columns": {name: {"type", "guessed", ...}}, "commas": bool, "notes": [...]}`.
+    As `{"columns": {name: {"type", "guessed", ...}}, "commas": bool, "notes": [...]}`.
     """
     plain = {name: {**column.as_dict(), "guessed": name not in config.contract} for name, column in columns.items()}
     return {"columns": plain, "commas": raw.commas, "notes": list(raw.notes)}
 
 
 def model_frame(table: Mapping[str, Iterable[Any]] | pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
-    """Columns as the model takes them: numbers as float64, texts as objects, missing ones as NaN.
+    """Columns as the model takes them, in its order: numbers as float64, texts as objects, missing ones as NaN.
 
-    Args:
-        table: Values that were checked before; what is of another type is missing here.
-        columns: The features in the model's order, which that of the new table is.
+    The table's values were checked before; what is of another type is missing here.
     """
     import pandas as pd
 

@@ -128,10 +128,7 @@ def _run_tags(context: Context, note: str, triggered: str) -> dict[str, str]:
 
 @step("data_preprocessing_task")
 def preprocess(context: Context) -> str:
-    """Splits the rows by the seed and decides what each column is to the model.
-
-    Returns:
-        The S3 address of the decisions.
+    """Splits the rows by the seed, decides what each column is to the model, and returns the S3 address of that.
 
     Raises:
         ContractViolation: A part would have one class only, or there is nothing to learn from.
@@ -165,8 +162,7 @@ def preprocess(context: Context) -> str:
 def separate(context: Context) -> list[int]:
     """Separates features and target of both parts: four tables in S3, logged as training and test data.
 
-    Returns:
-        The numbers of the candidates that a search tries on them; none without a search.
+    It returns the numbers of the candidates that a search tries on them; none without a search.
     """
     import pandas as pd
 

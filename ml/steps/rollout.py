@@ -42,11 +42,7 @@ class Services:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Services:
-        """Reads the addresses, the MLflow account, and the start command, which may be missing.
-
-        Raises:
-            Misconfigured: An address is not set; it is named.
-        """
+        """Reads the addresses, MLflow's account and any start command; `Misconfigured` names a missing address."""
         # In containers the service has another address for them than for browsers.
         serving_url = environ.get("TRACKYARD_SERVING_API_URL") or environ.get("TRACKYARD_SERVING_URL")
         needed = {"TRACKYARD_SERVING_URL": serving_url, "MLFLOW_TRACKING_URI": environ.get("MLFLOW_TRACKING_URI")}

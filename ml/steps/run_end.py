@@ -39,11 +39,7 @@ def close_run(dag_id: str, run_id: str) -> str:
 
 
 def mail(dag_id: str, run_id: str) -> dict[str, Any]:
-    """The mail about a run.
-
-    Returns:
-        `{"to": [...], "subject", "html"}`, or nothing where the configuration wants no mail.
-    """
+    """The mail about a run: `{"to": [...], "subject", "html"}`; nothing where the configuration wants no mail."""
     from ml.steps import reporting
     from ml.tracking import runs
 

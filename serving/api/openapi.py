@@ -103,13 +103,9 @@ def _refused(refusals: Mapping[str, str]) -> dict[str, Any]:
 
 
 def get(summary: str, content: dict[str, Any], answers: Mapping[str, str] = _OK, *, named: bool = False) -> Operation:
-    """The operation of a route that tells something.
+    """The operation of a route that tells something, in the content types `ANY`, `PAGE` or `TEXT`.
 
-    Args:
-        summary: What it tells.
-        content: In which content types: `ANY`, `PAGE` or `TEXT`.
-        answers: What each status means.
-        named: Whether a model's name is in its path.
+    `answers` has what each status means; with `named` a model's name is in the path.
     """
     responses = _responses(answers, content) | _refused({"404": "There is nothing of that name."})
     operation = {"summary": summary, "responses": responses, **({"parameters": [_NAME]} if named else {})}

@@ -61,8 +61,7 @@ class Predictor:
     def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
         """The probability of the positive class for each row, shape (n_rows,).
 
-        Args:
-            columns: The model's columns: numbers as float64 with NaN for missing, texts as lists with None.
+        The columns are the model's: numbers as float64 with NaN for missing, texts as lists with None.
 
         Raises:
             BadInput: The model cannot compute with these values.

@@ -68,10 +68,8 @@ class Scorer:
     def probability(self, copy: Copy, columns: Mapping[str, Any], kinds: Mapping[str, str]) -> NDArray[np.float64]:
         """The probability of the positive class for each row, shape (n_rows,); blocks until it is there.
 
-        Args:
-            copy: The version.
-            columns: Its columns: numbers as float64 with NaN for missing, texts as lists with None.
-            kinds: Its columns' MLflow types, in order.
+        The columns are the version's: numbers as float64 with NaN for missing, texts as lists with None; `kinds` are
+        their MLflow types, in order.
 
         Raises:
             Untrusted: The copy is not what was checked any more.

@@ -108,12 +108,8 @@ def as_json(value: Any) -> bytes:
 class RequestRefused(Exception):
     """A request that cannot be answered.
 
-    Args:
-        status: The HTTP status.
-        code: A word for programs.
-        message: One line for people.
-        problems: `{"row", "field", "rule"}` for each thing that is wrong; a row counts from 0.
-        headers: What the answer has besides; what its status asks for by itself when None.
+    `code` is a word for programs, `message` one line for people, and `problems` has `{"row", "field", "rule"}` for each
+    thing that is wrong, a row counting from 0. Where `headers` is None the answer has those that its status asks for.
     """
 
     def __init__(
@@ -133,11 +129,7 @@ class RequestRefused(Exception):
 
 
 class TakesLonger(Exception):
-    """A request that takes more time than there is while everybody waits.
-
-    Args:
-        is_large: Whether it is one for the process of large requests.
-    """
+    """A request that takes too long while everybody waits; `is_large`: it is one for the process of large requests."""
 
     def __init__(self, *, is_large: bool = False) -> None:
         super().__init__()
