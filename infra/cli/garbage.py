@@ -16,7 +16,8 @@ from urllib.parse import unquote
 from infra.cli.following import ENDED_RUN
 from ml.errors import BadInput
 from ml.gate import learned_rows
-from ml.tracking.runs import RUN_KEY, close, every
+from ml.tracking.runs import RUN_KEY, close
+from ml.tracking.searching import every
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

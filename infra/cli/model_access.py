@@ -10,7 +10,7 @@ import typer
 
 from infra.cli.session import Session
 from ml.errors import BadInput, Misconfigured, Unavailable
-from ml.tracking.runs import every
+from ml.tracking.searching import every
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

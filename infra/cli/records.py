@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from infra.cli.following import seconds_of
 from infra.cli.output import finite
 from ml.tracking.outcome import Outcome
-from ml.tracking.runs import every, find_run, run_key
+from ml.tracking.runs import find_run, run_key
+from ml.tracking.searching import every
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

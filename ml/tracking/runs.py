@@ -12,15 +12,16 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml.digest import digest_of
 from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData, one_line
 from ml.tracking.outcome import Outcome, error_tags
+from ml.tracking.searching import every
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,6 @@ _NAME = 400
 """The characters of a data set's own name; MLflow takes 500 with what follows it."""
 _LONGEST_ID = 248
 """Airflow takes ids of 250 characters, and calls a folder of logs `run_id=...`, which may have 255 bytes."""
-_PAGE = 1000
 _MOST_METRICS = 1000
 """As many as MLflow takes in one request."""
 
@@ -112,17 +112,6 @@ def find_run(mlflow_client: MlflowClient, key: str) -> Run | None:
     """The MLflow run with a key, whichever experiment it is in; the oldest, should a lost answer have made two."""
     experiments = [experiment.experiment_id for experiment in every(mlflow_client.search_experiments)]
     return next(iter(_with_key(mlflow_client, experiments, key)), None)
-
-
-def every(search: Callable[..., Any], **conditions: Any) -> Iterator[Any]:
-    """All that a search of MLflow's finds, page after page."""
-    token: str | None = None
-    while True:
-        page = search(**conditions, max_results=_PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def run_of_id(mlflow_client: MlflowClient, run_id: str, key: str) -> Run | None:
