@@ -55,35 +55,29 @@ class AirflowHttp(httpx.Auth):
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Asks under the account, and gives back whatever the answer is."""
-        return self.send(method, path, auth=self, **options)
-
-    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Asks as anybody, and gives back whatever the answer is."""
         try:
-            return self._http.request(method, _API + path, **options)
+            return self._http.request(method, _API + path, auth=self, **options)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._down(error) from error
 
     def _down(self, error: Exception) -> AirflowDown:
         return AirflowDown(f"Airflow at {self._base_url} does not answer ({error or type(error).__name__}): is it up?")
 
-    def refuse(self, answer: httpx.Response) -> None:
-        """Raises what an answer that is no success means."""
-        if answer.is_success:
-            return
+    def _refusal(self, answer: httpx.Response) -> PipelineError:
         status, detail = answer.status_code, _detail(answer)
         if status in (401, 403):
-            raise Misconfigured(f"Airflow at {self._base_url} refuses {self._account['username']!r} ({detail})")
+            return Misconfigured(f"Airflow at {self._base_url} refuses {self._account['username']!r} ({detail})")
         if status < 400 or status >= 500:
-            raise AirflowDown(f"Airflow at {self._base_url} failed ({status} {detail}): see its log")
-        raise BadInput(f"Airflow refuses: {detail}")
+            return AirflowDown(f"Airflow at {self._base_url} failed ({status} {detail}): see its log")
+        return BadInput(f"Airflow refuses: {detail}")
 
     def _strange(self) -> AirflowDown:
         return AirflowDown(f"what answers at {self._base_url} does not answer with Airflow's JSON: correct the address")
 
     def read_object(self, answer: httpx.Response) -> dict[str, Any]:
         """The JSON object of a success."""
-        self.refuse(answer)
+        if not answer.is_success:
+            raise self._refusal(answer)
         try:
             content = answer.json()
         except ValueError as error:
