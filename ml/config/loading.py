@@ -45,6 +45,12 @@ def load_config(path: Path | None) -> PipelineConfig:
     return parse_config(sections or {}, str(path))
 
 
+def base_config(pipeline_file: str | Path | None) -> PipelineConfig:
+    """The defaults: those of the file, or the built-in ones where it is not there."""
+    path = Path(pipeline_file) if pipeline_file else None
+    return load_config(path if path and path.exists() else None)
+
+
 def parse_config(sections: Mapping[str, object], source: str = "the configuration") -> PipelineConfig:
     """Checks plain values; `Misconfigured` names, after their source, each key or value that is not allowed."""
     try:

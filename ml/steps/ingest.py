@@ -14,7 +14,7 @@ from ml.config import loading as configuration
 from ml.config.schema import PipelineConfig
 from ml.data import addresses as address
 from ml.errors import PipelineError
-from ml.steps.context import RUN_FILE, TAKEN_BACK, Context, base_config, step
+from ml.steps.context import RUN_FILE, TAKEN_BACK, Context, step
 from ml.steps.search import is_tuned, plan
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
     from ml.tracking import runs
 
     run = earlier_attempt.set_aside(context.tracker, context.store, context.key, triggered)
-    base = base_config(context.settings.pipeline_file)
+    base = configuration.base_config(context.settings.pipeline_file)
     note = " ".join(str(params.get("note") or "").split())[:1000]
     try:
         asked, problem = configuration.config_from_trigger(base, params), None

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ml.config.loading import base_config
 from ml.errors import BadInput, PipelineError
-from ml.steps.context import FIRST_TASK, Context, anew, base_config, recent
+from ml.steps.context import FIRST_TASK, Context, anew, recent
 from ml.tracking.outcome import Outcome, error_tags
 
 if TYPE_CHECKING:
