@@ -58,7 +58,9 @@ def parse_config(sections: Mapping[str, object], source: str = "the configuratio
     except ValidationError as error:
         problems = dict.fromkeys(describe(problem, sections) for problem in error.errors(include_url=False))
         raise Misconfigured(f"{source}: {'; '.join(problems)}") from error
-    _check_candidates(config)
+    # Every candidate of a search is checked as any other configuration is.
+    for number, overrides in enumerate(candidates(config.tune)):
+        resolve(config, nested(overrides), f"candidate {number} of tune")
     return config
 
 
@@ -203,9 +205,3 @@ def _flat(prefix: str, value: Any) -> Iterable[tuple[str, str]]:
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
     else:
         yield prefix, value if isinstance(value, str) else json.dumps(value)
-
-
-def _check_candidates(config: PipelineConfig) -> None:
-    """Checks every candidate of a search as any other configuration is."""
-    for number, overrides in enumerate(candidates(config.tune)):
-        resolve(config, nested(overrides), f"candidate {number} of tune")
