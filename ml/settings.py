@@ -75,12 +75,7 @@ def _need(environ: Mapping[str, str], name: str) -> str:
 
 @dataclass(frozen=True)
 class Allowed:
-    """Where data may come from.
-
-    Attributes:
-        buckets: The S3 buckets.
-        hosts: The hosts of `http(s)://` addresses, `name` or `name:port`, in small letters.
-    """
+    """Where data may come from: S3 buckets, and hosts of `http(s)://`, `name` or `name:port`, in small letters."""
 
     buckets: tuple[str, ...]
     hosts: tuple[str, ...] = ()

@@ -63,7 +63,6 @@ class Column:
     """How the values of one column are read.
 
     Attributes:
-        name: The column.
         type: One of `TYPES`.
         missing: The texts that stand for a missing value besides nothing at all.
         unit: What stands before or after its numbers, such as `$` or `%`; it is taken away.

@@ -22,7 +22,6 @@ class ServingSettings:
     Attributes:
         airflow_url: Airflow's address in a browser, for links.
         airflow_username: The service's read-only account in Airflow.
-        airflow_password: That account's password.
         mlflow_uri: MLflow's address; its client reads the account from its own variables.
         mlflow_url: MLflow's address in a browser, for links.
         model_name: The registered model that `/predict` and the pages are about.

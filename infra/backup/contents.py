@@ -47,11 +47,8 @@ class Version:
     """A registered version and its file.
 
     Attributes:
-        name: The registered model's.
-        version: Its number.
         sha256: What the version says its file's is; empty where it says nothing.
         key: The file's key in the artefact bucket; empty where it was not logged through MLflow's server.
-        is_champion: Whether the alias points to it.
     """
 
     name: str

@@ -36,7 +36,6 @@ class Doors:
         trust: Whether a backup may be restored whose seal cannot be checked here.
         may_replace: Is asked, with a description of what is there, whether it may be replaced.
         stop_users: Stops whatever uses the databases and buckets, once it is certain that the restore will begin.
-        sleep: Waits for so many seconds.
     """
 
     say: Callable[[str], None]

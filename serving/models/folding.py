@@ -28,9 +28,6 @@ class Feature:
     """One column on its way through the Pipeline: `scale * x + offset`, or a table for text.
 
     Attributes:
-        column: The raw column.
-        scale: What its value is multiplied with.
-        offset: What is added.
         fill: The raw value that stands for a missing one; None where a missing one stays missing.
         table: For text: the feature's value for each known text, for a missing one (None) and for an unseen one.
         centre: A raw value from which contributions are counted: a scaler's mean, or else what an imputer fills in.

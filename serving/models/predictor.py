@@ -30,7 +30,6 @@ class Predictor:
     """A version and the way in which it predicts.
 
     Attributes:
-        loaded: The version.
         form: Its Pipeline as one matrix product; None where sklearn predicts.
         nullable: The number columns in which the model takes a missing value.
         elsewhere: What predicts where the form does not, and blocks meanwhile; None: the version's own Pipeline does.

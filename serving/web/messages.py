@@ -21,12 +21,10 @@ class Request:
     """What a client asks.
 
     Attributes:
-        method: GET, POST, ...
         path: The address's path, decoded.
         query: What stands behind its question mark, as it came.
         headers: By name in lower case.
         client: The client's address, without its port.
-        body: What was sent.
         request_id: What the request is called in the log.
         token_id: The token that came with it, None for none.
         is_large: Whether it is one for the process of large requests, which is known when it was asked `at_once`.
@@ -65,8 +63,6 @@ class Answer:
     """What a client gets.
 
     Attributes:
-        status: The HTTP status.
-        body: What is sent.
         kind: The content type.
         headers: Other headers.
         facts: What the log line says besides.
