@@ -18,7 +18,6 @@ from infra.servers import airflow_server, object_store, tracking_server
 from infra.stack import parts
 from infra.stack.plan import git_commit
 from ml.errors import Misconfigured, PipelineError
-from serving.web.access import is_loopback
 
 ANY = "0.0.0.0"  # noqa: S104 - inside a container, whose ports the compose file publishes or does not
 PORTS = {"airflow": 8080, "mlflow": 5000, "serving": 5555, "flower": 5556, "scheduler-health": 8974}
@@ -69,6 +68,9 @@ def refuse_open_service(environ: Mapping[str, str]) -> None:
     """
     if environ.get("TRACKYARD_SERVING_TOKENS") != "none":
         return
+    # With it comes much of the service, which no other role needs for its start.
+    from serving.web.access import is_loopback
+
     for address in environ.get("TRACKYARD_BIND_ADDRESSES", "").split():
         if address != "localhost" and not is_loopback(address):
             raise Misconfigured(
