@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.models.linear import UNSEEN, LinearForm
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class NotLinear(Exception):

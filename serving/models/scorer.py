@@ -10,15 +10,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.errors import Unavailable
 from serving.models.child_process import Child, Ended, TooSlow
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _IDLE_S = 60.0
 _PATIENCE_S = 60.0
