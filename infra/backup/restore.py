@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from werkzeug.security import generate_password_hash
 
@@ -43,14 +43,6 @@ class Doors:
     may_replace: Callable[[str], bool] = lambda description: False
     stop_users: Callable[[], None] = lambda: None
     sleep: Callable[[float], None] = time.sleep
-
-
-class Vetted(NamedTuple):
-    """What a backup that may be believed says: its manifest, Airflow's key, and the service's tokens."""
-
-    manifest: dict[str, Any]
-    fernet_key: str
-    tokens: list[Token]
 
 
 def restore(target: Target, file: Path, doors: Doors) -> None:
@@ -92,8 +84,8 @@ def restore(target: Target, file: Path, doors: Doors) -> None:
     _verify(target, doors)
 
 
-def vetted(file: Path, secret: str, passphrase: str, *, trust: bool) -> Vetted:
-    """Reads the whole file, and returns what it says if it is whole and may be believed.
+def vetted(file: Path, secret: str, passphrase: str, *, trust: bool) -> tuple[dict[str, Any], str, list[Token]]:
+    """Reads the whole file; if it may be believed, returns its manifest, Airflow's key, and the service's tokens.
 
     `secret` is what only this stack knows, empty where there is no stack yet; `passphrase` is empty for none. With
     `trust` it may be a file whose seal cannot be checked here.
@@ -109,7 +101,7 @@ def vetted(file: Path, secret: str, passphrase: str, *, trust: bool) -> Vetted:
         tokens = tokens_of(values.get(TOKENS, []))
         manifest = values[archive.MANIFEST]
         refuse_unsealed(file, manifest, secret, passphrase, trust=trust)
-    return Vetted(manifest, key, tokens)
+    return manifest, key, tokens
 
 
 def refuse_unfit(manifest: Mapping[str, Any], target: Target) -> list[str]:
