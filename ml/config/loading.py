@@ -65,11 +65,7 @@ def parse_config(sections: Mapping[str, object], source: str = "the configuratio
 
 
 def resolve(base: PipelineConfig, overrides: Mapping[str, object], source: str = "overrides") -> PipelineConfig:
-    """Lays nested overrides over a configuration; what they do not name stays.
-
-    Raises:
-        Misconfigured: A key or value is not allowed.
-    """
+    """Lays nested overrides over a configuration; `Misconfigured` where a key or value of theirs is not allowed."""
     plain, changes = base.as_dict(), _plain(overrides)
     if isinstance(changes.get("promotion"), str):
         # The short form says who decides, and takes nothing else of the section away.

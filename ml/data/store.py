@@ -199,12 +199,7 @@ class Store:
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def read(self, key: str) -> bytes:
-        """The bytes of one of the bucket's objects.
-
-        Raises:
-            UnreadableData: There is no such key.
-            StoreDown: S3 does not answer.
-        """
+        """The bytes of one of the bucket's objects; `UnreadableData` where there is none, `StoreDown` as all here."""
         with self._errors(key):
             return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
