@@ -30,7 +30,7 @@ _PROVIDERS = {"b": " LOCALE_PROVIDER builtin BUILTIN_LOCALE {}", "i": " LOCALE_P
 
 @contextmanager
 def connected(url: str, database: str | None = None) -> Iterator[Any]:
-    """A psycopg2 cursor that commits each statement and is closed at the end; `Unavailable` where nobody lets us in."""
+    """A psycopg2 cursor that commits each statement, closed at the end; `Unavailable` where we are not let in."""
     try:
         connection = psycopg2.connect(url, connect_timeout=10, **({"dbname": database} if database else {}))
     except psycopg2.OperationalError as error:

@@ -199,7 +199,7 @@ class Store:
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def read(self, key: str) -> bytes:
-        """The bytes of one of the bucket's objects; `UnreadableData` where there is none, `StoreDown` as all here."""
+        """The bytes of one of the bucket's objects; `UnreadableData` for no such key, `StoreDown` where S3 is away."""
         with self._errors(key):
             return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
