@@ -87,11 +87,7 @@ class Credentials:
 
     @classmethod
     def load_or_create(cls, path: Path) -> Credentials:
-        """Reads the secrets, or generates them on the first start; the file appears whole or not at all.
-
-        Raises:
-            Misconfigured: The file is damaged; it is left as it is.
-        """
+        """Reads the secrets, or generates them, whole or not at all, on the first start; `Misconfigured` as `load`."""
         credentials = cls.load(path) if path.exists() else cls()
         text = json.dumps(asdict(credentials), indent=1)
         if not path.exists() or path.read_text() != text:

@@ -90,11 +90,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Reads the `TRACKYARD_*` variables.
-
-        Raises:
-            Misconfigured: A `TRACKYARD_*` variable is unknown or has a value that cannot be used.
-        """
+        """Reads the `TRACKYARD_*` variables; `Misconfigured` where one is unknown or its value cannot be used."""
         _refuse_unknown(environ)
         is_installed = _INSTALLED.is_dir()
         folder = Path.cwd() if is_installed else _PACKAGE.parent
@@ -103,7 +99,7 @@ class Settings:
             root=_INSTALLED if is_installed else _PACKAGE.parent,
             folder=folder,
             home=Path(environ.get("TRACKYARD_HOME") or folder / ".trackyard").expanduser().resolve(),
-            ports={name: _port(environ, name) for name in DEFAULT_PORTS},
+            ports={name: _whole(environ, port_setting(name), 0, 1, 65535) or None for name in DEFAULT_PORTS},
             pipeline_file=Path(pipeline_file).expanduser().resolve(),
             smtp_url=environ.get("TRACKYARD_SMTP_URL", ""),
             worker_slots=_whole(environ, "TRACKYARD_WORKER_SLOTS", cls.worker_slots, minimum=1),
@@ -168,10 +164,6 @@ def _hosts(environ: Mapping[str, str]) -> str:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+(:[0-9]{1,5})?", host):
             raise Misconfigured(f"TRACKYARD_DATA_HOSTS has {host!r}: list names such as data.example.org, or name:port")
     return text
-
-
-def _port(environ: Mapping[str, str], name: str) -> int | None:
-    return _whole(environ, port_setting(name), 0, minimum=1, maximum=65535) or None
 
 
 def _whole(environ: Mapping[str, str], variable: str, default: int, minimum: int = 0, maximum: int = 2**31) -> int:

@@ -23,17 +23,11 @@ MLFLOW_ROWS = 10_000
 
 
 def digest_of(frame: pd.DataFrame) -> str:
-    """The digest of a table.
+    """The digest of a table that can be written as Parquet: the first `LENGTH` hexadecimal digits of a sha256.
 
     Two tables have the same one exactly if they have the same columns in the same order, with the same types and the
     same values in every row. A table has the digest of what Parquet gives back of it: how many bits a number has, or by
     which of its types pandas holds a text, does not count; whether it is a number or a text does.
-
-    Args:
-        frame: A table that can be written as Parquet.
-
-    Returns:
-        The first `LENGTH` hexadecimal digits of a sha256.
     """
     hashing = hashlib.sha256(f"rows {len(frame)}\n".encode())
     for name, column in frame.items():
@@ -46,12 +40,7 @@ def digest_of(frame: pd.DataFrame) -> str:
 
 
 def is_whole(digest: str, rows: str) -> bool:
-    """Whether a recorded digest tells the whole data set: one of ours, or an older one of MLflow's of few rows.
-
-    Args:
-        digest: What a run recorded; empty for nothing.
-        rows: How many rows it recorded, as text.
-    """
+    """Whether a recorded digest, of so many rows, tells the whole data set: ours, or MLflow's own of few rows."""
     return len(digest) == LENGTH or (bool(digest) and rows.isdigit() and int(rows) <= MLFLOW_ROWS)
 
 

@@ -36,11 +36,7 @@ class TaskSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> TaskSettings:
-        """Reads the variables.
-
-        Raises:
-            Misconfigured: A variable that has no default is missing; it is named.
-        """
+        """Reads the variables; `Misconfigured` names one that has no default and is missing."""
         bucket = _need(environ, "TRACKYARD_S3_BUCKET")
         mlflow_uri = _need(environ, "MLFLOW_TRACKING_URI")
         allowed = allowed_sources(environ)
@@ -79,12 +75,7 @@ def _need(environ: Mapping[str, str], name: str) -> str:
 
 @dataclass(frozen=True)
 class Allowed:
-    """Where data may come from.
-
-    Attributes:
-        buckets: The S3 buckets.
-        hosts: The hosts of `http(s)://` addresses, `name` or `name:port`, in small letters.
-    """
+    """Where data may come from: S3 buckets, and hosts of `http(s)://`, `name` or `name:port`, in small letters."""
 
     buckets: tuple[str, ...]
     hosts: tuple[str, ...] = ()

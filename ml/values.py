@@ -63,7 +63,6 @@ class Column:
     """How the values of one column are read.
 
     Attributes:
-        name: The column.
         type: One of `TYPES`.
         missing: The texts that stand for a missing value besides nothing at all.
         unit: What stands before or after its numbers, such as `$` or `%`; it is taken away.
@@ -152,11 +151,7 @@ class Column:
 
     @classmethod
     def of(cls, name: str, description: Mapping[str, Any]) -> Column:
-        """Reads what `as_dict` wrote.
-
-        Raises:
-            ValueError: It is no such description.
-        """
+        """Reads what `as_dict` wrote; `ValueError` where it is no such description."""
         kind, words = description.get("type"), description.get("missing", MISSING_WORDS)
         if kind not in TYPES or not isinstance(words, (list, frozenset)):
             raise ValueError(f"column {name!r} is described as {dict(description)!r}")

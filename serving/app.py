@@ -86,11 +86,7 @@ def create_app(
 
 
 def app_from_env(environ: Mapping[str, str]) -> Server:
-    """The service and the log of a process of its own, from its variables; its monitors are kept up to date.
-
-    Raises:
-        Misconfigured: A variable is missing or cannot be used.
-    """
+    """The service and the log of a process of its own, kept up to date; `Misconfigured` where a variable is wrong."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for chatty in ("httpx", "urllib3", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -17,7 +17,7 @@ from typing import Any
 
 from serving.pages.site import Pages
 from serving.settings import ServingSettings
-from serving.web.gateway import Gateway, headers_of
+from serving.web.gateway import HEADERS, Gateway
 from serving.web.messages import Answer, Request, RequestRefused, TakesLonger, problem
 
 _GONE = Answer(499, facts={"error": "client_gone"})
@@ -105,7 +105,7 @@ class Server:
             self._held -= len(request.body)
             # The log has the request for a moment longer.
             request.body = b""
-        self._gateway.tell(request, answer, time.perf_counter() - started)
+        self._gateway.access_log.add(request, answer, time.perf_counter() - started)
         if answer is _GONE:
             return
         is_empty = answer.status in (204, 304)
@@ -192,8 +192,11 @@ _CONTROL = re.compile(rb"[\x00-\x08\n-\x1f\x7f]")
 
 
 @lru_cache(maxsize=1000)
-def _encoded(kind: str, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
+def _encoded(kind: str, own: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """An answer's kind, if any, its own headers, and those that all have and it does not set itself."""
+    names = {name for name, _ in own}
+    headers = [*([("Content-Type", kind)] if kind else []), *own, *(pair for pair in HEADERS if pair[0] not in names)]
     return tuple(
         (name.lower().encode("latin-1"), _CONTROL.sub(b" ", value.encode("latin-1", "replace")))
-        for name, value in headers_of(kind, headers)
+        for name, value in headers
     )

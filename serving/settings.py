@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ml.config.loading import load_config
+from ml.config.loading import base_config
 from ml.errors import Misconfigured
 
 TOKEN_MODES = ("others", "all", "none")
@@ -22,7 +22,6 @@ class ServingSettings:
     Attributes:
         airflow_url: Airflow's address in a browser, for links.
         airflow_username: The service's read-only account in Airflow.
-        airflow_password: That account's password.
         mlflow_uri: MLflow's address; its client reads the account from its own variables.
         mlflow_url: MLflow's address in a browser, for links.
         model_name: The registered model that `/predict` and the pages are about.
@@ -89,7 +88,8 @@ class ServingSettings:
             mlflow_uri=environ["MLFLOW_TRACKING_URI"],
             mlflow_url=environ.get("TRACKYARD_MLFLOW_URL", environ["MLFLOW_TRACKING_URI"]).rstrip("/"),
             flower_url=environ.get("TRACKYARD_FLOWER_URL", "").rstrip("/"),
-            model_name=environ.get("TRACKYARD_MODEL_NAME") or _model_of(environ.get("TRACKYARD_PIPELINE_FILE")),
+            model_name=environ.get("TRACKYARD_MODEL_NAME")
+            or base_config(environ.get("TRACKYARD_PIPELINE_FILE")).model.name,
             state_dir=Path(environ["TRACKYARD_SERVING_STATE"]),
             webhook_secret=environ.get("TRACKYARD_WEBHOOK_SECRET", ""),
             internal_token=environ.get("TRACKYARD_SERVING_TOKEN", ""),
@@ -116,8 +116,3 @@ def _whole(environ: Mapping[str, str], name: str) -> int:
     if not text.isdecimal():
         raise Misconfigured(f"{name} is {text!r}: it must be a whole number")
     return int(text)
-
-
-def _model_of(pipeline_file: str | None) -> str:
-    path = Path(pipeline_file) if pipeline_file else None
-    return load_config(path if path and path.exists() else None).model.name

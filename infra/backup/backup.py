@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,8 @@ _LEAVE_OUT = {"airflow": ("public.session", "public.connection_test_request")}
 def backup(target: Target, file: Path, say: Callable[[str], None], *, force: bool = False) -> None:
     """Writes a stack's databases and buckets to one file while the stack goes on working.
 
-    Args:
-        target: The stack's servers.
-        file: The file to make; it appears whole, with mode 0600, or not at all.
-        say: Is told how it goes, in lines.
-        force: Whether a file that is there may be replaced.
+    The file appears whole, with mode 0600, or not at all; with `force` it may replace another. `say` is told of it in
+    lines.
 
     Raises:
         BadInput: The file is there already, or is no place for a file.
@@ -45,7 +42,7 @@ def backup(target: Target, file: Path, say: Callable[[str], None], *, force: boo
     """
     refuse_place(file, force=force)
     begin = datetime.now(UTC).isoformat(timespec="seconds")
-    header = {"trackyard": _version("trackyard"), "made_at": begin}
+    header = {"trackyard": version("trackyard"), "made_at": begin}
     with new_file(file) as raw, ArchiveWriter(raw, header) as writer:
         manifest, versions = _add_databases(target, file.parent, writer, say)
         writer.add_json(KEYS, sealed({"airflow_fernet_key": target.fernet_key}, target.passphrase))
@@ -68,11 +65,7 @@ def backup(target: Target, file: Path, say: Callable[[str], None], *, force: boo
 
 
 def refuse_place(file: Path, *, force: bool) -> None:
-    """Looks whether a file can be made there.
-
-    Raises:
-        BadInput: It is there already and may not be replaced, or is no place for a file.
-    """
+    """Refuses, by `BadInput`, a place where no file can be made, or where one is that may not be replaced."""
     if not file.parent.is_dir():
         raise BadInput(f"there is no folder {file.parent}: make it, or name another file")
     if file.is_dir() or (file.exists() and not force):
@@ -132,14 +125,7 @@ def _add_objects(
 def _tools(target: Target) -> dict[str, str]:
     packages = ("trackyard", "apache-airflow-core", "apache-airflow-providers-fab", "mlflow", "scikit-learn", "skops")
     return {
-        **{name: _version(name) for name in packages},
+        **{name: version(name) for name in packages},
         "python": platform.python_version(),
         "postgresql": str(databases.major_version(target.database_url)),
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

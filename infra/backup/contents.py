@@ -47,11 +47,8 @@ class Version:
     """A registered version and its file.
 
     Attributes:
-        name: The registered model's.
-        version: Its number.
         sha256: What the version says its file's is; empty where it says nothing.
         key: The file's key in the artefact bucket; empty where it was not logged through MLflow's server.
-        is_champion: Whether the alias points to it.
     """
 
     name: str
@@ -158,12 +155,9 @@ def forget_webhooks(cursor: Any) -> None:
 
 
 def encrypt_anew(cursor: Any, old_key: str, new_key: str) -> None:
-    """Encrypts what Airflow keeps encrypted with another key.
+    """Encrypts what Airflow keeps encrypted with another key; `BadInput` where it was yet another that encrypted it.
 
     Either may be several keys, separated by commas; the first of `new_key` encrypts.
-
-    Raises:
-        BadInput: A value was encrypted with yet another key.
     """
     keys = MultiFernet([Fernet(key.strip()) for key in [*new_key.split(","), *old_key.split(",")]])
     for table, column, condition in _ENCRYPTED:

@@ -30,11 +30,7 @@ _PROVIDERS = {"b": " LOCALE_PROVIDER builtin BUILTIN_LOCALE {}", "i": " LOCALE_P
 
 @contextmanager
 def connected(url: str, database: str | None = None) -> Iterator[Any]:
-    """The cursor of a psycopg2 connection that commits each statement and is closed at the end.
-
-    Raises:
-        Unavailable: The server does not answer, or refuses the account.
-    """
+    """A psycopg2 cursor that commits each statement, closed at the end; `Unavailable` where we are not let in."""
     try:
         connection = psycopg2.connect(url, connect_timeout=10, **({"dbname": database} if database else {}))
     except psycopg2.OperationalError as error:
@@ -108,11 +104,7 @@ def create_beside(url: str, database: str) -> str:
 
 
 def owner_of(url: str, database: str) -> str:
-    """The role that owns a database.
-
-    Raises:
-        Misconfigured: There is no such database.
-    """
+    """The role that owns a database; `Misconfigured` where there is no such database."""
     with connected(url) as cursor:
         cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", (database,))
         row = cursor.fetchone()
@@ -219,11 +211,7 @@ def swap(url: str, names: Iterable[str]) -> None:
 
 
 def refuse_users(url: str, names: Iterable[str], sleep: Callable[[float], None]) -> None:
-    """Waits a little for the last connections to the databases to end.
-
-    Raises:
-        BadInput: Something stays connected; it is named as `database/role`.
-    """
+    """Waits a little for the last connections to the databases to end; `BadInput` names those that stay."""
     with connected(url) as cursor:
         for _ in range(int(_PATIENCE_S / 0.2) + 1):
             cursor.execute(

@@ -28,12 +28,7 @@ def sealed(keys: dict[str, str], passphrase: str) -> dict[str, Any]:
 
 
 def opened(closed: dict[str, Any], passphrase: str) -> dict[str, str]:
-    """The keys from what `sealed` gave.
-
-    Raises:
-        Misconfigured: A passphrase is needed and none is set.
-        BadInput: It is another one.
-    """
+    """The keys from what `sealed` gave; `Misconfigured` without its passphrase, `BadInput` with another one."""
     if "clear" in closed:
         return dict(closed["clear"])
     if not passphrase:

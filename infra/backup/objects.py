@@ -104,11 +104,7 @@ class Restored:
         self._kept: set[tuple[str, str]] = set()
 
     def add(self, entry: dict[str, Any], content: IO[bytes]) -> bool:
-        """Writes an object, of which `entry` is what the manifest says, unless its key is taken.
-
-        Returns:
-            Whether the object is now as it should be.
-        """
+        """Writes an object, with what the manifest says of it, unless its key is taken; tells whether it is right."""
         bucket, key = self._buckets[entry["role"]], entry["key"]
         self._kept.add((bucket, key))
         if (bucket, key) in self._there:
@@ -141,11 +137,7 @@ class Restored:
 
 
 def verify(s3: S3Client, bucket: str, versions: Iterable[Version], say: Callable[[str], None]) -> None:
-    """Reads each champion's file back from the bucket.
-
-    Raises:
-        Untrusted: It is missing or is not the one that its version names.
-    """
+    """Reads each champion's file back; `Untrusted` where it is missing or is not the one that its version names."""
     for one in versions:
         if not one.is_champion:
             continue

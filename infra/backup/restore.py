@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from werkzeug.security import generate_password_hash
 
@@ -36,7 +36,6 @@ class Doors:
         trust: Whether a backup may be restored whose seal cannot be checked here.
         may_replace: Is asked, with a description of what is there, whether it may be replaced.
         stop_users: Stops whatever uses the databases and buckets, once it is certain that the restore will begin.
-        sleep: Waits for so many seconds.
     """
 
     say: Callable[[str], None]
@@ -46,21 +45,8 @@ class Doors:
     sleep: Callable[[float], None] = time.sleep
 
 
-class Vetted(NamedTuple):
-    """What a backup that may be believed says: its manifest, Airflow's key, and the service's tokens."""
-
-    manifest: dict[str, Any]
-    fernet_key: str
-    tokens: list[Token]
-
-
 def restore(target: Target, file: Path, doors: Doors) -> None:
-    """Puts the databases and buckets of a backup into a stack.
-
-    Args:
-        target: The stack's servers; its databases exist, with or without tables.
-        file: A file that `backup` made.
-        doors: What the caller is asked and told.
+    """Puts the databases and buckets of a backup into a stack, whose databases exist, with or without tables.
 
     Raises:
         BadInput: The file is no whole backup, or is newer than the installed packages; or the stack is not empty and
@@ -98,8 +84,8 @@ def restore(target: Target, file: Path, doors: Doors) -> None:
     _verify(target, doors)
 
 
-def vetted(file: Path, secret: str, passphrase: str, *, trust: bool) -> Vetted:
-    """Reads the whole file, and returns what it says if it is whole and may be believed.
+def vetted(file: Path, secret: str, passphrase: str, *, trust: bool) -> tuple[dict[str, Any], str, list[Token]]:
+    """Reads the whole file; if it may be believed, returns its manifest, Airflow's key, and the service's tokens.
 
     `secret` is what only this stack knows, empty where there is no stack yet; `passphrase` is empty for none. With
     `trust` it may be a file whose seal cannot be checked here.
@@ -115,7 +101,7 @@ def vetted(file: Path, secret: str, passphrase: str, *, trust: bool) -> Vetted:
         tokens = tokens_of(values.get(TOKENS, []))
         manifest = values[archive.MANIFEST]
         refuse_unsealed(file, manifest, secret, passphrase, trust=trust)
-    return Vetted(manifest, key, tokens)
+    return manifest, key, tokens
 
 
 def refuse_unfit(manifest: Mapping[str, Any], target: Target) -> list[str]:

@@ -41,10 +41,8 @@ def refuse_unsealed(
 ) -> None:
     """Looks for a seal that can be checked here, with what is known of the stack's secret and the passphrase.
 
-    With `trust` a backup without such a seal may pass, though none that was changed.
-
-    Raises:
-        BadInput: It was changed after it was made; or it has no such seal and is not trusted.
+    By `BadInput` it refuses a backup that was changed after it was made and, without `trust`, one that has no such
+    seal.
     """
     states = list(_states(manifest, stack_secret, passphrase))
     if not all(states):

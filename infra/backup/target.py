@@ -61,11 +61,7 @@ class Target:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Target:
-        """The servers that the variables name, for a container or a machine of its own.
-
-        Raises:
-            Misconfigured: One that is needed is missing.
-        """
+        """The servers that the variables name, for a machine of its own; `Misconfigured` names what is missing."""
         needed = ("TRACKYARD_BACKUP_DATABASE_URL", "AIRFLOW__CORE__FERNET_KEY", "AWS_ACCESS_KEY_ID")
         missing = [name for name in (*needed, "AWS_SECRET_ACCESS_KEY") if not environ.get(name)]
         if missing:

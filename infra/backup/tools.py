@@ -18,9 +18,7 @@ def find(name: str, server_major: int) -> str:
     """The path of a program whose version fits a server best: the same major version, else the next newer one.
 
     `pg_dump` refuses a server that is newer than itself. The wheel has two versions; others come from the PATH.
-
-    Raises:
-        Misconfigured: There is none of that age.
+    `Misconfigured` where there is none of that age.
     """
     programs = {major: path for path in _candidates(name) if (major := _major(path)) >= server_major}
     if not programs:

@@ -99,12 +99,7 @@ def follow(
 ) -> RunView:
     """Looks at a run, by the ids of its DAG and its own, until it has ended, and returns the last view.
 
-    Args:
-        airflow: Airflow.
-        run: The ids of the DAG and of the run.
-        on_look: Is told each view, and the tasks that are news in it.
-        session: Has the clock and the wait.
-        timeout_s: How long to go on; None for without an end.
+    `on_look` is told each view, and the tasks that are news in it; `timeout_s` is None for without an end.
 
     Raises:
         AirflowDown: Airflow was away for longer than a minute.

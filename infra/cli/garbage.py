@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from infra.cli.following import ENDED_RUN
-from infra.cli.records import every
 from ml.errors import BadInput
 from ml.gate import learned_rows
-from ml.tracking.runs import RUN_KEY
+from ml.tracking.runs import RUN_KEY, close
+from ml.tracking.searching import every
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -70,8 +70,6 @@ def find(tracker: MlflowClient, store: Store, airflow: AirflowClient, before: da
 
 def remove(garbage: Garbage, tracker: MlflowClient, store: Store, report: Callable[[str], None]) -> None:
     """Closes the runs and removes the objects that `find` found."""
-    from ml.tracking.runs import close
-
     for run in garbage.open_runs:
         status = close(tracker, run)
         report(f"closed MLflow run {run.info.run_id} as {status}")

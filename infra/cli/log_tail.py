@@ -24,11 +24,9 @@ def _tail(path: Path, count: int) -> list[str]:
 
 
 def new_lines(path: Path, wait: Callable[[], object]) -> Iterator[str]:
-    """Every line that is added to a file from now on, without an end.
+    """Every line that is added from now on, without an end, to a file that may be rotated, cut or missing for a while.
 
-    Args:
-        path: The file; it may be rotated, cut or missing for a while.
-        wait: Is called whenever there is nothing new.
+    `wait` is called whenever there is nothing new.
     """
     handle = _open(path, os.SEEK_END)
     rest = b""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from infra.cli.records import every
 from infra.cli.session import Session
 from ml.errors import BadInput, Misconfigured, Unavailable
+from ml.tracking.searching import every
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

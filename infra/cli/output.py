@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +11,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-from ml.errors import BadInput
 
 STYLES: Mapping[str, str] = {
     **dict.fromkeys(("success", "ready", "ok"), "green"),
@@ -133,11 +130,7 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
 
 def write_file(path: Path, text: str) -> None:
     """Writes a file that appears whole or not at all; `BadInput` where it cannot be written there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    from ml.registry.batch_scoring import moved_into_place
+
+    with moved_into_place(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written ({error.strerror}): name a file in a folder of yours") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from infra.cli.following import seconds_of
 from infra.cli.output import finite
 from ml.tracking.outcome import Outcome
+from ml.tracking.runs import find_run, run_key
+from ml.tracking.searching import every
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
-
-_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,6 @@ class Record:
 
 def record_of(tracker: MlflowClient, dag_id: str, run_id: str) -> Record:
     """What one DAG run left, looked up by its run key."""
-    from ml.tracking.runs import find_run, run_key
-
     key = run_key(dag_id, run_id)
     run = find_run(tracker, key)
     versions = tracker.search_model_versions(f"tags.run_key = '{key}'") if run else []
@@ -66,17 +64,6 @@ def all_versions(tracker: MlflowClient, name: str | None = None) -> list[ModelVe
 
     versions = every(tracker.search_model_versions, filter_string=named(name) if name else None)
     return sorted(versions, key=lambda version: (version.name, -int(version.version)))
-
-
-def every(search: Callable[..., Any], **conditions: Any) -> Iterator[Any]:
-    """All that a search of MLflow's finds, page after page."""
-    token: str | None = None
-    while True:
-        page = search(**conditions, max_results=_PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def version_rows(tracker: MlflowClient, name: str | None = None) -> list[dict[str, Any]]:

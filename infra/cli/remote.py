@@ -49,12 +49,9 @@ class RemoteStack:
     def at(cls, url: str, environ: Mapping[str, str], env_file: Path) -> RemoteStack:
         """The stack whose Airflow is at an address; `BadInput` where that is no http:// or https:// address.
 
-        Args:
-            url: Airflow's address. The other parts are at the same host's ports, or, where it is called
-                `airflow.NAME`, at `mlflow.NAME` and so on; `TRACKYARD_MLFLOW_URL` and its like say otherwise.
-            environ: The process's variables; they win over the file's.
-            env_file: The `.env` file, which need not be there.
-
+        The other parts are at the same host's ports, or, where it is called `airflow.NAME`, at `mlflow.NAME` and so on,
+        unless `TRACKYARD_MLFLOW_URL` and its like say otherwise. The process's variables win over the `.env` file's,
+        which need not be there.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:

@@ -11,12 +11,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 
 from infra.deploy import database_job
 from infra.servers import airflow_server, object_store, tracking_server
 from infra.stack import parts
+from infra.stack.plan import git_commit
 from ml.errors import Misconfigured, PipelineError
 
 ANY = "0.0.0.0"  # noqa: S104 - inside a container, whose ports the compose file publishes or does not
@@ -62,28 +62,21 @@ _CLIENT = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_P
 
 
 def refuse_open_service(environ: Mapping[str, str]) -> None:
-    """Refuses to start what leaves the service to whoever comes by.
+    """Refuses, by `Misconfigured`, to start where others than this machine reach a service that needs no token.
 
     `TRACKYARD_BIND_ADDRESSES` has the addresses that the ports are published at, by blanks; without it none is known.
-
-    Raises:
-        Misconfigured: Others than this machine reach the service, and nobody needs a token.
     """
     if environ.get("TRACKYARD_SERVING_TOKENS") != "none":
         return
+    # With it comes much of the service, which no other role needs for its start.
+    from serving.web.access import is_loopback
+
     for address in environ.get("TRACKYARD_BIND_ADDRESSES", "").split():
-        if not _is_loopback(address):
+        if address != "localhost" and not is_loopback(address):
             raise Misconfigured(
                 f"SERVING_TOKENS is none, and {address}, where .env publishes the service, is not this machine alone: "
                 "set SERVING_TOKENS=all, or BIND_ADDRESS and TLS_BIND_ADDRESS to 127.0.0.1"
             )
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def _write_auth_file(environ: Mapping[str, str]) -> None:
@@ -164,30 +157,17 @@ ROLES: Mapping[str, Callable[[], Role]] = {
 
 
 def environment(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a role's process.
-
-    Raises:
-        Misconfigured: A variable that it needs is missing; all missing ones are named.
-    """
+    """The variables of a role's process; `Misconfigured` names all that it needs and that are missing."""
     missing = [name for name in role.needs if not environ.get(name)]
     if missing:
         raise Misconfigured(f"{', '.join(missing)} is not set: docker-compose.yaml sets it from .env ('make env')")
-    return {**_commit(), **role.env, **environ}
-
-
-def _commit() -> dict[str, str]:
-    """The commit that the image was built from, which runs and versions are tagged with."""
-    file = Path("/app/REVISION")
-    commit = file.read_text(encoding="utf-8").strip() if file.exists() else ""
-    return {"TRACKYARD_GIT_COMMIT": commit} if commit else {}
+    # The one that the image was built from, which runs and versions are tagged with.
+    commit = git_commit(Path("/app"))
+    return {**({"TRACKYARD_GIT_COMMIT": commit} if commit else {}), **role.env, **environ}
 
 
 def main(arguments: list[str]) -> None:
-    """Becomes the role that is named.
-
-    Raises:
-        Misconfigured: There is no such role, or it lacks a variable.
-    """
+    """Becomes the role that is named; `Misconfigured` where there is no such role, or it lacks a variable."""
     name, *rest = arguments or ["help"]
     if name not in ROLES:
         raise Misconfigured(f"no role is called {name!r}: this image can be {', '.join(ROLES)}")

@@ -34,13 +34,9 @@ def needed(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def run(environ: Mapping[str, str]) -> None:
-    """Does the whole job, in the order in which the parts need it.
+    """Does the whole job, in the order in which the parts need it; `Misconfigured` where PostgreSQL refuses.
 
-    Args:
-        environ: What is `needed`, and `TRACKYARD_WEBHOOK_SECRET` where MLflow is to sign webhooks to the service.
-
-    Raises:
-        Misconfigured: PostgreSQL refuses an address or an account.
+    It needs what is `needed`, and `TRACKYARD_WEBHOOK_SECRET` where MLflow is to sign webhooks to the service.
     """
     _say("PostgreSQL: roles and databases")
     _create_databases(environ)

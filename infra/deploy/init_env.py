@@ -114,9 +114,7 @@ def text(environ: Mapping[str, str]) -> str:
 def write(path: Path, environ: Mapping[str, str]) -> None:
     """Writes a new .env with mode 0600; the file appears whole or not at all.
 
-    Raises:
-        BadInput: The file exists; it is never written over.
-        Misconfigured: It cannot be written.
+    `BadInput` where it exists, since it is never written over; `Misconfigured` where it cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -136,11 +134,7 @@ def write(path: Path, environ: Mapping[str, str]) -> None:
 
 
 def read(path: Path) -> dict[str, str]:
-    """The variables of a .env file; lines that are no `NAME=VALUE` are passed over.
-
-    Raises:
-        Misconfigured: It cannot be read.
-    """
+    """The variables of a .env file, without lines that are no `NAME=VALUE`; `Misconfigured` where it cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

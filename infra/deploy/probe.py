@@ -133,11 +133,7 @@ PROBES: Mapping[str, Callable[[], str]] = {
 
 
 def main(name: str) -> int:
-    """Runs one probe.
-
-    Returns:
-        0 when the part is well; 1 when it is not, with the reason on standard output, which the engine keeps.
-    """
+    """Runs one probe; 0 when the part is well, else 1, with the reason on standard output, which the engine keeps."""
     code = 0
     try:
         text = PROBES[name]()

@@ -70,11 +70,7 @@ def down(settings: Settings, report: Report) -> None:
 
 
 def wipe(settings: Settings) -> None:
-    """Deletes the state of a stopped stack: data, logs and secrets.
-
-    Raises:
-        Misconfigured: The folder is not one that `up` made.
-    """
+    """Deletes the state of a stopped stack: data, logs, secrets; `Misconfigured` where `up` did not make the folder."""
     if not settings.home.exists():
         return
     if not _is_ours(settings.home):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,20 +30,11 @@ class StackInfo:
 
     @classmethod
     def load(cls, settings: Settings) -> StackInfo:
-        """Reads what `up` wrote.
-
-        Raises:
-            Misconfigured: Nothing is set up in the settings' home.
-        """
+        """Reads what `up` wrote; `Misconfigured` where nothing is set up in the settings' home."""
         chosen = ports.remembered(settings)
         if not chosen or not settings.secrets_file.exists():
             raise Misconfigured(f"nothing is set up in {settings.home}: run 'trackyard up'")
         return cls(Plan(settings, chosen, Credentials.load(settings.secrets_file)))
-
-    @property
-    def ports(self) -> Mapping[str, int]:
-        """The port of every part."""
-        return self.plan.ports
 
     @property
     def urls(self) -> dict[str, str]:

@@ -35,9 +35,8 @@ def part_env(env: Mapping[str, str], own: Mapping[str, str], home: str) -> dict[
 def main(arguments: list[str]) -> None:
     """Becomes the part that is named, or does one of the two jobs beside them.
 
-    Args:
-        arguments: A part's name; or `airflow-init`, which sets Airflow's database up; or `start PART`, which asks the
-            process manager for a part that may have stopped.
+    Those are `airflow-init`, which sets Airflow's database up, and `start PART`, which asks the process manager for a
+    part that may have stopped.
     """
     settings = Settings.from_env(os.environ)
     plan = StackInfo.load(settings).plan

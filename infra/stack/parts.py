@@ -97,12 +97,8 @@ def _mlflow(plan: Plan) -> Launch:
     return Launch(command, env, plan.home / "mlflow")
 
 
-def _airflow(*arguments: str) -> Callable[[Plan], Launch]:
-    return lambda plan: Launch(plan.script("airflow", *arguments), plan.airflow_env(server=True))
-
-
-def _scheduler(plan: Plan) -> Launch:
-    return Launch(plan.script("airflow", "scheduler"), plan.airflow_env(server=True) | airflow_server.SCHEDULER)
+def _airflow(*arguments: str, **env: str) -> Callable[[Plan], Launch]:
+    return lambda plan: Launch(plan.script("airflow", *arguments), plan.airflow_env(server=True) | env)
 
 
 def _triggerer(plan: Plan) -> Launch:
@@ -195,8 +191,8 @@ PARTS: tuple[Part, ...] = (
         files=_folder("airflow"), before=preparation.init_airflow, url="airflow",
     ),
     Part(
-        "airflow-scheduler", _scheduler, health.heartbeat("scheduler"), needs=("postgres", "redis"),
-        before=preparation.init_airflow,
+        "airflow-scheduler", _airflow("scheduler", **airflow_server.SCHEDULER), health.heartbeat("scheduler"),
+        needs=("postgres", "redis"), before=preparation.init_airflow,
     ),
     Part(
         "airflow-dag-processor", _airflow("dag-processor"), health.heartbeat("dag_processor"), needs=("postgres",),

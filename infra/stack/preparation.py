@@ -22,11 +22,7 @@ class StackError(PipelineError):
 
 
 def init_airflow(plan: Plan, timeout_s: float) -> None:
-    """Sets Airflow's database and accounts up, once for each version.
-
-    Raises:
-        StackError: It failed, or took too long.
-    """
+    """Sets Airflow's database and accounts up, once for each version; `StackError` where it fails or takes too long."""
     stamp = f"airflow {version('apache-airflow-core')} fab {version('apache-airflow-providers-fab')}"
     _once(plan.home / "airflow" / "initialised", stamp, lambda: _set_airflow_up(plan, timeout_s))
 

@@ -41,11 +41,7 @@ class Supervisor:
             return False
 
     def start(self) -> None:
-        """Starts the manager, with no part started yet; does nothing when it answers.
-
-        Raises:
-            PipelineError: It did not come up within 20 s.
-        """
+        """Starts the manager alone, unless it answers; `PipelineError` where it did not come up within 20 s."""
         if self.is_running():
             return
         self._prepare()

@@ -91,11 +91,7 @@ else:
 
 
 def fit(pipeline: Any, features: Any, target: Any) -> Any:
-    """The Pipeline, fitted.
-
-    Raises:
-        BadInput: scikit-learn refuses its parameters for these rows, which another try would not change.
-    """
+    """The Pipeline, fitted; `BadInput` where scikit-learn refuses its parameters for these rows."""
     try:
         return pipeline.fit(features, target)
     except ValueError as error:

@@ -45,27 +45,27 @@ def load_config(path: Path | None) -> PipelineConfig:
     return parse_config(sections or {}, str(path))
 
 
-def parse_config(sections: Mapping[str, object], source: str = "the configuration") -> PipelineConfig:
-    """Checks plain values.
+def base_config(pipeline_file: str | Path | None) -> PipelineConfig:
+    """The defaults: those of the file, or the built-in ones where it is not there."""
+    path = Path(pipeline_file) if pipeline_file else None
+    return load_config(path if path and path.exists() else None)
 
-    Raises:
-        Misconfigured: A key or value is not allowed; each is named with its dotted key, after the `source` of all.
-    """
+
+def parse_config(sections: Mapping[str, object], source: str = "the configuration") -> PipelineConfig:
+    """Checks plain values; `Misconfigured` names, after their source, each key or value that is not allowed."""
     try:
         config = PipelineConfig.model_validate(_plain(sections))
     except ValidationError as error:
         problems = dict.fromkeys(describe(problem, sections) for problem in error.errors(include_url=False))
         raise Misconfigured(f"{source}: {'; '.join(problems)}") from error
-    _check_candidates(config)
+    # Every candidate of a search is checked as any other configuration is.
+    for number, overrides in enumerate(candidates(config.tune)):
+        resolve(config, nested(overrides), f"candidate {number} of tune")
     return config
 
 
 def resolve(base: PipelineConfig, overrides: Mapping[str, object], source: str = "overrides") -> PipelineConfig:
-    """Lays nested overrides over a configuration; what they do not name stays.
-
-    Raises:
-        Misconfigured: A key or value is not allowed.
-    """
+    """Lays nested overrides over a configuration; `Misconfigured` where a key or value of theirs is not allowed."""
     plain, changes = base.as_dict(), _plain(overrides)
     if isinstance(changes.get("promotion"), str):
         # The short form says who decides, and takes nothing else of the section away.
@@ -201,9 +201,3 @@ def _flat(prefix: str, value: Any) -> Iterable[tuple[str, str]]:
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), inner)
     else:
         yield prefix, value if isinstance(value, str) else json.dumps(value)
-
-
-def _check_candidates(config: PipelineConfig) -> None:
-    """Checks every candidate of a search as any other configuration is."""
-    for number, overrides in enumerate(candidates(config.tune)):
-        resolve(config, nested(overrides), f"candidate {number} of tune")

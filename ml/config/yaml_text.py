@@ -49,9 +49,5 @@ for tag, pattern, begins in (
 
 
 def read_yaml(text: str) -> Any:
-    """The plain values that a text means.
-
-    Raises:
-        yaml.YAMLError: It is no YAML, or a key is there twice.
-    """
+    """The plain values that a text means; `yaml.YAMLError` where it is no YAML, or a key is there twice."""
     return yaml.load(text, Loader=_Plain)  # noqa: S506 - a loader of plain values alone, as the one that it extends

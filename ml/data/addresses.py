@@ -64,11 +64,7 @@ def locate_s3(uri: str, buckets: Iterable[str]) -> tuple[str, str]:
 
 
 def locate_web(uri: str, hosts: tuple[str, ...]) -> WebAddress:
-    """Takes an `http(s)://` address apart.
-
-    Raises:
-        BadInput: Its host is not allowed, or it has a login or anything odd in it.
-    """
+    """An `http(s)://` address in parts; `BadInput` where its host is not allowed, or it has a login or anything odd."""
     if not uri.isascii() or not uri.isprintable() or any(char in uri for char in ' \\"<>{}'):
         raise BadInput(f"{uri!r} has characters that no web address has: write them as %XX")
     try:

@@ -25,16 +25,11 @@ _COUNTRIES = ("Norrland", "Sudmark", "Ostrava Vale", "Westeria", "Midland Isles"
 
 
 def generate(rows: int, seed: int) -> pd.DataFrame:
-    """Makes the data set.
+    """Makes the data set: the same rows for the same seed and number, on every machine.
 
-    Args:
-        rows: How many visitors; half of them click (one more where the number is odd).
-        seed: The same seed and number give the same rows, on every machine.
-
-    Returns:
-        `rows` rows in a mixed order: minutes on the site and on the internet, age in years, income in US dollars a
-        year, 0 or 1 for `Male` and for the target `Clicked on Ad`, and four columns of text and time that say nothing
-        about the target.
+    Half of the visitors click (one more where the number is odd). Their rows come in a mixed order: minutes on the site
+    and on the internet, age in years, income in US dollars a year, 0 or 1 for `Male` and for the target `Clicked on
+    Ad`, and four columns of text and time that say nothing about the target.
     """
     import numpy as np
     import pandas as pd

@@ -53,14 +53,10 @@ def s3_client(
     tries: int = PATIENT_TRIES,
     read_timeout_s: float = 20,
 ) -> S3Client:
-    """An S3 client for any store.
+    """An S3 client for any store, AWS's where the endpoint is empty.
 
-    Args:
-        endpoint: The store's address; empty for AWS.
-        keys: The account's name and secret; as the region, those of boto3's own variables when None.
-        region: Where the buckets are.
-        tries: How often a request is sent that the store does not answer.
-        read_timeout_s: How long an answer may take.
+    The keys are the account's name and secret; where they and the region are None, those of boto3's own variables
+    count. A request that is not answered is sent up to `tries` times.
     """
     import boto3
     from botocore.config import Config
@@ -203,12 +199,7 @@ class Store:
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def read(self, key: str) -> bytes:
-        """The bytes of one of the bucket's objects.
-
-        Raises:
-            UnreadableData: There is no such key.
-            StoreDown: S3 does not answer.
-        """
+        """The bytes of one of the bucket's objects; `UnreadableData` for no such key, `StoreDown` where S3 is away."""
         with self._errors(key):
             return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 

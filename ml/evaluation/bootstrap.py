@@ -93,18 +93,12 @@ def chance_of_luck(target: Array, score: Array, confidence: float, resamples: in
     """How often rows in random order would be ranked as well: the one-sided p-value of the ROC AUC against one half.
 
     A permutation test, whose error is the stated one at any number of positives and with any ties (Phipson and Smyth,
-    Permutation p-values should never be zero, 2010): the ranks of the rarer class are drawn again and again. The seed
-    comes from the ranks and labels, so that the same rows give the same answer and no data set is bound to the luck of
-    one seed.
+    Permutation p-values should never be zero, 2010): the ranks of the rarer class are drawn again and again, but for
+    large tables at least `resamples` times, and more often for a higher confidence. The seed comes from the ranks and
+    labels, so that the same rows give the same answer and no data set is bound to the luck of one seed.
 
-    Args:
-        target: 0 or 1, shape (n_rows,).
-        score: The higher, the more likely 1, shape (n_rows,).
-        confidence: What is asked for; a higher one takes more permutations.
-        resamples: The least number of permutations, but for large tables.
-
-    Returns:
-        Above 0, at most 1; 1 where a class is missing.
+    The target is 0 or 1, the score the higher the more likely 1, each of shape (n_rows,). The answer is above 0 and at
+    most 1; 1 where a class is missing.
     """
     import pandas as pd
 

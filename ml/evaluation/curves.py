@@ -42,14 +42,8 @@ def validation(pipeline: Any, features: pd.DataFrame, target: pd.Series, folds: 
     """The metrics by cross-validation on the training part, as `validation_accuracy` and so on.
 
     Each row is predicted by a clone of the model that was fitted on the other folds; the metrics are those of all rows
-    together. There are fewer folds where a class has fewer rows, and no metrics where there cannot be two.
-
-    Args:
-        pipeline: The model.
-        features: The training part, of shape (n_rows, n_features).
-        target: 0 or 1, shape (n_rows,).
-        folds: How many.
-        seed: Of the folds.
+    together. There are fewer folds where a class has fewer rows, and no metrics where there cannot be two. The features
+    are of shape (n_rows, n_features), the target is 0 or 1, of shape (n_rows,); the seed is the folds'.
     """
     import numpy as np
     from sklearn.base import clone
@@ -74,8 +68,7 @@ def validation(pipeline: Any, features: pd.DataFrame, target: pd.Series, folds: 
 def learning(pipeline: Any, features: pd.DataFrame, target: pd.Series, seed: int) -> Series:
     """The log loss in training and validation by the number of training rows (3 folds, at most 20,000 rows).
 
-    Returns:
-        `learning/train_log_loss` and `learning/validation_log_loss`; empty where there are too few rows.
+    As `learning/train_log_loss` and `learning/validation_log_loss`; empty where there are too few rows.
     """
     import numpy as np
     from sklearn.model_selection import learning_curve
@@ -126,15 +119,11 @@ def threshold(target: pd.Series, probability: np.ndarray) -> Series:
 
 
 def importance(pipeline: Any, features: pd.DataFrame, target: pd.Series, seed: int) -> dict[str, float]:
-    """How much the log loss grows when a column is shuffled, the mean of three times, on at most 500 rows.
+    """How much the log loss grows when a column is shuffled, by column, the largest first.
 
-    Each shuffle asks the whole Pipeline again, so of many columns only `MAX_IMPORTANCES` are measured: those that by
-    themselves tell the target best.
-
-    Source: Breiman, Random Forests (2001), as scikit-learn's `permutation_importance` does it.
-
-    Returns:
-        The growth by measured column, the largest first.
+    The mean of three times, on at most 500 rows (Breiman, Random Forests, 2001, as scikit-learn does it). Each shuffle
+    asks the whole Pipeline again, so of many columns only `MAX_IMPORTANCES` are measured: those that by themselves tell
+    the target best.
     """
     import pandas as pd
     from sklearn.inspection import permutation_importance

@@ -21,23 +21,16 @@ _FOLDS = 5
 _MISSING = object()
 
 
-def alone(
-    values: pd.Series, is_positive: Any, known_values: pd.Series | None = None, known_target: Any = None
-) -> float:
+def alone(values: pd.Series, is_positive: Any) -> float:
     """The ROC AUC of one column by itself, on all rows: by its values, or by whether they are there.
 
     Numbers and truths rank the rows as they are, in whichever direction is better; rows without a value are ranked by
-    chance. Anything else ranks the rows by the share of positives that each value, or a missing one, has in other rows:
-    in the known ones, or without such in the other four fifths.
+    chance. Anything else ranks the rows by the share of positives that each value, or a missing one, has in the other
+    four fifths of the rows.
 
-    Args:
-        values: The column, of shape (n_rows,); what is missing is what pandas takes for missing.
-        is_positive: Whether each row has the positive label (0 and 1 do too), in the same order.
-        known_values: The same column in other rows, such as those of the training part.
-        known_target: Whether each of these has the positive label.
-
-    Returns:
-        From 0.5 to 1; 0.5 where a class has fewer than `LEAST_OF_A_CLASS` rows.
+    The column has shape (n_rows,), and what is missing is what pandas takes for missing; `is_positive` tells whether
+    each row has the positive label (0 and 1 do too). The answer is from 0.5 to 1, and 0.5 where a class has fewer than
+    `LEAST_OF_A_CLASS` rows.
     """
     import numpy as np
     from pandas.api.types import is_numeric_dtype
@@ -50,10 +43,7 @@ def alone(
         numbers = values[present].to_numpy(dtype="float64")
         return max(by_missing, _with_gaps(_either_way(numbers, positive[present]), present, positive))
     texts = values.astype(object).where(present, _MISSING)
-    if known_values is None:
-        return max(by_missing, _auc(_share_elsewhere(texts, positive), positive))
-    known = known_values.astype(object).where(known_values.notna(), _MISSING)
-    return max(by_missing, _auc(_shares(known, np.asarray(known_target).astype(bool), texts), positive))
+    return max(by_missing, _auc(_share_elsewhere(texts, positive), positive))
 
 
 def _with_gaps(auc: float, present: np.ndarray, positive: np.ndarray) -> float:

@@ -122,11 +122,8 @@ def sign(metric: str) -> int:
 def weighted(metric: str, target: ArrayLike, probability: ArrayLike, weights: Array) -> Array:
     """A metric as scikit-learn defines it (at a threshold of one half), for each row of weights: shape (n_resamples,).
 
-    Args:
-        metric: Its name, with or without `test_`.
-        target: 0 or 1, shape (n_rows,).
-        probability: Of class 1, shape (n_rows,).
-        weights: How often each row counts, shape (n_resamples, n_rows).
+    Its name may begin with `test_`. The target is 0 or 1, the probability that of class 1, each of shape (n_rows,); the
+    weights, of shape (n_resamples, n_rows), tell how often each row counts.
     """
     import numpy as np
 
@@ -144,12 +141,9 @@ def metric_of(metric: str, target: ArrayLike, probability: ArrayLike) -> float:
 
 
 def metrics(target: pd.Series, probability: np.ndarray, part: str) -> dict[str, float]:
-    """Every metric, as `{part}_accuracy` and so on, in the order of `NAMES`.
+    """Every metric of a part, as `{part}_accuracy` and so on, in the order of `NAMES`.
 
-    Args:
-        target: 0 or 1, shape (n_rows,), both present.
-        probability: Of class 1, shape (n_rows,).
-        part: `train`, `validation` or `test`.
+    The target is 0 or 1, both present, the probability that of class 1, each of shape (n_rows,).
     """
     return {f"{part}_{name}": metric_of(name, target, probability) for name in NAMES}
 

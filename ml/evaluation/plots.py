@@ -52,13 +52,9 @@ def plots(pipeline: Any, target: pd.Series, probability: np.ndarray) -> dict[str
 def curve_plots(
     learning: Series, threshold: Series, importance: Mapping[str, float], columns: int | None = None
 ) -> dict[str, bytes]:
-    """The curves of a run as PNG files by name; those without points are left out.
+    """The curves of a run, as `ml.evaluation.curves` gives them, as PNG files by name; those without points are not.
 
-    Args:
-        learning: What `curves.learning` gives.
-        threshold: What `curves.threshold` gives.
-        importance: What `curves.importance` gives.
-        columns: How many columns the model takes, where not each was measured.
+    `columns` is how many columns the model takes, where not each was measured.
     """
     curves = {
         "learning_curve.png": ("Learning curve", learning, "rows to learn from", "log loss"),

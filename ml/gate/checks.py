@@ -82,10 +82,8 @@ def shrink(evidence: Evidence, gate: GateConfig) -> list[Check]:
 def champion(evidence: Evidence, wanted: PromotionConfig) -> tuple[float | None, list[Check]]:
     """Whether it is not worse than the champion on the same rows, by the paired interval and the declared margin.
 
-    Rows that the champion alone was trained on are left out: on them it remembers.
-
-    Returns:
-        By how much it is better (None where the two cannot be compared), and the check; none without a champion.
+    Rows that the champion alone was trained on are left out: on them it remembers. With the check comes by how much it
+    is better, None where the two cannot be compared; without a champion there is no check.
     """
     live = evidence.champion
     if live is None:

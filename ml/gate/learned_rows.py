@@ -20,9 +20,8 @@ _MISSING = "\0missing"
 def hashes(features: pd.DataFrame, target: Any) -> np.ndarray:
     """A hash of each row, uint64 of shape (n_rows,), which the same content has in every run and on every machine.
 
-    Args:
-        features: What is learned from (`features.features_of`), shape (n_rows, n_features), columns in any order.
-        target: 0 or 1, shape (n_rows,).
+    The features are what is learned from (`features.features_of`), of shape (n_rows, n_features), columns in any order;
+    the target is 0 or 1, of shape (n_rows,).
     """
     import numpy as np
     import pandas as pd

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from ml.gate.verdict import Verdict
+from ml.inspection.profile import plain
 from ml.pages import render
 
 
@@ -24,13 +25,7 @@ def html(verdict: Verdict, about: Mapping[str, str]) -> str:
 def markdown(verdict: Verdict, about: Mapping[str, str]) -> str:
     """The verdict as it stands in the form of an approval."""
     lines = [f"**{headline(verdict).capitalize()}**", ""]
-    lines += [f"- {name}: {_safe(text)}" for name, text in about.items()]
+    lines += [f"- {name}: {plain(text, None)}" for name, text in about.items()]
     lines += ["", "| check | found | why |", "|---|---|---|"]
-    lines += [f"| {_safe(check.name)} | {check.status} | {_safe(check.words)} |" for check in verdict.checks]
+    lines += [f"| {plain(each.name, None)} | {each.status} | {plain(each.words, None)} |" for each in verdict.checks]
     return "\n".join(lines)
-
-
-def _safe(text: str) -> str:
-    """Text that Markdown does not read as a table's border, a tag or a link."""
-    escapes = {ord(char): f"\\{char}" for char in "\\`*_[]|"} | {ord("<"): "&lt;", ord(">"): "&gt;"}
-    return " ".join(text.translate(escapes).split())

@@ -138,6 +138,18 @@ class Verdict:
         return json.dumps({"passed": self.passed, "reasons": reasons})
 
 
+def read_short(text: str | None) -> dict[str, Any] | None:
+    """What `Verdict.short` wrote; None where it is not that, or nothing."""
+    try:
+        value = json.loads(text or "null")
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("passed"), bool):
+        return None
+    reasons = value.get("reasons")
+    return {"passed": value["passed"], "reasons": list(map(str, reasons)) if isinstance(reasons, list) else []}
+
+
 def plain(value: float) -> float | None:
     """A number that JSON can carry: what is none becomes null."""
     return float(value) if np.isfinite(value) else None

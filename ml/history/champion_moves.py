@@ -95,10 +95,7 @@ class History:
         return ledger.problems(history_place.find(self.store, self.tracker, model).contents(), head_of(model))
 
     def observe(self) -> Entry | None:
-        """Writes down a change of the champion that the history does not know yet.
-
-        Returns:
-            The entry that was written; None where there was nothing to write.
+        """Writes down a change of the champion that the history does not know yet, and returns the entry; else None.
 
         Raises:
             Misconfigured: The history is not what was written: nothing is written after it.

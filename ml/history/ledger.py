@@ -79,10 +79,9 @@ def follow(last: Entry | None, change: Entry) -> Entry:
 def problems(contents: Sequence[tuple[int, bytes]], head: tuple[int, str] | None) -> list[str]:
     """What is wrong with a chain; nothing where it is whole.
 
-    Args:
-        contents: The entries' numbers, as their names say, and their bytes, in order.
-        head: Number and hash of the newest entry as another server remembers it; None where it does not. Whole entries
-            after that one are no problem: their writer died, or is at work.
+    The contents are the entries' numbers, as their names say, and their bytes, in order. The head is number and hash of
+    the newest entry as another server remembers it; None where it does not. Whole entries after that one are no
+    problem: their writer died, or is at work.
     """
     wrongs: list[str] = []
     previous, hashes = None, {}

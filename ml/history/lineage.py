@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ml.errors import BadInput
+from ml.gate.verdict import read_short
 from ml.history import ledger
 from ml.registry import versions
 from ml.tracking.provenance import LOCK_TAG
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[Entry]) -> dict[str, Any]:
     """Everything that is recorded about where a version came from, and what its model's history says of it.
 
-    Returns:
-        Plain values; what was not recorded is None or empty.
-
-    Raises:
-        BadInput: There is no such version.
+    Plain values; what was not recorded is None or empty. `BadInput` where there is no such version.
     """
     registered = versions.find_version(client, name, version)
     tags, run = dict(registered.tags), versions.run_of(client, registered)
@@ -47,29 +43,18 @@ def of_version(client: MlflowClient, name: str, version: str, entries: Sequence[
         "run_id": registered.run_id,
         "sha256": tags.get("model.sha256"),
         "validation": tags.get("validation"),
-        "verdict": _verdict(tags.get("gate.verdict")),
+        "verdict": read_short(tags.get("gate.verdict")),
         "approval": tags.get("promotion.approval"),
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},
         "history": [asdict(entry) for entry in ledger.of_version(entries, version, versions.model_id(registered))],
     }
 
 
-def _verdict(text: str | None) -> dict[str, Any] | None:
-    try:
-        verdict: dict[str, Any] = json.loads(text or "")
-    except ValueError:
-        return None
-    return verdict
-
-
 def versions_from(client: MlflowClient, *, data: str = "", dag_run: str = "") -> list[dict[str, str]]:
     """The versions of every model that came from a data set, by its digest, or from a DAG run, by its id.
 
-    Returns:
-        `{"name", "version", "dag_run_id", "data_digest"}` of each, the oldest first.
-
-    Raises:
-        BadInput: The name has a quote in it, which no such name has.
+    As `{"name", "version", "dag_run_id", "data_digest"}`, the oldest first; `BadInput` where the name has a quote in
+    it, which no such name has.
     """
     key, value = ("data.digest", data) if data else ("airflow.run_id", dag_run)
     if "'" in value:

@@ -50,11 +50,7 @@ class Place:
         return int(file[:8]), self.store.read(self.prefix + file)
 
     def entries(self) -> list[Entry]:
-        """Every entry, in order.
-
-        Raises:
-            Misconfigured: One of them cannot be read.
-        """
+        """Every entry, in order; `Misconfigured` where one of them cannot be read."""
         return [self._decoded(number, content) for number, content in self.contents()]
 
     def last(self) -> Entry | None:

@@ -30,11 +30,9 @@ _LEAK = "suspected leak"
 def left_out(columns: Mapping[str, tuple[pd.Series[Any], str]], is_positive: pd.Series[bool]) -> dict[str, str]:
     """Why columns should not be learned from, by name.
 
-    Where nothing else would be left, what gives the target away stays, for the gate to judge.
-
-    Args:
-        columns: Each candidate's values, as `ml.reading.columns.converted` reads them, and its type.
-        is_positive: Whether each row has the positive label.
+    Where nothing else would be left, what gives the target away stays, for the gate to judge. Each column comes with
+    its values, as `ml.reading.columns.converted` reads them, and its type; `is_positive` tells which rows have the
+    positive label.
     """
     reasons = {name: why_not(values, kind, is_positive) for name, (values, kind) in columns.items()}
     if all(reasons.values()):

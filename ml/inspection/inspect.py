@@ -33,7 +33,6 @@ class Column:
     """What was found out about one column.
 
     Attributes:
-        name: Its name.
         rule: Its entry in the data contract, in the order in which it is written.
         comment: What the rule was made from.
         missing: How many rows have no value.

@@ -14,11 +14,8 @@ if TYPE_CHECKING:
 def pipeline_yaml(table: Inspection, model_name: str, uri: str = "", file: str = "") -> str:
     """The text of a `pipeline.yaml` for the table: every key that one may want to change, with what it means.
 
-    Args:
-        table: The table.
-        model_name: The experiment and the registered model.
-        uri: The address of the data; empty where it is not in the bucket yet.
-        file: Where the data is, seen from the file that is written; empty where `--data` is to name it.
+    `uri` is the data's address, empty where it is not in the bucket yet; `file` is where it is, seen from the file that
+    is written, empty where `--data` is to name it.
     """
     dropped = [column for column in table.columns if column.drop_because]
     lines = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def _values(column: dict[str, Any]) -> str:
     return ", ".join(f"{plain(value)} ({count})" for value, count in column["top"].items())
 
 
-def plain(text: str) -> str:
-    """A text that Markdown and HTML show as it stands, in one line."""
-    shown = " ".join(text.split())[:60].replace("&", "&amp;").replace("<", "&lt;")
+def plain(text: str, most: int | None = 60) -> str:
+    """A text that Markdown and HTML show as it stands, in one line of at most so many characters."""
+    shown = escape(" ".join(text.split())[:most], quote=False)
     for char in "\\`*_[]|":
         shown = shown.replace(char, f"\\{char}")
     return shown

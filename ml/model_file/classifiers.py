@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ml.model_file import trees
-from ml.model_file.rules import Rule, array, each, either, need, number, one_of, row, text, thing, truth, whole
+from ml.model_file.rules import Rule, array, each, either, need, number, one_of, row, that, thing, truth, whole
 from ml.model_file.skops_file import Thing
 
 _NONE, _OFF, _ON = one_of(None), one_of(False), one_of(True)
@@ -16,6 +16,7 @@ _QUIET = {"verbose": one_of(0), "warm_start": _OFF}
 _SEED = either(_NONE, whole(0, 2**32 - 1))
 _COUNT = either(_NONE, whole(1))
 _NUMBERS = row("float64")
+_TEXTS = that(lambda value: type(value) is tuple and all(type(one) is str for one in value), "a list of texts")
 
 
 def check(value: Any, at: str, width: int) -> None:
@@ -142,7 +143,7 @@ def _forest(width: int) -> Rule:
     made = {
         **_QUIET, **_TREE_PARAMETERS, "n_estimators": whole(1), "bootstrap": _ON, "oob_score": _OFF,
         "n_jobs": _NONE, "max_samples": _NONE, "class_weight": one_of(None, "balanced", "balanced_subsample"),
-        "estimator": thing(kind, tree_made), "estimator_params": _texts,
+        "estimator": thing(kind, tree_made), "estimator_params": _TEXTS,
     }  # fmt: skip
     learned = {
         "n_features_in_": one_of(width), "_n_samples": whole(1), "n_outputs_": one_of(1), "n_classes_": one_of(2),
@@ -157,12 +158,6 @@ def _forest(width: int) -> Rule:
         need(len(value.attrs["estimators_"]) == value.attrs["n_estimators"], at, "of as many trees as it says")
 
     return rule
-
-
-def _texts(value: Any, at: str) -> None:
-    need(type(value) is tuple, at, "a list of texts")
-    for one in value:
-        text(one, at)
 
 
 _CLASSIFIERS: Mapping[str, Callable[[int], Rule]] = {

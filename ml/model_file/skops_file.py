@@ -28,7 +28,6 @@ class Thing:
 
     Attributes:
         kind: Its class, with the module's name before it.
-        attrs: Its attributes.
         args: What its class is called with, where that is not nothing.
     """
 

@@ -28,12 +28,8 @@ def check(
 ) -> pd.DataFrame:
     """Reads a table by the contract, and checks it against that and the needs of training.
 
-    Args:
-        frame: Raw rows as they were read: texts, or typed columns.
-        config: Its `schema` is the contract, its `data` names target and features.
-        source: What the table is called in the message.
-        columns: How each column is read; as `columns_of` says when None.
-        commas: Whether a number in a text may have a decimal comma.
+    The frame has raw rows as they were read: texts (with a decimal comma if `commas`), or typed columns; messages call
+    it `source`. How each column is read is as `columns_of` says where `columns` is None.
 
     Returns:
         A new table of values: numbers (whole ones without a gap as int64), texts as objects, missing ones as NaN.

@@ -34,10 +34,9 @@ class ParquetTable:
 
 
 def read(content: bytes, name: str, max_bytes: int, max_rows: int) -> ParquetTable:
-    """Reads the content of a file, whose cells may have `max_bytes` together.
+    """Reads the content of a file, whose cells may have `max_bytes` together, as plain columns.
 
-    Returns:
-        Columns of text, whole numbers, floats, truths, decimals and moments; row numbers of pandas' are passed over.
+    Those are of text, whole numbers, floats, truths, decimals and moments; row numbers of pandas' are passed over.
 
     Raises:
         UnreadableData: It is no Parquet file, too large (`TooManyRows`), or a column holds lists or records.

@@ -62,13 +62,9 @@ def score_file(
 ) -> Scored:
     """Writes the rows of a file with `probability`, `prediction` (0 or 1) and `model_version` added.
 
-    Args:
-        model: The model.
-        source: A CSV (UTF-8, also gzipped) or Parquet file, or a folder of Parquet files.
-        target: Where to write, `.parquet` as Parquet and anything else as CSV; or an open text file. A path shows the
-            whole result at once or stays as it was.
-        chunk_rows: How many rows are in memory at a time.
-        on_progress: Called after each piece with the number of rows that are scored.
+    The source is a CSV (UTF-8, also gzipped) or Parquet file, or a folder of Parquet files. A target that ends in
+    `.parquet` is written as Parquet and anything else, such as an open text file, as CSV; a path shows the whole result
+    at once or stays as it was. `on_progress` is told, after each `chunk_rows` rows, how many are scored.
 
     Raises:
         UnreadableData: The source cannot be read.
@@ -79,7 +75,7 @@ def score_file(
     if not isinstance(target, Path):
         _write_csv(pieces, target)
         return scored
-    with _moved_into_place(target) as temporary:
+    with moved_into_place(target) as temporary:
         if target.suffix.lower() in (".parquet", ".pq"):
             _write_parquet(pieces, temporary)
         else:
@@ -89,7 +85,8 @@ def score_file(
 
 
 @contextmanager
-def _moved_into_place(target: Path) -> Iterator[Path]:
+def moved_into_place(target: Path) -> Iterator[Path]:
+    """A file to write, which appears whole as the target at the end; `BadInput` where it cannot be written there."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         yield temporary
@@ -153,11 +150,7 @@ def _starts_with(source: Path, mark: bytes) -> bool:
 
 
 def features_of(piece: Piece, model: LoadedModel, source: Path, first_row: int) -> pd.DataFrame:
-    """The model's columns of some rows, each cell read as in training; the file's first row has number 1.
-
-    Raises:
-        BadInput: A cell is not of its column's type; its column and rows are named.
-    """
+    """The model's columns of some rows, read as in training; `BadInput` names the cells of another type, by row."""
     import numpy as np
     import pandas as pd
 

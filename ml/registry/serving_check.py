@@ -57,10 +57,8 @@ def _agree(recorded: str, predicted: np.ndarray) -> bool:
 def answers_by_signature(loaded: LoadedModel, features: pd.DataFrame) -> None:
     """Lets a version predict rows as they come by its signature, and compares with what its Pipeline says of them.
 
-    The features have shape (n_rows, n_features); training never saw them.
-
-    Raises:
-        Untrusted: Its signature names other columns or types, or the answers differ.
+    The features have shape (n_rows, n_features); training never saw them. `Untrusted` where the signature names other
+    columns or types, or the answers differ.
     """
     what = f"{loaded.name} version {loaded.version}"
     if set(features.columns) != set(loaded.inputs):

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, lru_cache, wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ml.config import loading as configuration
@@ -39,12 +38,6 @@ FIRST_TASK = "load_data_task"
 TAKEN_BACK = (*ERRORS, OUTCOME)
 """What an earlier try said of a run and a step that comes before the decision says anew."""
 RUN_FILE = "mlflow_run.json"
-
-
-def base_config(pipeline_file: str | Path | None) -> PipelineConfig:
-    """The defaults: those of the file, or the built-in ones where it is not there."""
-    path = Path(pipeline_file) if pipeline_file else None
-    return configuration.load_config(path if path and path.exists() else None)
 
 
 class Context:

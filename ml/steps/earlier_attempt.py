@@ -30,10 +30,8 @@ def set_aside(tracker: MlflowClient, store: Store, key: str, triggered: str) -> 
     """Makes room for a new DAG run whose key an earlier one has. It can be done twice.
 
     Both have the run key `key`. `triggered` is when Airflow was asked for the new one, ISO 8601; empty where that is
-    unknown, and nothing is done.
-
-    Returns:
-        The run of that key which is the new DAG run's own, from an earlier try; None where it has none yet.
+    unknown, and nothing is done. What is returned is the run of that key which is the new DAG run's own, from an
+    earlier try; None where it has none yet.
     """
     earlier = runs.find_run(tracker, key)
     if not triggered or earlier is None or not _is_earlier(earlier, datetime.fromisoformat(triggered)):

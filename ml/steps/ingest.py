@@ -14,7 +14,7 @@ from ml.config import loading as configuration
 from ml.config.schema import PipelineConfig
 from ml.data import addresses as address
 from ml.errors import PipelineError
-from ml.steps.context import RUN_FILE, TAKEN_BACK, Context, base_config, step
+from ml.steps.context import RUN_FILE, TAKEN_BACK, Context, step
 from ml.steps.search import is_tuned, plan
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def load(context: Context, params: Mapping[str, Any], triggered: str = "") -> st
     from ml.tracking import runs
 
     run = earlier_attempt.set_aside(context.tracker, context.store, context.key, triggered)
-    base = base_config(context.settings.pipeline_file)
+    base = configuration.base_config(context.settings.pipeline_file)
     note = " ".join(str(params.get("note") or "").split())[:1000]
     try:
         asked, problem = configuration.config_from_trigger(base, params), None
@@ -128,10 +128,7 @@ def _run_tags(context: Context, note: str, triggered: str) -> dict[str, str]:
 
 @step("data_preprocessing_task")
 def preprocess(context: Context) -> str:
-    """Splits the rows by the seed and decides what each column is to the model.
-
-    Returns:
-        The S3 address of the decisions.
+    """Splits the rows by the seed, decides what each column is to the model, and returns the S3 address of that.
 
     Raises:
         ContractViolation: A part would have one class only, or there is nothing to learn from.
@@ -165,8 +162,7 @@ def preprocess(context: Context) -> str:
 def separate(context: Context) -> list[int]:
     """Separates features and target of both parts: four tables in S3, logged as training and test data.
 
-    Returns:
-        The numbers of the candidates that a search tries on them; none without a search.
+    It returns the numbers of the candidates that a search tries on them; none without a search.
     """
     import pandas as pd
 

@@ -128,10 +128,9 @@ def note_champion(model: str) -> bool:
 
 @step("approve_model_task", takes_back=ERRORS)
 def approval(context: Context) -> dict[str, Any]:
-    """What a person is asked about the run's version.
+    """What a person is asked about the run's version; nothing where nobody is to be asked.
 
-    Returns:
-        `{"subject", "body": Markdown, "hours": how long an answer is waited for}`; nothing where nobody is to be asked.
+    It is `{"subject", "body": Markdown, "hours": how long an answer is waited for}`.
     """
     from ml.gate import report
     from ml.steps import evidence
@@ -161,8 +160,7 @@ def approval(context: Context) -> dict[str, Any]:
 def answer(context: Context, approved: bool, who: str, why: str = "") -> dict[str, Any]:
     """Does what a person said about the run's version: it goes live if it was `approved`.
 
-    Returns:
-        `{"version", "champion": bool, "reason": text}`.
+    It returns `{"version", "champion": bool, "reason": text}`.
     """
     from ml.history.intent import MOST_LETTERS, Cause, shortened
     from ml.registry import versions
@@ -180,11 +178,7 @@ def answer(context: Context, approved: bool, who: str, why: str = "") -> dict[st
 
 @step("approve_model_task", takes_back=ERRORS)
 def unanswered(context: Context) -> None:
-    """Ends a run whose question nobody answered.
-
-    Raises:
-        ApprovalTimedOut: Always.
-    """
+    """Ends a run whose question nobody answered: it always raises `ApprovalTimedOut`."""
     from ml.registry import versions
     from ml.tracking import runs
 

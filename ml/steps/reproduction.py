@@ -30,7 +30,6 @@ class Likeness:
         identical: Whether every number is the same, bit by bit.
         compared: What was compared: `coefficients`, or `predictions` of an estimator without any; `count` numbers.
         largest: The largest difference.
-        source: Where the rows came from.
     """
 
     identical: bool

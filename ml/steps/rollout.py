@@ -42,11 +42,7 @@ class Services:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Services:
-        """Reads the addresses, the MLflow account, and the start command, which may be missing.
-
-        Raises:
-            Misconfigured: An address is not set; it is named.
-        """
+        """Reads the addresses, MLflow's account and any start command; `Misconfigured` names a missing address."""
         # In containers the service has another address for them than for browsers.
         serving_url = environ.get("TRACKYARD_SERVING_API_URL") or environ.get("TRACKYARD_SERVING_URL")
         needed = {"TRACKYARD_SERVING_URL": serving_url, "MLFLOW_TRACKING_URI": environ.get("MLFLOW_TRACKING_URI")}
@@ -85,7 +81,9 @@ def roll_out(
     while True:
         try:
             live = _live_version(services)
-            _write_tag(services, live["name"], rollout_id)
+            with _registry(services) as client:
+                tag = {"name": live["name"], "key": TAG, "value": rollout_id}
+                client.post("/set-tag", json=tag).raise_for_status()
             return {**live, "url": services.serving_url}
         except Unavailable as error:
             if clock() > deadline:
@@ -160,11 +158,6 @@ def _facts(model: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         "aliases": {alias["alias"]: str(alias["version"]) for alias in model.get("aliases", [])},
         "tags": {tag["key"]: tag["value"] for tag in model.get("tags", [])},
     }
-
-
-def _write_tag(services: Services, name: str, rollout_id: str) -> None:
-    with _registry(services) as client:
-        client.post("/set-tag", json={"name": name, "key": TAG, "value": rollout_id}).raise_for_status()
 
 
 @dataclass

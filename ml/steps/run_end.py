@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ml.config.loading import base_config
 from ml.errors import BadInput, PipelineError
-from ml.steps.context import FIRST_TASK, Context, anew, base_config, recent
+from ml.steps.context import FIRST_TASK, Context, anew, recent
 from ml.tracking.outcome import Outcome, error_tags
 
 if TYPE_CHECKING:
@@ -39,11 +40,7 @@ def close_run(dag_id: str, run_id: str) -> str:
 
 
 def mail(dag_id: str, run_id: str) -> dict[str, Any]:
-    """The mail about a run.
-
-    Returns:
-        `{"to": [...], "subject", "html"}`, or nothing where the configuration wants no mail.
-    """
+    """The mail about a run: `{"to": [...], "subject", "html"}`; nothing where the configuration wants no mail."""
     from ml.steps import reporting
     from ml.tracking import runs
 

@@ -33,10 +33,7 @@ def plan(context: Context) -> list[int]:
 
 @step("tune_candidate_task")
 def try_candidate(context: Context, number: int) -> bool:
-    """Cross-validates one candidate on the training part.
-
-    Returns:
-        Whether it worked; why not is in its MLflow run.
+    """Cross-validates one candidate on the training part; tells whether it worked, and its MLflow run why it did not.
 
     Raises:
         Unavailable: MLflow or S3 does not answer.
@@ -124,11 +121,7 @@ def _close_child(context: Context, child: str, done: dict[str, Any]) -> None:
 
 
 def choose(context: Context) -> None:
-    """Settles the configuration of the best candidate as the run's own; without a search nothing happens.
-
-    Raises:
-        BadInput: Every candidate failed.
-    """
+    """Settles the best candidate's configuration as the run's own, after a search; `BadInput` where all failed."""
     from ml.tracking import runs
 
     tune = context.config.tune
@@ -155,14 +148,9 @@ def is_tuned(config: PipelineConfig, key: str) -> bool:
 
 
 def best(results: Iterable[Mapping[str, Any]], metric: str) -> Mapping[str, Any]:
-    """The best candidate: by its cross-validated metric, and the first of equals.
+    """The best candidate by its cross-validated metric, named without a prefix, and the first of equals.
 
-    Args:
-        results: `{"number", "overrides", "metrics" or "error"}` of each.
-        metric: Its name without a prefix.
-
-    Raises:
-        BadInput: Every candidate failed.
+    The results are `{"number", "overrides", "metrics" or "error"}` of each; `BadInput` where every candidate failed.
     """
     tried = list(results)
     name = f"validation_{metric}"

@@ -8,12 +8,11 @@ from typing import Any
 from ml.config import loading as configuration
 from ml.data import addresses
 from ml.settings import allowed_sources
-from ml.steps.context import base_config
 
 
 def form_defaults() -> dict[str, Any]:
     """The defaults of the trigger form, from the file that `TRACKYARD_PIPELINE_FILE` names, if it does."""
-    return configuration.form_defaults(base_config(os.environ.get("TRACKYARD_PIPELINE_FILE")))
+    return configuration.form_defaults(configuration.base_config(os.environ.get("TRACKYARD_PIPELINE_FILE")))
 
 
 def address_pattern() -> str:

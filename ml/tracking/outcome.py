@@ -24,9 +24,7 @@ class Outcome:
     Attributes:
         succeeded: Whether every step did its work.
         decided: Whether it was decided if the version goes live, which stands whatever failed beside that.
-        failed_task: The task that failed.
-        error_type: The class of its error.
-        error: What that said, on one line.
+        error: What its error said, on one line.
         version: The version of the model that it made.
         is_champion: Whether that went live.
         reason: Why it did, or did not.

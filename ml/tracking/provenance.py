@@ -17,9 +17,8 @@ _LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
 def tags(commit: str, link: str) -> dict[str, str]:
     """The tags that say where a run comes from: our own, and those that MLflow's pages show.
 
-    Args:
-        commit: The commit, with `-dirty` at its end where files differ from it; empty when unknown.
-        link: The DAG run's page, which MLflow shows as the run's source.
+    The commit ends in `-dirty` where files differ from it, and is empty when unknown; `link` is the DAG run's page,
+    which MLflow shows as the run's source.
     """
     plain, dirty = commit.removesuffix("-dirty"), commit.endswith("-dirty")
     named = {
@@ -52,12 +51,9 @@ def numerics() -> str:
 
 
 def differences(recorded: Mapping[str, str], commit: str, arithmetic: str) -> list[str]:
-    """Why training again may give other bits, in lines for people.
+    """Why training again may give other bits than a version with the `recorded` tags has, in lines for people.
 
-    Args:
-        recorded: The version's tags.
-        commit: The commit of the code that trained again, as `tags` takes it; empty when unknown.
-        arithmetic: Its `numerics`.
+    `commit` is that of the code that trained again, as `tags` takes it, and `arithmetic` its `numerics`.
     """
     reasons = []
     plain, then = commit.removesuffix("-dirty"), recorded.get("git.commit", "")

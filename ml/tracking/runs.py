@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from ml.digest import digest_of
 from ml.errors import Misconfigured, RunClosed, TrackerDown, UnreadableData, one_line
 from ml.tracking.outcome import Outcome, error_tags
+from ml.tracking.searching import every
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,12 +110,8 @@ def ensure_experiment(mlflow_client: MlflowClient, name: str) -> str:
 
 def find_run(mlflow_client: MlflowClient, key: str) -> Run | None:
     """The MLflow run with a key, whichever experiment it is in; the oldest, should a lost answer have made two."""
-    page = mlflow_client.search_experiments()
-    found = _with_key(mlflow_client, [experiment.experiment_id for experiment in page], key)
-    while page.token:
-        page = mlflow_client.search_experiments(page_token=page.token)
-        found += _with_key(mlflow_client, [experiment.experiment_id for experiment in page], key)
-    return min(found, key=lambda run: run.info.start_time, default=None)
+    experiments = [experiment.experiment_id for experiment in every(mlflow_client.search_experiments)]
+    return next(iter(_with_key(mlflow_client, experiments, key)), None)
 
 
 def run_of_id(mlflow_client: MlflowClient, run_id: str, key: str) -> Run | None:

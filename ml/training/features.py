@@ -129,10 +129,7 @@ def _left_out(frame: pd.DataFrame, config: PipelineConfig, columns: Mapping[str,
 
 
 def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Divides the rows by the seed.
-
-    Returns:
-        The positions of the training rows and of the test rows, in the order in which they are used.
+    """Divides the rows by the seed: the positions of the training and of the test rows, in the order of their use.
 
     Raises:
         ContractViolation: One of the parts would have no row, or one class only.

@@ -51,7 +51,6 @@ class Job:
         body: What was sent.
         kind: Its content type.
         arguments: The address's arguments.
-        max_rows: The most rows.
         most_cells: The most values that the model may have to look at; None for any number.
     """
 

@@ -93,11 +93,7 @@ class Api:
         return slot
 
     def _live(self, request: Request) -> LiveModel:
-        """The version that a request for a prediction is about.
-
-        Raises:
-            RequestRefused: 503, there is none yet; 404, no such model is served; 415, its body is compressed.
-        """
+        """The version to predict with; refused: none is live yet (503) or served (404), a compressed body (415)."""
         slot = self._slot(request.name)
         live = slot.live
         if live is None:

@@ -94,24 +94,18 @@ _OPTIONS = [
 ]  # fmt: skip
 
 
-def _responses(answers: Mapping[str, str], content: dict[str, Any]) -> dict[str, Any]:
-    return {code: {"description": text, "content": content} for code, text in answers.items()} | _refused(_REFUSALS)
-
-
-def _refused(refusals: Mapping[str, str]) -> dict[str, Any]:
-    return {code: {"description": text, "content": _FAULT} for code, text in refusals.items()}
+def _responses(answers: Mapping[str, str], content: dict[str, Any], refusals: Mapping[str, str]) -> dict[str, Any]:
+    contents = dict.fromkeys(answers, content)
+    texts = {**answers, **_REFUSALS, **refusals}
+    return {code: {"description": text, "content": contents.get(code, _FAULT)} for code, text in texts.items()}
 
 
 def get(summary: str, content: dict[str, Any], answers: Mapping[str, str] = _OK, *, named: bool = False) -> Operation:
-    """The operation of a route that tells something.
+    """The operation of a route that tells something, in the content types `ANY`, `PAGE` or `TEXT`.
 
-    Args:
-        summary: What it tells.
-        content: In which content types: `ANY`, `PAGE` or `TEXT`.
-        answers: What each status means.
-        named: Whether a model's name is in its path.
+    `answers` has what each status means; with `named` a model's name is in the path.
     """
-    responses = _responses(answers, content) | _refused({"404": "There is nothing of that name."})
+    responses = _responses(answers, content, {"404": "There is nothing of that name."})
     operation = {"summary": summary, "responses": responses, **({"parameters": [_NAME]} if named else {})}
     return lambda live, settings: operation
 
@@ -120,7 +114,7 @@ def post(summary: str, status: str) -> Operation:
     """The operation of a route that takes something and answers with one status."""
     refusals = {"404": "None are taken here.", "408": "The body is too slow.", "409": "It came before.",
                 "413": "The body is too large."}  # fmt: skip
-    responses = _responses({status: "It was taken."}, ANY) | _refused(refusals)
+    responses = _responses({status: "It was taken."}, ANY, refusals)
     if status == "204":
         responses["204"] = {"description": "It was taken."}
     return lambda live, settings: {"summary": summary, "responses": responses}
@@ -194,5 +188,5 @@ def _predict(settings: ServingSettings, body: str, example: dict[str, Any]) -> d
                 PARQUET[0]: binary,
             },
         },
-        "responses": {**_responses({"200": "The predictions."}, answer), **_refused(refusals)},
+        "responses": _responses({"200": "The predictions."}, answer, refusals),
     }

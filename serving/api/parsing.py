@@ -23,16 +23,11 @@ _MOST_PARQUET_BYTES = 16 * 2**20
 
 
 def parse(body: bytes, content_type: str, max_rows: int) -> Table:
-    """Reads the rows of a request.
+    """Reads the rows of a request: at most `max_rows`, from a body of one of `KINDS`, parameters ignored.
 
-    Args:
-        body: JSON with one of `rows` (`[{...}, ...]`), `columns` (`{"name": [...]}`), `dataframe_split`
-            (`{"columns": [...], "data": [[...], ...]}`) and `dataframe_records`; or CSV with a header; or Parquet.
-        content_type: One of `KINDS`, parameters ignored.
-        max_rows: The most rows.
-
-    Raises:
-        RequestRefused: 415 for another type, 400 for what cannot be read, 413 for too many rows, 422 for none.
+    JSON has one of `rows` (`[{...}, ...]`), `columns` (`{"name": [...]}`), `dataframe_split` (`{"columns": [...],
+    "data": [[...], ...]}`) and `dataframe_records`; CSV has a header; or it is Parquet. `RequestRefused`: 415 for
+    another type, 400 for what cannot be read, 413 for too many rows, 422 for none.
     """
     kind = content_type if content_type == JSON else content_type.partition(";")[0].strip().lower()
     if kind == JSON:
@@ -69,11 +64,7 @@ def _wrong_rows(field: str, rule: str, wrong: list[int], message: str) -> Reques
 
 
 def read_json(body: bytes) -> Any:
-    """The value that JSON stands for.
-
-    Raises:
-        RequestRefused: 400, it is no JSON in UTF-8, or nested too deeply.
-    """
+    """The value that JSON stands for; `RequestRefused` (400) where it is no JSON in UTF-8, or nested too deeply."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

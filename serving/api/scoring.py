@@ -19,11 +19,7 @@ _COMPUTABLE = "values that the model can compute with"
 
 
 def options_of(query: Mapping[str, str], table: Table) -> tuple[float, bool]:
-    """The threshold and whether to explain, from the body or else the address.
-
-    Raises:
-        RequestRefused: 422, one of them is not what it must be.
-    """
+    """The threshold and whether to explain, of the body or the address; `RequestRefused` (422) where one is wrong."""
     if not query and table.options.keys().isdisjoint(_OPTIONS):
         return DEFAULT_THRESHOLD, False
     threshold: Any = table.options.get("threshold", query.get("threshold", DEFAULT_THRESHOLD))
@@ -47,13 +43,7 @@ def _wrong_option(field: str, rule: str) -> RequestRefused:
 def score(
     predictor: Predictor, table: Table, threshold: float = DEFAULT_THRESHOLD, explain: bool = False
 ) -> dict[str, Any]:
-    """Checks rows against the model's signature and predicts them.
-
-    Args:
-        predictor: The version.
-        table: The rows.
-        threshold: The probability above which the prediction is 1.
-        explain: Whether to say what each column added.
+    """Checks rows against the model's signature and predicts them: 1 where the probability is above the threshold.
 
     Returns:
         `{"model": {"name", "version"}, "predictions": [0 or 1, ...], "probabilities": [...], "threshold"}`, in the

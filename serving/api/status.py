@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from ml.gate.verdict import read_short
 from serving.models.repository import ModelRepository
 from serving.models.slot import ModelSlot
 from serving.settings import ServingSettings
@@ -60,19 +60,7 @@ def promotion(tags: Mapping[str, str]) -> dict[str, Any]:
     decision = {what: tags.get(f"{word}.{what}") for what in ("by", "at", "reason")}
     # A reason alone is of a decision that promoted nothing.
     promoted = decision if decision["by"] or decision["at"] else None
-    return {"promoted": promoted, "gate": verdict(tags.get("gate.verdict"))}
-
-
-def verdict(text: str | None) -> dict[str, Any] | None:
-    """What the gate said: `{"passed": bool, "reasons": [text, ...]}`; None where it said nothing that can be read."""
-    try:
-        value = json.loads(text or "null")
-    except ValueError:
-        return None
-    if not isinstance(value, dict) or not isinstance(value.get("passed"), bool):
-        return None
-    reasons = value.get("reasons")
-    return {"passed": value["passed"], "reasons": list(map(str, reasons)) if isinstance(reasons, list) else []}
+    return {"promoted": promoted, "gate": read_short(tags.get("gate.verdict"))}
 
 
 def describe(repository: ModelRepository, slot: ModelSlot) -> dict[str, Any]:

@@ -30,7 +30,6 @@ class Table:
     """The rows of a request.
 
     Attributes:
-        size: How many rows there are.
         rows: The rows as objects, where they came so.
         columns: The columns by name, where they came so; each has `size` values.
         options: `threshold` and `explain`, as far as the request gave them.

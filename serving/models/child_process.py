@@ -40,10 +40,8 @@ class TooSlow(Exception):
 class Child:
     """Starts the process when it is needed, and asks it one question at a time; one object may be shared by threads.
 
-    Args:
-        module: What the process runs: its `main`, which calls `main` here.
-        idle_s: How many seconds it waits for more before it ends.
-        stays: Whether it stays all the same, asked when its time is over.
+    The process runs a module's `main`, which calls `main` here, and waits `idle_s` seconds for more before it ends;
+    `stays`, asked then, tells whether it stays all the same.
     """
 
     def __init__(self, module: str, idle_s: float, stays: Callable[[], bool] = lambda: False) -> None:
@@ -55,12 +53,9 @@ class Child:
         self._used_at = 0.0
 
     def ask(self, question: Mapping[str, Any], patience_s: float, content: Sequence[memoryview | bytes] = ()) -> Answer:
-        """The answer to a question, and the bytes that come with it.
+        """The answer to a question of plain values and bytes, and the bytes that come with it.
 
-        Args:
-            question: Plain values.
-            patience_s: How many seconds the answer may take, those in which others are answered first among them.
-            content: What comes with the question, as bytes.
+        The answer may take `patience_s` seconds, those in which others are answered first among them.
 
         Raises:
             Ended: The process ended.

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.models.linear import UNSEEN, LinearForm
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class NotLinear(Exception):
@@ -28,9 +26,6 @@ class Feature:
     """One column on its way through the Pipeline: `scale * x + offset`, or a table for text.
 
     Attributes:
-        column: The raw column.
-        scale: What its value is multiplied with.
-        offset: What is added.
         fill: The raw value that stands for a missing one; None where a missing one stays missing.
         table: For text: the feature's value for each known text, for a missing one (None) and for an unseen one.
         centre: A raw value from which contributions are counted: a scaler's mean, or else what an imputer fills in.
@@ -94,9 +89,7 @@ def _summed(features: list[Feature], weights: list[float], bias: float, inputs: 
 
 def _through(step: Any, features: list[Feature]) -> list[Feature]:
     """What the features are after a step."""
-    if isinstance(step, str) and step == "drop":
-        return []
-    kind = "passthrough" if isinstance(step, str) else type(step).__name__
+    kind = type(step).__name__
     if kind not in _HANDLERS:
         raise NotLinear(f"{kind} is not folded")
     return _HANDLERS[kind](step, features)
@@ -119,9 +112,7 @@ def _columns(step: Any, features: list[Feature]) -> list[Feature]:
         raise NotLinear("a ColumnTransformer has weights")
     named = {feature.column: feature for feature in features}
     after: list[Feature] = []
-    for name, one, columns in step.transformers_:
-        if name == "remainder" and isinstance(one, str) and one == "drop":
-            continue
+    for _, one, columns in step.transformers_:
         if len(named) != len(features) or not all(isinstance(column, str) for column in columns):
             raise NotLinear("a ColumnTransformer names its columns by something else than their names")
         after += _through(one, [named[column] for column in columns])
@@ -164,33 +155,16 @@ def _is_nan(value: Any) -> bool:
 
 
 def _standard(step: Any, features: list[Feature]) -> list[Feature]:
-    _plain_numbers(features)
-    ones, zeros = np.ones(len(features)), np.zeros(len(features))
-    scale = ones if step.scale_ is None else step.scale_
-    mean = zeros if step.mean_ is None or not step.with_mean else step.mean_
-    moved = _affine(features, 1.0 / scale, -mean / scale)
+    moved = _affine(features, 1.0 / step.scale_, -step.mean_ / step.scale_)
     if any((feature.scale, feature.offset) != (1.0, 0.0) for feature in features):
         return moved
-    return [replace(feature, centre=float(middle)) for feature, middle in zip(moved, mean, strict=True)]
+    return [replace(feature, centre=float(middle)) for feature, middle in zip(moved, step.mean_, strict=True)]
 
 
 def _min_max(step: Any, features: list[Feature]) -> list[Feature]:
     if step.clip:
         raise NotLinear("a MinMaxScaler clips")
     return _affine(features, step.scale_, step.min_)
-
-
-def _max_abs(step: Any, features: list[Feature]) -> list[Feature]:
-    if getattr(step, "clip", False):
-        raise NotLinear("a MaxAbsScaler clips")
-    return _affine(features, 1.0 / step.scale_, np.zeros(len(features)))
-
-
-def _robust(step: Any, features: list[Feature]) -> list[Feature]:
-    ones, zeros = np.ones(len(features)), np.zeros(len(features))
-    scale = ones if step.scale_ is None else step.scale_
-    centre = zeros if step.center_ is None else step.center_
-    return _affine(features, 1.0 / scale, -centre / scale)
 
 
 def _affine(features: list[Feature], scales: Any, offsets: Any) -> list[Feature]:
@@ -237,22 +211,12 @@ def _encoded(step: Any, at: int, values: list[Any]) -> NDArray[np.float64]:
     return np.asarray(dense[:, start : start + sizes[at]], dtype=np.float64)
 
 
-def _identity(step: Any, features: list[Feature]) -> list[Feature]:
-    if getattr(step, "func", None) is not None:
-        raise NotLinear("a FunctionTransformer calls a function")
-    return features
-
-
 _HANDLERS: Mapping[str, Callable[[Any, list[Feature]], list[Feature]]] = {
-    "passthrough": _identity,
-    "FunctionTransformer": _identity,
     "Pipeline": _pipeline,
     "FeatureUnion": _union,
     "ColumnTransformer": _columns,
     "SimpleImputer": _imputer,
     "StandardScaler": _standard,
     "MinMaxScaler": _min_max,
-    "MaxAbsScaler": _max_abs,
-    "RobustScaler": _robust,
     "OneHotEncoder": _one_hot,
 }

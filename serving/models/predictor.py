@@ -6,16 +6,14 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.registry.loading import LoadedModel, frame_of
 from serving.models.folding import NotLinear, fold
 from serving.models.linear import LinearForm
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +28,6 @@ class Predictor:
     """A version and the way in which it predicts.
 
     Attributes:
-        loaded: The version.
         form: Its Pipeline as one matrix product; None where sklearn predicts.
         nullable: The number columns in which the model takes a missing value.
         elsewhere: What predicts where the form does not, and blocks meanwhile; None: the version's own Pipeline does.
@@ -61,8 +58,7 @@ class Predictor:
     def probability(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
         """The probability of the positive class for each row, shape (n_rows,).
 
-        Args:
-            columns: The model's columns: numbers as float64 with NaN for missing, texts as lists with None.
+        The columns are the model's: numbers as float64 with NaN for missing, texts as lists with None.
 
         Raises:
             BadInput: The model cannot compute with these values.

@@ -44,12 +44,9 @@ def write(folder: Path, loaded: LoadedModel) -> None:
 
 
 def read(folder: Path, name: str, scorer: Scorer | None = None) -> Predictor:
-    """A version that was written here, ready to predict; its folder stays where it is.
+    """A version that was written here, of the registered model `name`, ready to predict; its folder stays where it is.
 
-    Args:
-        folder: The folder.
-        name: The registered model of which it must be.
-        scorer: Predicts what the folded form does not; a version that has none is loaded there. None: nothing does.
+    The scorer predicts what the folded form does not, and loads a version that has none; None: nothing does.
 
     Raises:
         Untrusted: The folder is not what was written: a file is missing, was changed, or is another model's.

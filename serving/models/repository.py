@@ -30,12 +30,9 @@ _SETTLED_AFTER_S = 3.0
 class ModelRepository:
     """Holds the live versions, and replaces each when its champion alias moves.
 
-    Args:
-        registry: The registry.
-        main: The model that `/predict` and the pages are about; it is there whether or not the registry knows it.
-        state_dir: The folder for the last verified copies.
-        clock: Seconds that only grow.
-        aside: Runs what must not delay the next look at the aliases; at once, unless somebody gives threads for it.
+    `main` is the model that `/predict` and the pages are about, there whether or not the registry knows it; `state_dir`
+    is for the last verified copies. `aside` runs what must not delay the next look at the aliases; at once, unless
+    somebody gives threads for it.
     """
 
     def __init__(

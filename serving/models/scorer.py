@@ -10,15 +10,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.errors import Unavailable
 from serving.models.child_process import Child, Ended, TooSlow
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _IDLE_S = 60.0
 _PATIENCE_S = 60.0
@@ -68,10 +66,8 @@ class Scorer:
     def probability(self, copy: Copy, columns: Mapping[str, Any], kinds: Mapping[str, str]) -> NDArray[np.float64]:
         """The probability of the positive class for each row, shape (n_rows,); blocks until it is there.
 
-        Args:
-            copy: The version.
-            columns: Its columns: numbers as float64 with NaN for missing, texts as lists with None.
-            kinds: Its columns' MLflow types, in order.
+        The columns are the version's: numbers as float64 with NaN for missing, texts as lists with None; `kinds` are
+        their MLflow types, in order.
 
         Raises:
             Untrusted: The copy is not what was checked any more.

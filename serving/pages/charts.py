@@ -23,12 +23,7 @@ def seconds(text: str | None) -> float | None:
 
 
 def history(runs: list[dict[str, Any]], chosen: str) -> dict[str, Any]:
-    """The bars of the latest runs, the oldest at the left, each as high as it took long.
-
-    Args:
-        runs: The newest first.
-        chosen: The id of the run whose bar is marked.
-    """
+    """The bars of the latest runs, which come newest first, the oldest at the left, each as high as it took long."""
     shown = list(reversed(runs[:_SHOWN_BARS]))
     longest = max((run["duration_s"] or 0.0 for run in shown), default=0.0)
     heights = [(run["duration_s"] or 0.0) / longest if longest else 0.0 for run in shown]
@@ -42,9 +37,7 @@ def history(runs: list[dict[str, Any]], chosen: str) -> dict[str, Any]:
 def trend(versions: list[dict[str, Any]], metric: str) -> dict[str, Any]:
     """The bars of one metric by version, the oldest at the left, from just below the least to the largest value.
 
-    Args:
-        versions: The newest first.
-        metric: Its name; versions without it are left out.
+    The versions come newest first; those without the metric are left out.
     """
     shown = [version for version in reversed(versions) if metric in version["metrics"]]
     values = [version["metrics"][metric] for version in shown]

@@ -41,10 +41,6 @@ class AirflowClient:
         """Closes the connections."""
         self._http.close()
 
-    def health(self) -> dict[str, Any]:
-        """The state of the metadata database, scheduler, triggerer and DAG processor; needs no account."""
-        return self._http.read_object(self._http.send("GET", "/monitor/health"))
-
     def trigger(
         self, dag_id: str, conf: Mapping[str, Any], run_id: str | None = None, note: str | None = None
     ) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _API = "/api/v2"
 _LOGIN_PAUSE_S = 5.0
 
 
-class AirflowHttp:
+class AirflowHttp(httpx.Auth):
     """Asks under one account with a token that is renewed in time; one object may be shared by threads.
 
     A login that failed is not tried again for five seconds, however many ask; the reason is told to all of them.
@@ -55,35 +55,29 @@ class AirflowHttp:
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Asks under the account, and gives back whatever the answer is."""
-        return self.send(method, path, auth=_Login(self._current_token, self._forget), **options)
-
-    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Asks as anybody, and gives back whatever the answer is."""
         try:
-            return self._http.request(method, _API + path, **options)
+            return self._http.request(method, _API + path, auth=self, **options)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._down(error) from error
 
     def _down(self, error: Exception) -> AirflowDown:
         return AirflowDown(f"Airflow at {self._base_url} does not answer ({error or type(error).__name__}): is it up?")
 
-    def refuse(self, answer: httpx.Response) -> None:
-        """Raises what an answer that is no success means."""
-        if answer.is_success:
-            return
+    def _refusal(self, answer: httpx.Response) -> PipelineError:
         status, detail = answer.status_code, _detail(answer)
         if status in (401, 403):
-            raise Misconfigured(f"Airflow at {self._base_url} refuses {self._account['username']!r} ({detail})")
+            return Misconfigured(f"Airflow at {self._base_url} refuses {self._account['username']!r} ({detail})")
         if status < 400 or status >= 500:
-            raise AirflowDown(f"Airflow at {self._base_url} failed ({status} {detail}): see its log")
-        raise BadInput(f"Airflow refuses: {detail}")
+            return AirflowDown(f"Airflow at {self._base_url} failed ({status} {detail}): see its log")
+        return BadInput(f"Airflow refuses: {detail}")
 
     def _strange(self) -> AirflowDown:
         return AirflowDown(f"what answers at {self._base_url} does not answer with Airflow's JSON: correct the address")
 
     def read_object(self, answer: httpx.Response) -> dict[str, Any]:
         """The JSON object of a success."""
-        self.refuse(answer)
+        if not answer.is_success:
+            raise self._refusal(answer)
         try:
             content = answer.json()
         except ValueError as error:
@@ -99,11 +93,19 @@ class AirflowHttp:
             raise self._strange()
         return items
 
-    def _forget(self, token: str) -> None:
-        with self._lock:
-            # Another thread may have logged in again since this token was used.
-            if self._token == token:
-                self._token = ""
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Sends the token that is good now with a request, and after a 401 drops it and sends a fresh one."""
+        token = self._current_token()
+        request.headers["Authorization"] = f"Bearer {token}"
+        answer = yield request
+        if answer.status_code == 401:
+            # It was revoked, or signed before Airflow's key changed: one fresh login, and no more than that.
+            with self._lock:
+                # Another thread may have logged in again since this token was used.
+                if self._token == token:
+                    self._token = ""
+            request.headers["Authorization"] = f"Bearer {self._current_token()}"
+            yield request
 
     def _current_token(self) -> str:
         with self._lock:
@@ -139,25 +141,6 @@ class AirflowHttp:
         else:
             self._login_error = None
             self._token, self._renew_at = token, now + _life_s(token) * 0.8
-
-
-class _Login(httpx.Auth):
-    """Sends the token that is good now with a request, and after a 401 drops it and sends a fresh one."""
-
-    def __init__(self, current: Callable[[], str], forget: Callable[[str], None]) -> None:
-        self._current = current
-        self._forget = forget
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """As httpx asks for it."""
-        token = self._current()
-        request.headers["Authorization"] = f"Bearer {token}"
-        answer = yield request
-        if answer.status_code == 401:
-            # It was revoked, or signed before Airflow's key changed: one fresh login, and no more than that.
-            self._forget(token)
-            request.headers["Authorization"] = f"Bearer {self._current()}"
-            yield request
 
 
 def _life_s(token: str) -> float:

@@ -64,13 +64,10 @@ class Guard:
         self._hosts = frozenset({*LOCAL_HOSTS, *settings.allowed_hosts})
 
     def admit(self, request: Request, scope: str) -> str | None:
-        """Lets a request in, and notes where the state may be told in it, which `/ready` asks.
+        """Lets a request in, before its body is there; notes whether it may be told the state, which `/ready` asks.
 
-        A good token is never slowed down by what others do, not even at one address with them, as behind a proxy.
-
-        Args:
-            request: The request; its body need not be there yet.
-            scope: What a token must allow, as a route has it.
+        A good token is never slowed down by what others do, not even at one address with them, as behind a proxy. It
+        must allow the scope, as a route has it.
 
         Returns:
             The id of the token that was given, None where none was needed or given.

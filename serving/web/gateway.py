@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Iterable
 
 from serving.web.access import Guard
 from serving.web.access_log import AccessLog
@@ -44,7 +43,7 @@ class Gateway:
         self._guard = guard
         self._telemetry = telemetry
         self._router = router
-        self._access_log = access_log
+        self.access_log = access_log
 
     def admit(self, request: Request) -> Route:
         """Lets a request in, before its body is read, and notes its route, its name in the log, and who asks.
@@ -74,14 +73,3 @@ class Gateway:
         self._telemetry.errors.labels(type(error).__name__).inc()
         message = "something unexpected went wrong: see the service's log"
         return Answer.refusal(RequestRefused(500, "internal", message))
-
-    def tell(self, request: Request, answer: Answer, seconds: float) -> None:
-        """Counts and logs an answer, a moment later."""
-        self._access_log.add(request, answer, seconds)
-
-
-def headers_of(kind: str, own: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers of an answer: its kind, if any, its own, and those that all have and it does not set itself."""
-    own = list(own)
-    names = {name for name, _ in own}
-    return [*([("Content-Type", kind)] if kind else []), *own, *(pair for pair in HEADERS if pair[0] not in names)]

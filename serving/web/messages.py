@@ -21,12 +21,10 @@ class Request:
     """What a client asks.
 
     Attributes:
-        method: GET, POST, ...
         path: The address's path, decoded.
         query: What stands behind its question mark, as it came.
         headers: By name in lower case.
         client: The client's address, without its port.
-        body: What was sent.
         request_id: What the request is called in the log.
         token_id: The token that came with it, None for none.
         is_large: Whether it is one for the process of large requests, which is known when it was asked `at_once`.
@@ -65,8 +63,6 @@ class Answer:
     """What a client gets.
 
     Attributes:
-        status: The HTTP status.
-        body: What is sent.
         kind: The content type.
         headers: Other headers.
         facts: What the log line says besides.
@@ -108,12 +104,8 @@ def as_json(value: Any) -> bytes:
 class RequestRefused(Exception):
     """A request that cannot be answered.
 
-    Args:
-        status: The HTTP status.
-        code: A word for programs.
-        message: One line for people.
-        problems: `{"row", "field", "rule"}` for each thing that is wrong; a row counts from 0.
-        headers: What the answer has besides; what its status asks for by itself when None.
+    `code` is a word for programs, `message` one line for people, and `problems` has `{"row", "field", "rule"}` for each
+    thing that is wrong, a row counting from 0. Where `headers` is None the answer has those that its status asks for.
     """
 
     def __init__(
@@ -133,11 +125,7 @@ class RequestRefused(Exception):
 
 
 class TakesLonger(Exception):
-    """A request that takes more time than there is while everybody waits.
-
-    Args:
-        is_large: Whether it is one for the process of large requests.
-    """
+    """A request that takes too long while everybody waits; `is_large`: it is one for the process of large requests."""
 
     def __init__(self, *, is_large: bool = False) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ files of a shared folder where `PROMETHEUS_MULTIPROC_DIR` names one when it is i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
@@ -30,18 +31,19 @@ class _MonitorMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus's client shows."""
+        by_model = partial(GaugeMetricFamily, labels=["model"])
         info = GaugeMetricFamily("trackyard_model_info", "The live version", labels=["model", "version"])
-        loaded = _gauge("trackyard_model_loaded_timestamp_seconds", "When it went live", "model")
-        reloads = _gauge("trackyard_model_reloads", "Versions put live by this process", "model")
-        refusals = _gauge("trackyard_model_refusals", "Versions refused by this process", "model")
+        loaded = by_model("trackyard_model_loaded_timestamp_seconds", "When it went live")
+        reloads = by_model("trackyard_model_reloads", "Versions put live by this process")
+        refusals = by_model("trackyard_model_refusals", "Versions refused by this process")
         for name, slot in self._repository.slots.items():
             if slot.live:
                 info.add_metric([name, slot.live.loaded.version], 1)
                 loaded.add_metric([name], slot.live.loaded_unix)
             reloads.add_metric([name], slot.reloads)
             refusals.add_metric([name], slot.refusals)
-        up = _gauge("trackyard_upstream_up", "Whether an upstream answers", "upstream")
-        age = _gauge("trackyard_upstream_age_seconds", "Since an upstream answered", "upstream")
+        up = GaugeMetricFamily("trackyard_upstream_up", "Whether an upstream answers", labels=["upstream"])
+        age = GaugeMetricFamily("trackyard_upstream_age_seconds", "Since an upstream answered", labels=["upstream"])
         for name, error, age_s in (
             ("airflow", self._monitor.error, self._monitor.age_s),
             ("mlflow", self._repository.upstream_error, self._repository.age_s),
@@ -50,10 +52,6 @@ class _MonitorMetrics(Collector):
             if age_s is not None:
                 age.add_metric([name], age_s)
         yield from (info, loaded, reloads, refusals, up, age)
-
-
-def _gauge(name: str, what: str, label: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, what, labels=[label])
 
 
 class Telemetry:

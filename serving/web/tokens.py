@@ -61,19 +61,11 @@ class TokenFile:
         self._tokens: dict[str, Token] = {}
 
     def tokens(self) -> list[Token]:
-        """Every token, the oldest first.
-
-        Raises:
-            Misconfigured: The file cannot be read.
-        """
+        """Every token, the oldest first; `Misconfigured` where the file cannot be read."""
         return list(self._current().values())
 
     def create(self, note: str, scopes: Sequence[str]) -> str:
-        """Makes a token and returns it; this is the only time that it can be seen.
-
-        Raises:
-            BadInput: A scope is none of `SCOPES`, or there is none.
-        """
+        """Makes a token and returns it, this once; `BadInput` where a scope is none of `SCOPES`, or there is none."""
         wrong = sorted(set(scopes) - set(SCOPES))
         if wrong or not scopes:
             raise BadInput(f"{', '.join(wrong) or 'nothing'} is no scope: give some of {', '.join(SCOPES)}")
@@ -94,11 +86,7 @@ class TokenFile:
             self._write(tokens)
 
     def revoke(self, token_id: str) -> Token:
-        """Takes a token back; doing it twice changes nothing.
-
-        Raises:
-            BadInput: There is no such token.
-        """
+        """Takes a token back; doing it twice changes nothing; `BadInput` where there is no such token."""
         with self._changing():
             tokens = self._current()
             if token_id not in tokens:
@@ -156,11 +144,7 @@ class TokenFile:
 
 
 def tokens_of(kept: Sequence[dict[str, Any]]) -> list[Token]:
-    """Tokens of a file's values.
-
-    Raises:
-        TypeError, KeyError, ValueError: They are not what `asdict` made of tokens.
-    """
+    """Tokens of a file's values; TypeError, KeyError or ValueError where they are not what `asdict` made of tokens."""
     tokens = [Token(**{**one, "scopes": tuple(one["scopes"])}) for one in kept]
     for one, token in zip(kept, tokens, strict=True):
         texts = (token.token_id, token.note, token.sha256, token.created_at, token.revoked_at or "", *token.scopes)

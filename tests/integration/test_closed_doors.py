@@ -50,7 +50,7 @@ def test_every_port_listens_on_the_loopback_address_alone(running: RunningStack)
 @pytest.mark.parametrize("role", ["airflow", "mlflow", "celery"])
 def test_a_database_role_reaches_its_own_databases_only(running: RunningStack, role: str) -> None:
     secret = running.info.plan.credentials
-    port = running.info.ports["postgres"]
+    port = running.info.plan.ports["postgres"]
 
     for database, owner in postgres.DATABASES.items():
         arguments = {
@@ -66,14 +66,14 @@ def test_a_database_role_reaches_its_own_databases_only(running: RunningStack, r
 
 def test_a_database_wants_its_password_by_scram(running: RunningStack) -> None:
     with pytest.raises(psycopg2.OperationalError, match="password"):
-        psycopg2.connect(host="127.0.0.1", port=running.info.ports["postgres"], user="airflow", dbname="airflow")
+        psycopg2.connect(host="127.0.0.1", port=running.info.plan.ports["postgres"], user="airflow", dbname="airflow")
     rules = (running.home / "postgres" / "pg_hba.conf").read_text()
     methods = {line.split()[-1] for line in rules.splitlines() if line.strip() and not line.startswith("#")}
     assert methods == {"scram-sha-256"}
 
 
 def test_redis_wants_its_password(running: RunningStack) -> None:
-    with redis.Redis(port=running.info.ports["redis"]) as client, pytest.raises(redis.AuthenticationError):
+    with redis.Redis(port=running.info.plan.ports["redis"]) as client, pytest.raises(redis.AuthenticationError):
         client.ping()
 
 
@@ -92,7 +92,7 @@ def test_s3_wants_its_keys(running: RunningStack) -> None:
 
 @pytest.mark.parametrize("name", INTERNAL_PORTS)
 def test_the_object_stores_other_ports_give_nothing_away(running: RunningStack, name: str) -> None:
-    url = f"http://127.0.0.1:{running.info.ports[name]}"
+    url = f"http://127.0.0.1:{running.info.plan.ports[name]}"
 
     for path in ("/buckets/trackyard/", "/dir/assign", "/dir/lookup?volumeId=1", "/1,01"):
         try:
@@ -212,5 +212,5 @@ def test_the_worker_has_neither_the_database_nor_the_signing_key(running: Runnin
 
 
 def test_the_smtp_server_speaks(running: RunningStack) -> None:
-    with socket.create_connection(("127.0.0.1", running.info.ports["smtp"]), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", running.info.plan.ports["smtp"]), timeout=5) as connection:
         assert re.match(rb"220 ", connection.recv(200))

@@ -71,7 +71,7 @@ class Reader:
     def typed(self, command: str) -> str:
         """The command with this stack's ports, versions and ids in the place of the page's."""
         for name, port in DEFAULT_PORTS.items():
-            command = command.replace(f"127.0.0.1:{port}", f"127.0.0.1:{self.stack.info.ports[name]}")
+            command = command.replace(f"127.0.0.1:{port}", f"127.0.0.1:{self.stack.info.plan.ports[name]}")
         # The model called `customers` is another test's, and so is what -f would never end.
         command = command.removesuffix(" -f").replace("FILE", "my.csv").replace("customers", "shoppers")
         # Before this stack was there it had no champion.

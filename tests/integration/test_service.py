@@ -262,7 +262,7 @@ def test_another_model_is_served_beside(running: RunningStack, champion: str, go
 
 
 def test_many_slow_senders_hold_nobody_up_and_are_cut_off(running: RunningStack, champion: str) -> None:
-    port = running.info.ports["serving"]
+    port = running.info.plan.ports["serving"]
     head = (
         b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
     )

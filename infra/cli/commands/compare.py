@@ -67,12 +67,10 @@ def compare(
 
 
 def find(tracker: MlflowClient, word: str, model: str) -> Run:
-    """The MLflow run that somebody means; `BadInput` where there is none, or more than one.
+    """The MLflow run that a word means; `BadInput` where there is none, or more than one.
 
-    Args:
-        tracker: A client of MLflow.
-        word: A DAG run's id or how it begins, a version (`3` or `name/3`), an alias, or an MLflow run's id.
-        model: The model whose versions and aliases are meant where none is named.
+    The word is a DAG run's id or how it begins, a version (`3` or `name/3`), an alias, or an MLflow run's id. Where it
+    names no model, `model` is the one whose versions and aliases are meant.
     """
     name, _, version = word.rpartition("/")
     if re.fullmatch(r"[0-9]{1,9}", version) and "'" not in name:

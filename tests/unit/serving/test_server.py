@@ -307,14 +307,14 @@ def test_more_bodies_than_can_be_held_are_told_to_come_back(server: Server, monk
 
 
 def test_a_body_whose_sender_is_gone_is_not_scored(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server._gateway._access_log, "_stream", log := io.StringIO())
+    monkeypatch.setattr(server._gateway.access_log, "_stream", log := io.StringIO())
 
     class Gone(Exchange):
         async def receive(self) -> dict[str, Any]:
             return await super().receive() if len(self.pieces) > 1 else {"type": "http.disconnect"}
 
     found = ask(server, scope_of(), Gone([BODY, b""]))
-    server._gateway._access_log.flush()
+    server._gateway.access_log.flush()
 
     assert found.status == 0
     assert [json.loads(line)["status"] for line in log.getvalue().splitlines()] == [499]
@@ -356,7 +356,7 @@ def test_a_name_with_control_characters_makes_no_header_that_nobody_sends() -> N
 def test_nothing_of_a_refused_request_stays(server: Server, scope: dict[str, Any], status: int) -> None:
     def refused() -> int:
         found = ask(server, dict(scope), Exchange([b"x" * 100_000] * 3)).status
-        server._gateway._access_log.flush()
+        server._gateway.access_log.flush()
         return found
 
     def requests() -> dict[int, Request]:
@@ -405,7 +405,7 @@ def test_a_log_that_nobody_reads_any_more_owes_no_answer(server: Server, monkeyp
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    access_log = server._gateway._access_log
+    access_log = server._gateway.access_log
     monkeypatch.setattr(access_log, "_stream", Gone())
 
     assert ask(server, scope_of(), Exchange([BODY])).status == 200

@@ -177,7 +177,7 @@ def test_the_profile_tells_of_every_column(rows: pd.DataFrame) -> None:
     assert columns["text"]["top"] == {"a|b<c>": len(rows)}
     lines = profile.table(found)
     assert all(line.count("|") - line.count("\\|") == 6 for line in lines)
-    assert "&lt;c>" in lines[-1]
+    assert "&lt;c&gt;" in lines[-1]
 
 
 def test_the_card_reads_as_a_model_card_and_is_safe(fitted: Fitted, rows: pd.DataFrame) -> None:

@@ -383,3 +383,16 @@ def test_the_mode_alone_is_enough(mode: str) -> None:
 def test_a_wrong_key_is_named(promotion: Any, words: str) -> None:
     with pytest.raises(Misconfigured, match=words):
         resolve(PipelineConfig(), {"promotion": promotion})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"passed": true, "reasons": []}', {"passed": True, "reasons": []}),
+        ('{"passed": false, "reasons": ["worse"]}', {"passed": False, "reasons": ["worse"]}),
+        ('{"passed": false}', {"passed": False, "reasons": []}),
+        (None, None), ("", None), ("{", None), ("[]", None), ('{"passed": "yes"}', None),
+    ],
+)  # fmt: skip
+def test_a_short_verdict_is_read_or_left_out(text: str | None, expected: Any) -> None:
+    assert gate.read_short(text) == expected

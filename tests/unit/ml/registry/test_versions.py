@@ -60,7 +60,7 @@ def test_a_run_is_found_beyond_the_first_page_of_experiments(
 ) -> None:
     client.create_experiment("newer, and so listed before")
     run, search = open_run(client, "far"), client.search_experiments
-    monkeypatch.setattr(client, "search_experiments", lambda **asked: search(max_results=1, **asked))
+    monkeypatch.setattr(client, "search_experiments", lambda **asked: search(**asked | {"max_results": 1}))
 
     found = runs.find_run(client, runs.run_key("dag", "far"))
 

@@ -1,25 +1,8 @@
-"""Who promoted a version, and what the gate said, as far as its tags tell."""
+"""Who promoted a version, as far as its tags tell."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
-from serving.api.status import promotion, verdict
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('{"passed": true, "reasons": []}', {"passed": True, "reasons": []}),
-        ('{"passed": false, "reasons": ["worse"]}', {"passed": False, "reasons": ["worse"]}),
-        ('{"passed": false}', {"passed": False, "reasons": []}),
-        (None, None), ("", None), ("{", None), ("[]", None), ('{"passed": "yes"}', None),
-    ],
-)  # fmt: skip
-def test_a_verdict_is_read_or_left_out(text: str | None, expected: Any) -> None:
-    assert verdict(text) == expected
+from serving.api.status import promotion
 
 
 def test_a_promotion_is_told_by_either_name_of_its_tags() -> None:

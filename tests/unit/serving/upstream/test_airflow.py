@@ -109,7 +109,7 @@ def test_no_answer_names_the_address() -> None:
         raise httpx.ConnectError("refused")
 
     with pytest.raises(AirflowDown, match="http://airflow"):
-        client(away).health()
+        client(away).dag("d")
 
 
 def test_an_answer_that_is_no_json_is_an_outage() -> None:
