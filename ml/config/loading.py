@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,13 @@ def load_config(path: Path | None) -> PipelineConfig:
 def base_config(pipeline_file: str | Path | None) -> PipelineConfig:
     """The defaults: those of the file, or the built-in ones where it is not there."""
     path = Path(pipeline_file) if pipeline_file else None
-    return load_config(path if path and path.exists() else None)
+    return _unchanged(path, path.stat().st_mtime_ns) if path and path.exists() else PipelineConfig()
+
+
+@lru_cache(maxsize=2)
+def _unchanged(path: Path, changed_ns: int) -> PipelineConfig:
+    """A file as it was at that moment: every task reads its DAG, and the DAG its form's defaults, 10 ms of YAML."""
+    return load_config(path)
 
 
 def parse_config(sections: Mapping[str, object], source: str = "the configuration") -> PipelineConfig:

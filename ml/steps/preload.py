@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import pkgutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,13 +56,18 @@ def import_ours() -> None:
 
 def _warm_up() -> None:
     """Goes through the steps' work on a small table: some libraries import more when they are first used."""
+    from ml.config.loading import base_config
     from ml.config.schema import PipelineConfig
     from ml.data import generated
+    from ml.errors import PipelineError
     from ml.evaluation import curves, metrics, plots
     from ml.reading import contract
     from ml.training import features as preprocess
     from ml.training.pipeline import build_pipeline
 
+    # A file that cannot be read is told of by whoever needs it.
+    with suppress(PipelineError):
+        base_config(os.environ.get("TRACKYARD_PIPELINE_FILE"))
     config = PipelineConfig()
     frame = contract.check(generated.generate(60, 1), config, "warm-up")
     roles = preprocess.decide_roles(frame, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from ml.config.estimators import ALLOWED, DEFAULT
 from ml.config.loading import (
     PipelineConfig,
+    base_config,
     config_from_trigger,
     flatten,
     form_defaults,
@@ -385,3 +387,16 @@ def test_small_numbers_are_numbers_however_they_are_written(text: str, tmp_path:
     assert load_config(file).model.parameters.tol == 1e-6
     assert parse_assignments([f"model.parameters.tol={text}"]) == {"model": {"parameters": {"tol": 1e-6}}}
     assert parse_assignments(["model.name=v1e-6"]) == {"model": {"name": "v1e-6"}}
+
+
+def test_the_defaults_are_those_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yaml"
+    assert base_config(None) == base_config(file) == PipelineConfig()
+
+    for seed in (1, 2):
+        file.write_text(f"split: {{random_state: {seed}}}")
+        os.utime(file, ns=(seed, seed))
+        assert base_config(file).split.random_state == seed
+
+    file.unlink()
+    assert base_config(str(file)) == PipelineConfig()
