@@ -36,9 +36,8 @@ _PATIENCE = {
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
     "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "10",
-    # Between two looks while nothing happens. Ten a second cost an idle stack a tenth of a processor and save a run
-    # less than a second.
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
+    # The executor waits already (`resting_executor`), and no longer than there is nothing to do.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.01",
     "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "15",
     "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MIN": "3",
     "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
