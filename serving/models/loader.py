@@ -15,8 +15,7 @@ from ml.errors import TrackerDown, Untrusted
 from serving.models import child_process
 from serving.models.child_process import Child, Ended, TooSlow
 
-_IDLE_S = 120.0
-"""Starting it takes 2 s of a processor, just when a run needs that for its promotion: the next run finds it there."""
+_IDLE_S = 15.0
 _PATIENCE_S = 300.0
 """On a machine that others use as well, importing MLflow takes a minute; ended too soon, it would never end."""
 
