@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from ml.errors import BadInput, HashMismatch, RunClosed, StaleCandidate, TrackerDown, Untrusted
 from ml.registry import model_logging
@@ -239,12 +241,35 @@ def test_an_older_version_does_not_replace_a_newer_champion_by_itself(client: Ml
     assert registry.promote(client, "late", "1").version == "1"
 
 
-def test_the_challenger_is_the_newest(client: MlflowClient) -> None:
+def test_the_challenger_is_the_newest_and_meets_the_champion(client: MlflowClient) -> None:
     versions(client, "challenged", "a", "b")
-    registry.challenge(client, "challenged", "2")
-    registry.challenge(client, "challenged", "1")
+    assert registry.challenge(client, "challenged", "2") is None
+    registry.promote(client, "challenged", "1")
+    assert registry.challenge(client, "challenged", "1") == "1"
 
-    assert registry.aliases(client, "challenged") == {"challenger": "2"}
+    assert registry.aliases(client, "challenged") == {"challenger": "2", "champion": "1"}
+
+
+def test_the_champion_is_not_the_one_before_itself(client: MlflowClient) -> None:
+    versions(client, "itself", "a")
+    for alias in ("champion", "previous_champion"):
+        client.set_registered_model_alias("itself", alias, "1")
+
+    with pytest.raises(BadInput, match="no champion before"):
+        registry.before(client, "itself")
+
+
+def test_a_version_knows_its_run_and_its_logged_model(client: MlflowClient) -> None:
+    run = open_run(client, "origin")
+    model = client.create_logged_model(run.info.experiment_id, name="m", source_run_id=run.info.run_id)
+    tags = {"run_key": "origin"}
+    number = registry.register_while_open(client, "origin", model.model_id, run.info.run_id, tags)
+
+    found = registry.find_version(client, "origin", number)
+    assert (found.run_id, registry.model_id(found)) == (run.info.run_id, model.model_id)
+    assert registry.run_of(client, found).info.run_id == run.info.run_id
+    orphan = client.create_model_version("origin", str(found.source), run_id="0" * 32, await_creation_for=0)
+    assert registry.run_of(client, orphan) is None
 
 
 def test_a_version_that_is_not_there_cannot_be_promoted(client: MlflowClient) -> None:
@@ -332,7 +357,9 @@ def test_a_write_that_was_refused_once_is_made_again_unless_there_is_nothing_to_
         assert asked == [("model", "alias", "1")] * tries
 
 
-def test_what_announced_a_move_is_withdrawn_where_nothing_moved(client: MlflowClient) -> None:
+def test_what_announced_a_move_is_withdrawn_where_nothing_moved(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     versions(client, "told", "a", "b")
     registry.promote(client, "told", "1")
 
@@ -352,6 +379,13 @@ def test_what_announced_a_move_is_withdrawn_where_nothing_moved(client: MlflowCl
     assert outcome("1", fail) == ("no", 1)
     # Its answer was lost and it points there: whoever looks finds the move announced.
     assert outcome("2", fail) == ("no", 0)
+
+    # Where nobody can tell, it may point there.
+    def gone(name: str) -> None:
+        raise MlflowException("away", error_code=TEMPORARILY_UNAVAILABLE)
+
+    monkeypatch.setattr(client, "get_registered_model", gone)
+    assert outcome("1", fail) == ("no", 0)
 
 
 def test_a_version_that_was_deleted_is_none_and_is_not_remembered(client: MlflowClient) -> None:
