@@ -8,7 +8,6 @@ worker sets `TRACKYARD_PRELOAD`: the scheduler and Flower read the same configur
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import os
 import sys
@@ -60,9 +59,7 @@ def _preload() -> None:
 
 def _changed() -> dict[Path, int]:
     """When each file of `ml` was changed last, in nanoseconds since 1970."""
-    spec = importlib.util.find_spec("ml")
-    folders = (spec.submodule_search_locations or []) if spec else []
-    return {path: path.stat().st_mtime_ns for folder in folders for path in Path(folder).rglob("*.py")}
+    return {path: path.stat().st_mtime_ns for path in (Path(__file__).parents[2] / "ml").rglob("*.py")}
 
 
 def _renew(**_: Any) -> None:
