@@ -38,11 +38,12 @@ class Prefetcher:
         copy = ModelCopy(self._state_dir, wanted.name)
         identity = (wanted.version, wanted.sha256, wanted.run_id)
         try:
-            with copy.alone(*identity), copy.new_folder() as folder:
+            with copy.alone(*identity):
                 if copy.has(*identity):
                     return
-                self._registry.fetch_ahead(wanted.name, wanted.version, folder, _MOST_BYTES)
-                copy.keep(folder, prepared.read(folder, wanted.name).loaded)
+                with copy.new_folder() as folder:
+                    self._registry.fetch_ahead(wanted.name, wanted.version, folder, _MOST_BYTES)
+                    copy.keep(folder, prepared.read(folder, wanted.name).loaded)
         except Exception as error:  # noqa: BLE001 - nobody asked for it yet
             log.info("model=%s version=%s not fetched ahead: %s", wanted.name, wanted.version, one_line(error))
 
