@@ -60,8 +60,12 @@ def wait_for(look: Callable[[], T], what: str, timeout_s: float = 180.0, pause_s
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, below those that the system gives to clients."""
-    free = (port for port in random.sample(range(10_000, 19_000), 5_000) if ports.is_free(port))
+    """Ports that nobody listens on now, below those that the system gives to clients.
+
+    A stack listens seconds after its ports were chosen: the tests' two processes choose among odd and even ones.
+    """
+    first = 10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
+    free = (port for port in random.sample(range(first, 19_000, 2), 2_000) if ports.is_free(port))
     return list(islice(free, count))
 
 

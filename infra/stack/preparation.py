@@ -19,6 +19,9 @@ class StackError(PipelineError):
     def __init__(self, message: str, hint: list[str] | None = None) -> None:
         super().__init__(message)
         self.hint = hint or []
+        # A traceback shows them as well.
+        for line in self.hint:
+            self.add_note(line)
 
 
 def init_airflow(plan: Plan, timeout_s: float) -> None:

@@ -146,6 +146,7 @@ def test_a_part_that_does_not_come_up_is_named_with_the_end_of_its_log(
         *(f"  line {number}" for number in range(12, 20)),
         f"'trackyard logs redis' shows the rest ({log})",
     ]
+    assert caught.value.__notes__ == caught.value.hint
     assert listener.parts[-1][:2] == ("redis", "failed")
 
 
