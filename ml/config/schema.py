@@ -19,7 +19,7 @@ from pydantic import (
 from ml.config.base import MOST, Metric, Section, Seed, Texts, Truth, TruthOrAuto, Whole, as_tuple
 from ml.config.estimators import ALLOWED, DEFAULT, Estimator, LogisticParameters, Parameters
 from ml.config.promotion import PromotionConfig
-from ml.values import ColumnType
+from ml.values import NUMERIC, ColumnType
 
 RARE_ROWS = 5
 """A category with fewer rows than this says more of chance than of the target."""
@@ -103,7 +103,9 @@ class ColumnRule(Section):
     thousands: Literal["", ",", ".", " ", "'"] = Field(default="", description="what separates its thousands")
 
     @model_validator(mode="after")
-    def _range_is_a_range(self) -> ColumnRule:
+    def _range_is_one_of_numbers(self) -> ColumnRule:
+        if (self.minimum, self.maximum) != (None, None) and self.type not in NUMERIC:
+            raise ValueError(f"minimum and maximum are for numbers, and its type is {self.type}: list what is allowed")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
         return self

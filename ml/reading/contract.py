@@ -159,9 +159,8 @@ def _violation(column: str, rule: str, shown: str, rows: Any) -> str:
 
 def _rows(index: Any) -> str:
     # Rows of data are counted from 1, as people do; the header is not one of them.
-    numbers = [int(row) + 1 for row in list(index)[:_SHOWN] if row is not None and row == row]
-    dots = ", ..." if len(index) > _SHOWN else ""
-    return f"row {', '.join(map(str, numbers))}{dots}" if numbers else "no row"
+    numbers = ", ".join(str(int(row) + 1) for row in list(index)[:_SHOWN])
+    return f"row {numbers}{', ...' if len(index) > _SHOWN else ''}"
 
 
 def _wrong_type(cells: pd.Series, kind: str) -> str:

@@ -75,6 +75,8 @@ def test_plain_values_read_back_as_the_same_configuration() -> None:
         ("schema.Age.type=int", "schema.Age.type"),
         ("schema.Age={type: number, min: 1}", "did you mean minimum?"),
         ("schema.Age={type: number, minimum: 2, maximum: 1}", "minimum 2 is above maximum 1"),
+        ("schema.City={type: category, minimum: 2}", "minimum and maximum are for numbers, and its type is category"),
+        ("schema.Day={type: datetime, maximum: 2}", "minimum and maximum are for numbers, and its type is datetime"),
         ("promotion.metric=auc", "test_roc_auc"),
         ("preprocessing.scalers=[minmax, robust]", "robust"),
         ("notification.to=[nobody]", "'nobody' is no mail address"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -13,7 +12,7 @@ import pytest
 from ml.data import folders
 from ml.data.addresses import locate_s3
 from ml.data.store import Listed
-from ml.errors import BadInput, ContractViolation, UnreadableData
+from ml.errors import BadInput, UnreadableData
 from ml.reading.tables import read_parts
 
 
@@ -78,20 +77,3 @@ def test_what_cannot_be_a_data_set_is_told(folder: Path, tmp_path: Path) -> None
         folders.read_folder(store, address, 10)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="may be read from trackyard only"):
         folders.read_folder(store, "s3://other/x/", 10)  # type: ignore[arg-type]
-
-
-def parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer)
-    return buffer.getvalue()
-
-
-def test_files_that_do_not_fit_together_are_told() -> None:
-    one, two = parquet(pd.DataFrame({"a": [1]})), parquet(pd.DataFrame({"b": [1]}))
-
-    with pytest.raises(ContractViolation, match=r"2\.parquet differs from the first file in 'a', 'b'"):
-        read_parts({"1.parquet": one, "2.parquet": two}, "folder", 10**6, 10)
-    with pytest.raises(UnreadableData, match="is not Parquet"):
-        read_parts({"1.parquet": b"a,b"}, "folder", 10**6, 10)
-    with pytest.raises(UnreadableData, match="max_rows"):
-        read_parts({"1.parquet": one, "2.parquet": one}, "folder", 10**6, 1)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ml.config.loading import parse_config
 from ml.reading.columns import columns_of, converted, described, model_frame, told, type_of
+from ml.reading.csv_dialect import Dialect
 from ml.reading.tables import RawTable
 from ml.values import MISSING_WORDS, TYPES, WRONG, Column
 
@@ -54,6 +55,8 @@ MOMENTS = pd.Series([datetime.date(2024, 1, 1)], dtype=pd.ArrowDtype(pa.date32()
         (pd.Series([1, "a"], dtype=object), "category"),
         (pd.Series([True, None], dtype=object), "boolean"),
         (pd.Series([1, 2.5], dtype=object), "number"),
+        (pd.Series([1, 2.0], dtype=object), "integer"),
+        (pd.Series([datetime.date(2024, 1, 1), datetime.time(12), None], dtype=object), "datetime"),
     ],
 )
 def test_the_whole_column_says_what_it_is(values: Any, expected: str) -> None:
@@ -154,8 +157,13 @@ def test_the_models_table_is_floats_and_objects() -> None:
 def test_what_was_guessed_is_told() -> None:
     frame = pd.DataFrame({"a": ["1", "2"], "zip": ["01", "02"], "y": ["no", "yes"]})
     config = parse_config({"data": {"target": "y", "drop": []}, "schema": {"y": {"type": "category"}}})
-    raw = RawTable(frame, None, ("column 4 has no name and is left out: name it in the header to use it",))
+    raw = RawTable(
+        frame.assign(b=frame["a"]),
+        Dialect(";"),
+        ("column 4 has no name and is left out: name it in the header to use it",),
+    )
+    kept = described(columns_of(raw.frame, config), config, raw)
 
-    lines = told(described(columns_of(frame, config), config, raw))
-
-    assert lines == ["guessed to be integer: 'a'", "guessed to be category: 'zip'", *raw.notes]
+    assert told(kept) == ["guessed to be integer: 'a', 'b'", "guessed to be category: 'zip'", *raw.notes]
+    assert kept.keys() == {"columns", "commas", "notes"}
+    assert kept["commas"]

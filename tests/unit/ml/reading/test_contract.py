@@ -56,6 +56,9 @@ def test_every_violation_is_named_with_column_rule_count_and_rows() -> None:
     ("columns", "told"),
     [
         ({"x": ["?", *range(29)]}, "column 'x' breaks the rule 'type number' 1 times: '?' (row 1)"),
+        ({"x": [*"?!?-", "x" * 50, *range(25)]}, "5 times: '?', '!', '-' (row 1, 2, 3, 4, 5)."),
+        ({"x": ["x" * 50, *range(29)]}, f"1 times: '{'x' * 40}' (row 1)"),
+        ({"c": [*"pqqrs", *"a" * 25]}, "'one of a, b, c' 5 times: p, q, r (row 1, 2, 3, 4, 5)."),
         ({"x": [np.inf, *range(29)]}, "breaks the rule 'type number' 1 times: 'inf'"),
         ({"x": [None, *range(29)]}, "breaks the rule 'no missing value' 1 times (row 1)"),
         ({"x": pd.date_range("2020", periods=30)}, "breaks the rule 'type number' 30 times"),
@@ -63,12 +66,18 @@ def test_every_violation_is_named_with_column_rule_count_and_rows() -> None:
         ({"n": [5] * 30}, "breaks the rule 'no value twice'"),
         ({"y": [0, 1] * 14 + [0, None]}, "the target 'y' has 1 missing values (row 30)"),
         ({"y": [1] * 30}, "the target 'y' has 1 different values (1), not two"),
-        ({"y": [0, 1, 2] * 10}, "3 different values"),
+        ({"y": [0, 1, 2] * 10}, "file.csv: the target 'y' has 3 different values (0, 1, 2), not two. Correct"),
         ({"y": [1] + [0] * 29}, "one class of the target 'y' has 1 row"),
     ],
 )
 def test_a_violation_is_told(columns: dict[str, Any], told: str) -> None:
     assert told in violation(table(**columns))
+
+
+def test_violations_are_told_in_the_order_of_the_rules() -> None:
+    told = violation(table(c=["z"] * 30, n=[1] * 30, x=[-1.0] * 30))
+
+    assert told.index("column 'x'") < told.index("column 'n'") < told.index("column 'c'")
 
 
 def test_a_missing_target_names_the_columns_there_are() -> None:

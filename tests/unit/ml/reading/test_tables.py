@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tracemalloc
 
 import pandas as pd
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ml.errors import BadInput, ContractViolation, UnreadableData
-from ml.reading.tables import read_table
+from ml.reading.tables import partition_of, read_parts, read_table
 
 
 def read(content: bytes, max_bytes: int = 1_000_000, max_rows: int = 1000) -> pd.DataFrame:
@@ -167,8 +168,25 @@ def test_what_is_too_large_is_refused() -> None:
 
 
 def test_a_gzip_bomb_is_refused_before_it_is_unpacked() -> None:
-    with pytest.raises(UnreadableData, match="unpacks to more"):
-        read(gzip.compress(b"a" * 50_000_000, mtime=0))
+    content = gzip.compress(b"a" * 50_000_000, mtime=0)
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableData, match="unpacks to more"):
+            read(content)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert taken < 5_000_000
+
+
+def test_what_is_unpacked_may_have_just_as_many_bytes_as_are_allowed() -> None:
+    content = gzip.compress(b"a,b\n1,2\n", mtime=0) + gzip.compress(b"3,4\n", mtime=0)
+
+    assert len(read(content, max_bytes=12)) == 2
+    with pytest.raises(UnreadableData, match="unpacks to more than the 11 bytes"):
+        read(content, max_bytes=11)
 
 
 def test_a_parquet_bomb_is_refused_before_it_is_unpacked() -> None:
@@ -188,3 +206,69 @@ def test_a_value_that_is_stored_once_counts_as_often_as_it_stands(kind: pa.DataT
 
     with pytest.raises(UnreadableData, match="unpacks to more"):
         read(buffer.getvalue())
+
+
+LONG = parquet(pd.DataFrame({"a": ["x" * 3000]}))
+ONE, TWO = parquet(pd.DataFrame({"a": [1]})), parquet(pd.DataFrame({"a": [2, 3]}))
+
+
+def test_parts_are_one_table_in_the_order_of_their_names_with_their_folders_as_columns() -> None:
+    parts = {"day=2/1.parquet": ONE, "day=1/2.parquet": TWO, "day=__HIVE_DEFAULT_PARTITION__/3.parquet": ONE}
+
+    table = read_parts(parts, "folder", 10**6, 4)
+
+    assert table.frame["a"].tolist() == [2, 3, 1, 1]
+    assert table.frame["day"].fillna("none").tolist() == ["1", "1", "2", "none"]
+    assert (table.notes, table.commas) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("1.parquet", {}),
+        ("a=1.parquet", {}),
+        ("country=CH/part-0.parquet", {"country": "CH"}),
+        ("year=2024/plain/town=St.%20Gallen%3D/1.parquet", {"year": "2024", "town": "St. Gallen="}),
+        ("rule=a=b/1.parquet", {"rule": "a=b"}),
+        ("empty=/null=__HIVE_DEFAULT_PARTITION__/1.parquet", {"empty": "", "null": None}),
+    ],
+)
+def test_folders_of_the_form_key_value_are_columns(path: str, expected: dict[str, str | None]) -> None:
+    assert partition_of(path) == expected
+
+
+def test_what_is_left_out_of_every_part_is_said_once() -> None:
+    part = parquet(pd.DataFrame({"a": [1], "b": [b"x"]}))
+
+    assert read_parts({"1.parquet": part, "2.parquet": part}, "folder", 10**6, 10).notes == (
+        "column 'b' holds binary and is left out: nothing can be learned from it as it is",
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "limits", "error", "told"),
+    [
+        ({"1.parquet": b"a,b"}, (10**6, 10), UnreadableData, "folder: 1.parquet is not Parquet: a folder may hold"),
+        ({"1.parquet": ONE[:-20]}, (10**6, 10), UnreadableData, "folder/1.parquet looks like Parquet"),
+        ({"1.parquet": ONE, "2.parquet": TWO}, (10**6, 2), UnreadableData, "folder/2.parquet has 2 rows, and"),
+        ({"1.parquet": LONG, "2.parquet": LONG}, (5000, 10), UnreadableData, "unpacks to more than the"),
+        ({}, (10**6, 10), ContractViolation, "folder has no rows: it needs at least 20 in its .parquet files"),
+        ({"1.parquet": parquet(pd.DataFrame({"a": []}))}, (10**6, 10), ContractViolation, "folder has no rows"),
+        (
+            {"1.parquet": ONE, "2.parquet": parquet(pd.DataFrame({"b": [1]}))}, (10**6, 10),
+            ContractViolation, "folder: 2.parquet differs from the first file in 'a', 'b'",
+        ),
+        (
+            {"1.parquet": ONE, "2.parquet": parquet(pd.DataFrame({"a": ["x"]}))}, (10**6, 10),
+            ContractViolation, "folder: its files do not fit together (",
+        ),
+    ],
+)  # fmt: skip
+def test_a_folder_that_is_no_table_is_told(
+    parts: dict[str, bytes], limits: tuple[int, int], error: type[BadInput], told: str
+) -> None:
+    with pytest.raises(error) as caught:
+        read_parts(parts, "folder", *limits)
+
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
