@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 
 import pandas as pd
 import pytest
 
 from ml.config.schema import PipelineConfig
-from ml.errors import UnreadableData
+from ml.errors import ContractViolation, UnreadableData
 from ml.reading.columns import columns_of, converted
-from ml.reading.csv_dialect import AUTO, Dialect, find_dialect
+from ml.reading.csv_dialect import AUTO, CsvRows, Dialect, find_dialect, refuse_twice
 from ml.reading.tables import read_table
 
 EXPECTED = {"size": [1.5, -2.25], "name": ["a,b", "c"], "count": [1.0, 2.0]}
@@ -76,3 +77,34 @@ def test_the_delimiter_that_fits_every_row_wins() -> None:
 def test_a_named_delimiter_that_the_file_does_not_have_is_told() -> None:
     with pytest.raises(UnreadableData, match=r"separated by semicolon, and data\.csv\.delimiter says comma"):
         read(b"a;b\n1;2\n", Dialect(",", "auto"))
+
+
+def test_excels_line_decides_and_a_delimiter_that_is_none_does_not() -> None:
+    assert find_dialect("sep=;\na,b;c,d\n1,2;3,4\n", "f").delimiter == ";"
+    assert find_dialect("sep=:\na;b\n1;2\n", "f").delimiter == ";"
+
+
+def test_a_named_delimiter_is_taken_where_the_file_may_have_it() -> None:
+    assert find_dialect("a;b,c;d\n1;2,3;4\n", "f", Dialect(",")).delimiter == ","
+    assert find_dialect("a\n1\n", "f", Dialect(";")).delimiter == ";"
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff", "\ufeffsep=,\r\n"])
+def test_rows_are_cells_as_they_stand_without_marks_and_without_a_comma_too_many(mark: str) -> None:
+    text = mark + 'a,,c\r\n1,2,3,\r\n"x\r\ny",, z,\r\n'
+
+    rows = CsvRows(io.StringIO(text, newline=""), Dialect(","), "f")
+
+    assert (rows.header, rows.named) == (["a", "", "c"], [0, 2])
+    assert rows.notes == [
+        "every row ends with a comma that has nothing under it, which is passed over",
+        "column 2 has no name and is left out: name it in the header to use it",
+    ]
+    assert list(rows.chunks(1)) == [[["1", "2", "3"]], [["x\r\ny", "", " z"]]]
+
+
+def test_a_header_that_is_missing_or_names_columns_twice_is_told() -> None:
+    with pytest.raises(UnreadableData, match=r"^f is empty: it needs a header and rows$"):
+        CsvRows(io.StringIO("\n\n", newline=""), Dialect(","), "f")
+    with pytest.raises(ContractViolation, match=r"^f: column 'a', 'b' is there twice: rename or remove one$"):
+        refuse_twice(["b", "a", "c", "a", "b"], "f")

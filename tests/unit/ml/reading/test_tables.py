@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import io
 import tracemalloc
@@ -59,7 +60,9 @@ def test_a_named_parquet_index_is_a_column() -> None:
         (b"a,a\n1,2\n", ContractViolation, "'a' is there twice"),
         ("a,b\n1,2\n".encode("utf-16"), UnreadableData, "UTF-16"),
         ("a,b\n1,2\n".encode("utf-16-le"), UnreadableData, "NUL byte in line 1"),
+        (b"a,b\n1,2\n3,\0\n", UnreadableData, "NUL byte in line 3"),
         (b"a,b\n1,2\n\xe9,4\n", UnreadableData, "0xe9 in line 3"),
+        (b"\n\xe9,b\n1,2\n", UnreadableData, "0xe9 in line 2"),
         (b"a,b\n1,2\n1,2,3\n", UnreadableData, "line 3 has 3 fields and the header 2"),
         (b"a,b\n1,2,3\n1,2,3\n", UnreadableData, "line 2 has 3 fields and the header 2"),
         (b"a,b\n1,2\n1\n", UnreadableData, "line 3 has 1 fields and the header 2"),
@@ -67,7 +70,11 @@ def test_a_named_parquet_index_is_a_column() -> None:
         (b"\x89PNG\r\n\x1a\n1234", UnreadableData, "not UTF-8"),
         (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-4], UnreadableData, "middle of its gzip"),
         (b"\x1f\x8bgarbage", UnreadableData, "cannot be unpacked"),
-        (parquet(pd.DataFrame({"a": [1, 2]}))[:-20], UnreadableData, "looks like Parquet"),
+        (
+            parquet(pd.DataFrame({"a": [1, 2]}))[:-20],
+            UnreadableData,
+            "and cannot be read (Parquet magic bytes not found",
+        ),
         (parquet(pd.DataFrame({"a": [[1], [2]]})), UnreadableData, "'a' holds lists"),
     ],
 )
@@ -132,7 +139,7 @@ def test_every_type_of_a_flat_table_comes_as_it_is() -> None:
             "dictionary": pa.array(["x", None]).dictionary_encode(),
             "view": pa.array(["x", None], pa.string_view()),
             "uuid": pa.array([one.bytes, None], pa.uuid()),
-            "big": pa.array([2**63, None], pa.uint64()),
+            "big": pa.array([2**63 + 1, None], pa.uint64()),
             "truth": pa.array([True, None]),
             "decimal": pa.array([Decimal("1.10"), None]),
             "half": pa.array([1.5, None], pa.float32()),
@@ -141,12 +148,42 @@ def test_every_type_of_a_flat_table_comes_as_it_is() -> None:
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
 
-    first = read(buffer.getvalue()).iloc[0].to_dict()
+    frame = read(buffer.getvalue())
 
-    assert first == {
-        "dictionary": "x", "view": "x", "uuid": str(one), "big": 2**63, "truth": True, "decimal": Decimal("1.10"),
+    assert frame.iloc[1].isna().all()
+    assert frame.dtypes[["big", "truth"]].astype(str).tolist() == ["UInt64", "boolean"]
+    assert frame.iloc[0].to_dict() == {
+        "dictionary": "x", "view": "x", "uuid": str(one), "big": 2**63 + 1, "truth": True, "decimal": Decimal("1.10"),
         "half": 1.5,
     }  # fmt: skip
+
+
+def test_moments_stay_moments_and_what_wraps_a_plain_type_is_that() -> None:
+    day = datetime.datetime(2024, 5, 1, 10, tzinfo=datetime.UTC)
+    values = {"day": day.date(), "time": day.time(), "while": datetime.timedelta(1), "moment": day}
+    table = pa.table({name: pa.array([value]) for name, value in values.items()} | {
+        "json": pa.array(["{}"], pa.json_()), "four": pa.array([b"abcd"], pa.binary(4)),
+        "bytes": pa.array([b"x"]).dictionary_encode(),
+    })  # fmt: skip
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+
+    found = read_table(buffer.getvalue(), "file.parquet", 10**6, 100)
+
+    assert found.frame.iloc[0].to_dict() == values | {"json": "{}"}
+    assert [note.split(" and is")[0] for note in found.notes] == [
+        "column 'four' holds fixed_size_binary[4]", "column 'bytes' holds binary",
+    ]  # fmt: skip
+
+
+def test_row_numbers_of_pandas_are_passed_over_wherever_they_stand() -> None:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"__index_level_0__": [7], "a": [1], " ": [2]}), buffer)
+
+    found = read_table(buffer.getvalue(), "file.parquet", 10**6, 100)
+
+    assert found.frame.to_dict("list") == {"a": [1]}
+    assert found.notes == ("a column has no name and is left out: name it to use it",)
 
 
 def test_a_column_twice_in_parquet_is_refused() -> None:
@@ -163,6 +200,9 @@ def test_what_is_too_large_is_refused() -> None:
         read(b"a,b\n1,2\n3,4\n", max_bytes=10)
     with pytest.raises(UnreadableData, match=r"more than the 1 rows that data\.max_rows allows"):
         read(b"a,b\n1,2\n3,4\n", max_rows=1)
+    assert len(read(b"a,b\n1,2\n3,4\n", max_rows=2)) == 2
+    with pytest.raises(UnreadableData, match=r"more than the 60,000 rows"):
+        read(b"a\n" + b"1\n" * 60_001, max_rows=60_000)
     with pytest.raises(UnreadableData, match=r"data\.max_rows allows 1"):
         read(parquet(pd.DataFrame({"a": [1, 2]})), max_rows=1)
 
@@ -197,6 +237,15 @@ def test_a_parquet_bomb_is_refused_before_it_is_unpacked() -> None:
         read(content)
 
 
+def test_what_many_small_pieces_unpack_to_is_added_up() -> None:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"a": pa.array(["x" * 50] * 30_000)}), buffer)
+    assert len(read(buffer.getvalue(), 2_000_000, 30_000)) == 30_000
+
+    with pytest.raises(UnreadableData, match=r"^file\.csv unpacks to more"):
+        read(buffer.getvalue(), 1_000_000, 30_000)
+
+
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.binary_view()])
 def test_a_value_that_is_stored_once_counts_as_often_as_it_stands(kind: pa.DataType) -> None:
     value = b"x" * 50_000 if "binary" in str(kind) else "x" * 50_000
@@ -208,7 +257,7 @@ def test_a_value_that_is_stored_once_counts_as_often_as_it_stands(kind: pa.DataT
         read(buffer.getvalue())
 
 
-LONG = parquet(pd.DataFrame({"a": ["x" * 3000]}))
+LONG = parquet(pd.DataFrame({"a": ["x" * 30] * 100}))
 ONE, TWO = parquet(pd.DataFrame({"a": [1]})), parquet(pd.DataFrame({"a": [2, 3]}))
 
 
@@ -239,10 +288,21 @@ def test_folders_of_the_form_key_value_are_columns(path: str, expected: dict[str
 
 def test_what_is_left_out_of_every_part_is_said_once() -> None:
     part = parquet(pd.DataFrame({"a": [1], "b": [b"x"]}))
+    odd = parquet(pd.DataFrame({"a": [1], "": [2]}))
 
-    assert read_parts({"1.parquet": part, "2.parquet": part}, "folder", 10**6, 10).notes == (
+    table = read_parts({"1.parquet": part, "2.parquet": part, "3.parquet": odd}, "folder", 10**6, 10)
+
+    assert table.notes == (
         "column 'b' holds binary and is left out: nothing can be learned from it as it is",
+        "a column has no name and is left out: name it to use it",
     )
+
+
+def test_whole_numbers_in_one_part_and_fractions_in_another_are_numbers() -> None:
+    parts = {"1.parquet": ONE, "2.parquet": parquet(pd.DataFrame({"a": [1.5]}))}
+
+    assert read_parts(parts, "folder", 10**6, 10).frame["a"].tolist() == [1.0, 1.5]
+    assert len(read_parts({"1.parquet": LONG}, "folder", 5000, 200).frame) == 100
 
 
 @pytest.mark.parametrize(
@@ -251,7 +311,7 @@ def test_what_is_left_out_of_every_part_is_said_once() -> None:
         ({"1.parquet": b"a,b"}, (10**6, 10), UnreadableData, "folder: 1.parquet is not Parquet: a folder may hold"),
         ({"1.parquet": ONE[:-20]}, (10**6, 10), UnreadableData, "folder/1.parquet looks like Parquet"),
         ({"1.parquet": ONE, "2.parquet": TWO}, (10**6, 2), UnreadableData, "folder/2.parquet has 2 rows, and"),
-        ({"1.parquet": LONG, "2.parquet": LONG}, (5000, 10), UnreadableData, "unpacks to more than the"),
+        ({"1.parquet": LONG, "2.parquet": LONG}, (5000, 200), UnreadableData, "unpacks to more than the"),
         ({}, (10**6, 10), ContractViolation, "folder has no rows: it needs at least 20 in its .parquet files"),
         ({"1.parquet": parquet(pd.DataFrame({"a": []}))}, (10**6, 10), ContractViolation, "folder has no rows"),
         (
@@ -260,7 +320,7 @@ def test_what_is_left_out_of_every_part_is_said_once() -> None:
         ),
         (
             {"1.parquet": ONE, "2.parquet": parquet(pd.DataFrame({"a": ["x"]}))}, (10**6, 10),
-            ContractViolation, "folder: its files do not fit together (",
+            ContractViolation, "folder: its files do not fit together (Unable to merge: Field a",
         ),
     ],
 )  # fmt: skip
