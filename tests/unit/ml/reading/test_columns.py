@@ -137,6 +137,7 @@ def test_labels_of_the_target_are_words_also_where_they_are_truths() -> None:
         (["1", "", "2"], Column("a", "number")),
         (pd.array([1, None, 2], dtype="Int64"), Column("a", "integer")),
         ([1.0, math.nan, 2.0], Column("a", "number")),
+        ([1.0, -999.0, 2.0], Column("a", "number", frozenset({"-999"}))),
     ],
 )
 def test_values_keep_the_name_and_the_index_of_their_column(values: Any, column: Column) -> None:

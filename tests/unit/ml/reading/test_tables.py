@@ -87,6 +87,10 @@ def test_a_bad_file_is_told_in_one_line(content: bytes, error: type[BadInput], t
     assert "\n" not in str(caught.value)
 
 
+def test_the_end_of_a_line_within_a_cell_stays_as_it_is() -> None:
+    assert read(b'a,b\r\n"x\r\ny",2\r\n')["a"].tolist() == ["x\r\ny"]
+
+
 def test_a_missing_last_value_is_no_short_row() -> None:
     assert read(b"a,b\n1,\n3,4\n")["b"].tolist() == ["", "4"]
 
