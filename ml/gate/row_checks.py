@@ -81,6 +81,8 @@ def behaviour(evidence: Evidence, rule: BehaviourRule) -> Check:
     name = f"{rule.check} of {rule.column}"
     if rule.column not in evidence.features.columns:
         return Check(name, "failed", f"{rule.column!r} is no feature, so its {rule.check} cannot be checked")
+    if evidence.features[rule.column].isna().all():
+        return Check(name, "unsure", f"no held-out row has a value of {rule.column!r} to change")
     if rule.check == "invariance":
         changes = (probabilities(evidence.pipeline, other) for other in _others(evidence.features, rule.column))
         moved = max(float(np.abs(change - evidence.probability).mean()) for change in changes)

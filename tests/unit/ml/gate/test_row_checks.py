@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ml.config.promotion import GateConfig, SliceRule
+from ml.config.promotion import BehaviourRule, GateConfig, SliceRule
 from ml.gate import row_checks
 from ml.gate.verdict import Check, Evidence
 
@@ -131,3 +132,121 @@ def test_each_column_that_leaks_is_named_wherever_it_stands() -> None:
     assert check.words.startswith("'a told', 'b told' alone tells the target with ROC AUC 1.0000, above 0.99: ")
     assert check.found["features"]["a told"] == check.found["features"]["b told"] == 1.0
     assert check.found["features"]["z luck"] < 0.6
+
+
+class _Model:
+    """A model whose probability is a function of the column `x`."""
+
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        self._answer = answer
+
+    def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
+        ones = np.asarray(self._answer(rows["x"]), dtype=float)
+        return np.column_stack([1 - ones, ones])
+
+
+def _behaviour(values: Any, answer: Callable[[Any], Any], **rule: Any) -> Check:
+    """The check of a rule about the one column `x`."""
+    rows, model = pd.DataFrame({"x": values}).set_axis(range(100, 100 + len(values))), _Model(answer)
+    probability = model.predict_proba(rows)[:, 1]
+    evidence = Evidence(rows, np.zeros(len(rows)), probability, model, rows, rows, len(rows))
+    return row_checks.behaviour(evidence, BehaviourRule(column="x", **rule))
+
+
+NUMBERS = np.arange(10.0)
+
+
+def _dips(numbers: Any) -> Any:
+    """Stands still up to 4, falls from there to 5, and rises."""
+    return np.where(numbers < 5, 0.5, 0.05 * numbers)
+
+
+@pytest.mark.parametrize(
+    ("answer", "effect", "tolerance", "status", "against"),
+    [
+        (lambda x: 0.05 * x, "up", 0.05, "passed", 0.0),
+        (lambda x: 0.05 * x, "down", 0.05, "failed", 1.0),
+        (lambda x: 1 - 0.05 * x, "down", 0.05, "passed", 0.0),
+        (lambda x: 1 - 0.05 * x, "up", 0.05, "failed", 1.0),
+        (_dips, "up", 0.1, "passed", 0.1),
+        (_dips, "up", 0.09, "failed", 0.1),
+        (lambda x: 1 - _dips(x), "down", 0.1, "passed", 0.1),
+        (lambda x: 1 - _dips(x), "down", 0.09, "failed", 0.1),
+    ],
+)
+def test_rows_that_go_the_other_way_than_declared_are_counted(
+    answer: Callable[[Any], Any], effect: str, tolerance: float, status: str, against: float
+) -> None:
+    check = _behaviour(NUMBERS, answer, check="direction", effect=effect, tolerance=tolerance, step=1.0)
+
+    assert (check.name, check.status) == ("direction of x", status)
+    assert check.words == (
+        f"'x' raised by 1 moves the probability {effect} but for {against:.1%} of the rows"
+        + (f": more than {tolerance:.1%}" if status == "failed" else "")
+    )
+    assert check.found.keys() == {"against", "most", "step", "mean_change"}
+    assert (check.found["against"], check.found["most"], check.found["step"]) == (against, tolerance, 1.0)
+
+
+def test_a_step_is_as_declared_or_one_deviation_or_one() -> None:
+    rule: dict[str, Any] = {"check": "direction", "effect": "up"}
+
+    deviation = _behaviour(NUMBERS, lambda x: 0.01 * x, **rule)
+    assert deviation.found["step"] == pytest.approx(NUMBERS.std(ddof=1))
+    assert deviation.found["mean_change"] == pytest.approx(0.01 * NUMBERS.std(ddof=1))
+    assert _behaviour(NUMBERS, lambda x: 0.01 * x, step=3.0, **rule).found["step"] == 3.0
+    alike = _behaviour([2.0] * 5, lambda x: 0.01 * x, **rule)
+    assert (alike.status, alike.found["step"]) == ("passed", 1.0)
+
+
+def test_a_model_that_ignores_the_column_goes_nowhere() -> None:
+    check = _behaviour(NUMBERS, lambda x: 0.0 * x + 0.3, check="direction", effect="up")
+
+    assert (check.status, check.found["against"]) == ("failed", 0.0)
+    assert check.words.endswith("but for 0.0% of the rows: it does not move at all")
+
+
+@pytest.mark.parametrize(("tolerance", "status", "said"), [(0.08, "passed", "at most"), (0.07, "failed", "more than")])
+def test_each_of_few_values_is_tried_for_all_rows(tolerance: float, status: str, said: str) -> None:
+    values = pd.Series(["a", "b", "c", "c"], dtype=object)
+
+    check = _behaviour(values, lambda x: x.map({"a": 0.2, "b": 0.3, "c": 0.2}), check="invariance", tolerance=tolerance)
+
+    # With b for all, three of four rows move by 0.1.
+    assert (check.name, check.status) == ("invariance of x", status)
+    assert check.found == {"moved": pytest.approx(0.075), "most": tolerance}
+    assert check.words == f"changing 'x' moves the probability by 0.0750 on average, {said} {tolerance:g}"
+
+
+def test_ten_values_are_tried_one_by_one_and_of_eleven_the_rows_exchange_theirs() -> None:
+    ten, eleven = (
+        _behaviour(np.arange(count), lambda x: x / 20, check="invariance", tolerance=0) for count in (10.0, 11.0)
+    )
+
+    assert ten.found["moved"] == pytest.approx(4.5 / 20)
+    # The same exchange each time, which moves less than 0 for all rows would.
+    assert eleven.found == _behaviour(np.arange(11.0), lambda x: x / 20, check="invariance", tolerance=0).found
+    assert 0 < eleven.found["moved"] < 5 / 20
+    assert (ten.status, eleven.status) == ("failed", "failed")
+
+
+def test_what_does_not_move_at_all_keeps_a_tolerance_of_nothing() -> None:
+    assert _behaviour(NUMBERS, lambda x: 0.0 * x, check="invariance", tolerance=0).status == "passed"
+
+
+@pytest.mark.parametrize("rule", [{"check": "invariance"}, {"check": "direction", "effect": "up"}])
+def test_a_column_without_a_value_in_the_held_out_rows_leaves_doubt(rule: dict[str, Any]) -> None:
+    check = _behaviour([np.nan] * 5, lambda x: x.fillna(0.5), **rule)
+
+    assert (check.name, check.status) == (f"{rule['check']} of x", "unsure")
+    assert check.words == "no held-out row has a value of 'x' to change"
+
+
+def test_a_rule_about_what_is_no_feature_or_no_number_fails_by_its_name() -> None:
+    rows = pd.DataFrame({"y": [1.0]})
+    evidence = Evidence(rows, np.zeros(1), np.zeros(1), None, rows, rows, 1)
+    check = row_checks.behaviour(evidence, BehaviourRule(column="x", check="invariance"))
+    text = _behaviour(pd.Series(["a"], dtype=object), lambda x: [0.5], check="direction", effect="up")
+
+    assert (check.status, check.words) == ("failed", "'x' is no feature, so its invariance cannot be checked")
+    assert (text.status, text.words) == ("failed", "'x' is no number, so it has no direction")
