@@ -101,7 +101,8 @@ def test_a_dummy_that_is_beaten_is_told_with_its_figures() -> None:
 def test_of_three_rows_nothing_can_be_told() -> None:
     check = checks.dummy(evidence(np.array([0.1, 0.2, 0.9]), np.array([0.0, 0.0, 1.0])), GateConfig(resamples=200))
 
-    assert (check.status, check.found) == ("unsure", {"auc": 1.0, "rows": 3, "positives": 1})
+    assert (check.name, check.status) == ("better than a dummy", "unsure")
+    assert check.found == {"auc": 1.0, "rows": 3, "positives": 1}
     assert check.words == (
         "ROC AUC 1.0000 on 3 held-out rows, 1 of them positive, tells nothing of the 0.5 of a dummy classifier: "
         "the sample is too small for 95%"
@@ -109,20 +110,22 @@ def test_of_three_rows_nothing_can_be_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("positives", "rows", "status"), [(10, 100, "failed"), (9, 100, "unsure"), (10, 99, "unsure"), (90, 100, "failed")]
+    ("positives", "rows", "status"),
+    [(10, 100, "failed"), (9, 100, "unsure"), (10, 99, "unsure"), (90, 100, "failed"), (91, 100, "unsure")],
 )
 def test_what_is_no_better_than_a_dummy_fails_where_there_are_rows_enough(
     positives: int, rows: int, status: str
 ) -> None:
     target = np.array([1.0] * positives + [0.0] * (rows - positives))
-    # A little better than luck: of each class every other row has the higher score, and one more of the positives.
-    score = np.tile([0.4, 0.6], rows)[:rows]
-    score[0] = 0.6
+    # A little better than luck: of each class about every other row has the higher score, and one more of the positives.
+    score = np.concatenate([np.tile([0.6, 0.4], 50)[:positives], np.tile([0.4, 0.6], 50)[: rows - positives]])
+    score[1] = 0.6
 
     check = checks.dummy(evidence(score, target), GateConfig(resamples=200, min_rows=100))
 
     assert check.found["auc"] > 0.5
-    assert check.status == status
+    assert (check.name, check.status) == ("better than a dummy", status)
+    assert check.words.startswith("ROC AUC ")
     assert "no better than the 0.5 of a dummy classifier" in check.words
     assert check.words.endswith("as far as they can tell: the sample is too small") == (status == "unsure")
 
@@ -188,3 +191,10 @@ def test_too_few_rows_that_the_champion_has_not_learned_from_leave_doubt(kept: i
             "champion version 7 was trained on 181 of the 200 held-out rows, and 19 others, 9 of the rarer class, are "
             "too few to compare with it: bring more rows, or promote by hand if you mean it"
         )
+
+
+@pytest.mark.parametrize(("negatives", "status"), [(10, "passed"), (9, "unsure")])
+def test_the_rarer_class_may_be_the_negative_one(negatives: int, status: str) -> None:
+    learned = (TARGET == 0) & (np.arange(200) >= 2 * negatives)
+
+    assert against_champion(GOOD, probability=GOOD, learned=learned)[1].status == status

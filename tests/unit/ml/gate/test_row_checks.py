@@ -49,6 +49,10 @@ def test_a_part_that_is_worth_just_its_floor_passes(floor: float, status: str) -
     [check] = _slices(["a"] * 4, [True, True, True, False], floor=floor)
 
     assert (check.status, check.found["value"], check.found["floor"]) == (status, 0.75, floor)
+    assert check.words == (
+        f"test_accuracy 0.7500 of the 4 rows with part = a {'keeps' if status == 'passed' else 'misses'} "
+        f"the floor of {floor:g}"
+    )
 
 
 def test_where_less_is_better_the_floor_is_the_most() -> None:
@@ -115,7 +119,9 @@ def test_a_leak_is_told_from_luck_where_each_class_has_ten_rows(ones: int, zeros
 def test_a_leak_that_is_just_allowed_passes() -> None:
     check = _leak(20, 20, leak=1.0)
 
-    assert (check.status, check.found) == ("passed", {"features": {"told": 1.0}, "most": 1.0})
+    assert (check.name, check.status) == ("no leaked target", "passed")
+    assert check.found == {"features": {"told": 1.0}, "most": 1.0}
+    assert check.words == "'told' alone tells the target best, with ROC AUC 1.0000"
 
 
 def test_each_column_that_leaks_is_named_wherever_it_stands() -> None:
@@ -248,5 +254,7 @@ def test_a_rule_about_what_is_no_feature_or_no_number_fails_by_its_name() -> Non
     check = row_checks.behaviour(evidence, BehaviourRule(column="x", check="invariance"))
     text = _behaviour(pd.Series(["a"], dtype=object), lambda x: [0.5], check="direction", effect="up")
 
-    assert (check.status, check.words) == ("failed", "'x' is no feature, so its invariance cannot be checked")
-    assert (text.status, text.words) == ("failed", "'x' is no number, so it has no direction")
+    assert (check.name, check.status) == ("invariance of x", "failed")
+    assert check.words == "'x' is no feature, so its invariance cannot be checked"
+    assert (text.name, text.status) == ("direction of x", "failed")
+    assert text.words == "'x' is no number, so it has no direction"
