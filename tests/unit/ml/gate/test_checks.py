@@ -117,7 +117,7 @@ def test_what_is_no_better_than_a_dummy_fails_where_there_are_rows_enough(
     positives: int, rows: int, status: str
 ) -> None:
     target = np.array([1.0] * positives + [0.0] * (rows - positives))
-    # A little better than luck: of each class about every other row has the higher score, and one more of the positives.
+    # A little better than luck: of each class about every other row scores higher, and one more positive.
     score = np.concatenate([np.tile([0.6, 0.4], 50)[:positives], np.tile([0.4, 0.6], 50)[: rows - positives]])
     score[1] = 0.6
 
