@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -253,6 +253,24 @@ def registry(cli: CommandLine, empty_registry: Path, tmp_path: Path) -> Iterator
     cli.tracker = MlflowClient(f"sqlite:///{path}")
     yield cli
     cli.tracker = None
+
+
+@pytest.fixture
+def versions(registry) -> Callable[[int], None]:
+    """Registers so many versions of ad-click, each from a run of its own."""
+
+    def register(count: int) -> None:
+        tracker = registry.tracker
+        tracker.create_registered_model("ad-click")
+        for number in range(1, count + 1):
+            tags = {"airflow.dag_id": "Airflow_Lab2", "airflow.run_id": f"r{number}"}
+            run = tracker.create_run("0", tags=tags)
+            tracker.log_metric(run.info.run_id, "test_f1", number / 10)
+            judged = {**tags, "validation": "passed", "data.digest": f"d{number % 2}", "run_key": f"k{number}"}
+            tracker.create_model_version("ad-click", "file:///x", run.info.run_id, tags=judged)
+        registry.airflow.listed = [registry.dag_run(f"r{number}", "success") for number in range(count, 0, -1)]
+
+    return register
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,33 +1,10 @@
-"""runs, models, promote, rollback and predict, over a real MLflow store."""
+"""`models`, `promote` and `rollback`, over a real MLflow store."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
-
-from ml.registry.loading import LoadedModel
-
-
-@pytest.fixture
-def versions(registry) -> Callable[[int], None]:
-    """Registers so many versions of ad-click, each from a run of its own."""
-
-    def register(count: int) -> None:
-        tracker = registry.tracker
-        tracker.create_registered_model("ad-click")
-        for number in range(1, count + 1):
-            tags = {"airflow.dag_id": "Airflow_Lab2", "airflow.run_id": f"r{number}"}
-            run = tracker.create_run("0", tags=tags)
-            tracker.log_metric(run.info.run_id, "test_f1", number / 10)
-            judged = {**tags, "validation": "passed", "data.digest": f"d{number % 2}", "run_key": f"k{number}"}
-            tracker.create_model_version("ad-click", "file:///x", run.info.run_id, tags=judged)
-        registry.airflow.listed = [registry.dag_run(f"r{number}", "success") for number in range(count, 0, -1)]
-
-    return register
 
 
 def _aliases(cli: Any) -> dict[str, str]:
@@ -55,20 +32,6 @@ def test_models_are_listed_for_people(registry, versions) -> None:
 
     assert registry("models").stdout.splitlines()[1].split()[:3] == ["ad-click", "1", "-"]
     assert json.loads(registry("models", "--model", "other", "--json").stdout) == []
-
-
-def test_runs_have_what_both_servers_know(registry, versions) -> None:
-    versions(2)
-    registry.airflow.listed.insert(0, registry.dag_run("r3", "running"))
-
-    found = json.loads(registry("runs", "--json").stdout)
-
-    assert [row["dag_run_id"] for row in found] == ["r3", "r2", "r1"]
-    assert found[0]["model"] is None
-    assert found[0]["metrics"] == {}
-    assert found[1]["model"] == {"name": "ad-click", "version": "2"}
-    assert (found[1]["state"], found[1]["duration_s"], found[1]["metrics"]) == ("success", 8.5, {"test_f1": 0.2})
-    assert len(registry("runs", "--limit", "1").stdout.splitlines()) == 2
 
 
 def test_promote_moves_the_champion_and_says_so(registry, versions) -> None:
@@ -177,46 +140,3 @@ def test_without_a_champion_before_there_is_no_way_back(registry, versions) -> N
 
     assert result.exit_code == 2
     assert "no champion before this one" in result.stderr
-
-
-def test_predicting_without_a_champion_says_how_to_get_one(registry, versions, tmp_path: Path) -> None:
-    versions(1)
-    file = tmp_path / "in.csv"
-    file.write_text("a\n1\n")
-
-    result = registry("predict", str(file))
-
-    assert result.exit_code == 2
-    assert "has no champion yet" in result.stderr
-    assert registry("predict", "nowhere.csv").exit_code == 2
-
-
-class _Half:
-    def predict_proba(self, frame: Any) -> Any:
-        import numpy as np
-
-        return np.full((len(frame), 2), [0.25, 0.75])
-
-
-def test_predictions_go_to_a_file_or_to_stdout(registry, versions, tmp_path: Path) -> None:
-    versions(3)
-    registry("promote", "3")
-    registry.champion = LoadedModel(
-        name="ad-click",
-        version="3",
-        run_id="r",
-        model_id="m-1",
-        pipeline=_Half(),
-        inputs={"a": "double"},
-        input_example=[],
-        sha256="0af3",
-    )
-    file = tmp_path / "in.csv"
-    file.write_text("a,b\n1,x\n")
-
-    assert registry("predict", str(file)).stdout == "a,b,probability,prediction,model_version\n1,x,0.75,1,3\n"
-    assert (
-        "1 rows scored with ad-click version 3"
-        in registry("predict", str(file), "-o", str(tmp_path / "out.csv")).stdout
-    )
-    assert (tmp_path / "out.csv").read_text().endswith("1,x,0.75,1,3\n")

@@ -1,20 +1,13 @@
-"""What every command has in common: exit codes, one line per error, no colour in pipes, a quick start."""
+"""What every command has in common: one line per error, the codes for it, a quick start."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from io import StringIO
 from pathlib import Path
 
 import pytest
-
-from infra.cli.errors import CommandFailed, StackNotUp
-from infra.cli.outcome import exit_code_of, lines_of
-from infra.cli.output import printable, say, show_table
-from infra.cli.session import Session
-from ml.errors import AirflowDown, BadInput, GateFailed, HashMismatch, Misconfigured, StoreDown
 
 NEED_A_STACK = [
     ["run"],
@@ -27,31 +20,6 @@ NEED_A_STACK = [
     ["logs", "mlflow"],
     ["mail"],
 ]
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (BadInput("x"), 2),
-        (Misconfigured("x"), 2),
-        (AirflowDown("x"), 3),
-        (StoreDown("x"), 3),
-        (StackNotUp(), 3),
-        (GateFailed("x"), 1),
-        (HashMismatch("x"), 1),
-        (CommandFailed("x"), 1),
-        (RuntimeError("x"), 1),
-        (KeyboardInterrupt(), 130),
-    ],
-)
-def test_the_exit_code_tells_what_cures_an_error(error: BaseException, code: int) -> None:
-    assert exit_code_of(error) == code
-
-
-def test_an_error_is_one_line_whatever_it_holds() -> None:
-    assert lines_of(BadInput("a\n  b")) == ["a b"]
-    assert lines_of(CommandFailed("a", ["  more"])) == ["a", "  more"]
-    assert lines_of(KeyError("x"))[0].startswith("unexpected KeyError: 'x'")
 
 
 @pytest.mark.parametrize("arguments", NEED_A_STACK, ids=" ".join)
@@ -139,44 +107,6 @@ def test_without_arguments_there_is_help(bare) -> None:
 
     assert result.exit_code == 0
     assert "Commands" in result.stdout
-
-
-class _Terminal(StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_pipe_gets_no_colour_even_if_colour_is_forced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    session, pipe = Session(environ={}), StringIO()
-    session.attach(pipe, pipe)
-
-    say(session.out, "failed", "bold red")
-    show_table(session.out, ["a", "b"], [["ready", "x" * 200]])
-
-    assert "\x1b" not in pipe.getvalue()
-    assert "x" * 200 in pipe.getvalue()
-
-
-@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
-def test_a_terminal_gets_colour_unless_no_color_is_set(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], coloured: bool
-) -> None:
-    monkeypatch.setenv("TERM", "xterm-256color")
-    for name in ("NO_COLOR", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    session, terminal = Session(environ={}), _Terminal()
-    session.attach(terminal, terminal)
-
-    say(session.out, "ready", "green")
-
-    assert ("\x1b[32m" in terminal.getvalue()) is coloured
-
-
-def test_text_from_elsewhere_cannot_steer_the_terminal() -> None:
-    assert printable("a\x1b]0;title\x07b\r\n") == "a?]0;title?b?\n"
 
 
 def test_help_needs_no_heavy_import() -> None:
