@@ -1,4 +1,4 @@
-"""What the tests that need servers share: a stack of their own, and waiting for a condition."""
+"""What tests share: a stack of their own or the plan of one, and waiting for a condition."""
 
 from __future__ import annotations
 
@@ -14,14 +14,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from infra.settings import DEFAULT_PORTS, Settings
+from infra.credentials import Credentials
+from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
 from infra.stack import ports
 from infra.stack.info import StackInfo, status
+from infra.stack.plan import Plan
+from ml.tracking import runs
 from serving.upstream.airflow import AirflowClient, run_path
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 PIPELINE = "Airflow_Lab2"
@@ -83,6 +90,26 @@ def port_settings() -> dict[str, str]:
         f"TRACKYARD_{name.upper()}_PORT": str(port)
         for name, port in zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True)
     }
+
+
+PORTS = {**DEFAULT_PORTS, **{name: 20000 + number for number, name in enumerate(INTERNAL_PORTS)}}
+"""A port for every part of a stack that is never started."""
+
+
+def settings_of(home: Path, **environ: str) -> Settings:
+    """The settings of a stack in a folder, with what else is said."""
+    return Settings.from_env({"TRACKYARD_HOME": str(home), **environ})
+
+
+def plan_of(home: Path) -> Plan:
+    """The plan of a stack that is never started."""
+    return Plan(settings_of(home), PORTS, Credentials())
+
+
+def open_run(client: MlflowClient, name: str) -> Run:
+    """A run of the experiment `model`, as a task opens it: the same one for the same name."""
+    run_id = runs.open_run(client, "model", name, {"run_key": runs.run_key("dag", name)})
+    return client.get_run(run_id)
 
 
 class Silent:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.credentials import Credentials
+from infra.credentials import Credentials, write_private
 from ml.errors import Misconfigured
 
 
@@ -70,3 +70,40 @@ def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
 
     with pytest.raises(Misconfigured, match="is damaged"):
         Credentials.load_or_create(path)
+
+
+def test_secrets_are_made_once_and_kept_private(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+
+    first, second = Credentials.load_or_create(path), Credentials.load_or_create(path)
+
+    assert first == second
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(set(json.loads(path.read_text()).values())) == len(json.loads(path.read_text()))
+
+
+def test_secrets_hide_themselves() -> None:
+    secret = Credentials()
+
+    assert secret.redis_password not in repr(secret)
+    assert secret.redis_password not in f"{secret}"
+
+
+def test_secrets_that_others_can_read_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    Credentials.load_or_create(path)
+    path.chmod(0o644)
+
+    with pytest.raises(Misconfigured, match="chmod 600"):
+        Credentials.load(path)
+
+
+def test_a_secret_that_a_newer_version_needs_is_added(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    old = {"redis_password": "kept"}
+    write_private(path, json.dumps(old))
+
+    found = Credentials.load_or_create(path)
+
+    assert found.redis_password == "kept"
+    assert json.loads(path.read_text())["flower_password"] == found.flower_password

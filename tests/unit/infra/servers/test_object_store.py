@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import stat
 from pathlib import Path
 
+from infra.credentials import Credentials
 from infra.servers import object_store
 from infra.settings import INTERNAL_PORTS
-from tests.support import ROOT
+from tests.support import PORTS, ROOT
 
 
 def test_the_container_has_the_same_options() -> None:
@@ -21,3 +23,16 @@ def test_the_container_has_the_same_options() -> None:
     both = {name for name in both if ".port" not in name}
     assert {name: container.get(name) for name in both} == {name: embedded[name] for name in both}
     assert both >= {"s3.allowDeleteBucketNotEmpty", "volume.max", "volume.minFreeSpace", "master.volumeSizeLimitMB"}
+
+
+def test_the_object_store_closes_every_port(tmp_path: Path) -> None:
+    object_store.create(tmp_path, Credentials())
+
+    rules = (tmp_path / "config" / "security.toml").read_text()
+    command = object_store.command(tmp_path, PORTS, tmp_path)
+
+    for role in ("master", "volume", "filer", "s3"):
+        assert f"[grpc.{role}]" in rules
+    assert "-disableHttp=true" in command
+    assert "-master.telemetry=false" in command
+    assert stat.S_IMODE((tmp_path / "config" / "key.pem").stat().st_mode) == 0o600

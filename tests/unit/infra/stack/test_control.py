@@ -247,3 +247,19 @@ def test_a_part_becomes_its_program_with_its_own_variables_alone(
     assert not {secrets.postgres_password, secrets.airflow_api_secret} & set(env.values())
     assert not any(secret in word for word in command for secret in vars(secrets).values())
     assert psutil.pid_exists(int((tmp_path / "processes" / "mlflow").read_text().strip("[]").split(",")[0]))
+
+
+_CARGO_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This file is a cache directory tag created by cargo.\n"
+
+
+def test_a_cache_of_another_program_is_no_home_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "CACHEDIR.TAG").write_text(_CARGO_TAG)
+    (tmp_path / "thesis.txt").write_text("mine")
+    settings = Settings.from_env(clean_environ(tmp_path))
+
+    with pytest.raises(Misconfigured, match="was not made by"):
+        control.wipe(settings)
+    with pytest.raises(Misconfigured, match="holds files of something else"):
+        control.up(settings, Silent())
+
+    assert {path.name for path in tmp_path.iterdir()} == {"CACHEDIR.TAG", "thesis.txt"}

@@ -1,14 +1,12 @@
-"""Cross-validated metrics, curves, importances, the profile and the card that tells of them."""
+"""Cross-validated metrics, curves and importances."""
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
@@ -17,11 +15,8 @@ from sklearn.model_selection import cross_val_predict
 
 from ml.config.schema import PipelineConfig
 from ml.evaluation import curves, metrics, plots
-from ml.inspection import profile
 from ml.steps import model_card
-from ml.tracking import provenance
 from ml.training.features import Roles
-from ml.training.pipeline import build_pipeline
 from tests.fakes import Fitted
 
 
@@ -115,104 +110,6 @@ def test_of_many_columns_the_most_telling_are_measured_and_the_rest_is_told() ->
     assert model.asked <= 3 * curves.MAX_IMPORTANCES + 3
     assert "Of 400 columns the 100 that by themselves tell the target best were measured; 300 were left out." in text
     assert plots.curve_plots({}, {}, found, 400) != plots.curve_plots({}, {}, found)
-
-
-NAMES = [
-    "usd$_per_100$_unit", "price ($)", "$^$", "$\\frac{$", "a\nb\r\tc", "_hidden", "", " ", "\x00\x1b", "W" * 500,
-    "W" * 501, "年齢", "❤", "\u202eabc", "<b>%s {x}", "\\",
-]  # fmt: skip
-
-
-def test_any_name_of_a_column_gives_a_figure() -> None:
-    rng = np.random.default_rng(2)
-    features = pd.DataFrame({name: rng.normal(size=60) for name in NAMES[:-1]}).assign(
-        **{NAMES[-1]: rng.choice(["$x$", "$_$"], 60)}
-    )
-    target = pd.Series(np.arange(60) % 2)
-    roles = Roles(tuple(NAMES[:-1]), (NAMES[-1],), "y", 0, 1)
-    pipeline = build_pipeline(PipelineConfig(), roles).fit(features, target)
-
-    found = plots.plots(pipeline, target, rng.random(60))
-    found |= plots.curve_plots({}, {}, dict.fromkeys(NAMES, 0.1))
-
-    assert {"coefficients.png", "feature_importance.png"} <= set(found)
-    assert all(content.startswith(b"\x89PNG") for content in found.values())
-
-
-def test_columns_whose_names_begin_alike_have_a_bar_each() -> None:
-    alike = {"W" * 50 + str(number): 0.1 + 0.1 * number for number in range(8)}
-
-    drawn = bars(plots.curve_plots({}, {}, alike)["feature_importance.png"])
-
-    assert drawn == 8
-
-
-def bars(image: bytes) -> int:
-    """How many bars a figure has: the runs of their blue down a line beside the axis."""
-    pixels = np.asarray(Image.open(io.BytesIO(image)).convert("RGB")).astype(int)
-    blue = np.abs(pixels - [31, 119, 180]).sum(axis=2) < 30
-    column = blue[:, int(np.flatnonzero(blue.any(axis=0))[0]) + 1]
-    return int((np.diff(column.astype(int), prepend=0) == 1).sum())
-
-
-def test_curves_are_drawn_and_empty_ones_left_out(fitted: Fitted) -> None:
-    line = {"learning/train_log_loss": [(10, 0.5), (20, 0.4)]}
-
-    found = plots.curve_plots(line, {"threshold/f1": [(0, 0.1), (100, 0.9)]}, {"a": 0.1})
-
-    assert set(found) == {"learning_curve.png", "threshold_curve.png", "feature_importance.png"}
-    assert all(content.startswith(b"\x89PNG") for content in found.values())
-    assert plots.curve_plots({}, {}, {}) == {}
-
-
-def test_the_profile_tells_of_every_column(rows: pd.DataFrame) -> None:
-    frame = rows.assign(gap=[None, *range(len(rows) - 1)], text="a|b<c>")
-
-    found = profile.profile(frame)
-    columns = {column["name"]: column for column in found["columns"]}
-
-    assert found["rows"] == len(rows)
-    assert columns["gap"]["missing"] == 1
-    assert columns["Age"]["mean"] == pytest.approx(rows["Age"].mean())
-    assert columns["text"]["top"] == {"a|b<c>": len(rows)}
-    lines = profile.table(found)
-    assert all(line.count("|") - line.count("\\|") == 6 for line in lines)
-    assert "&lt;c&gt;" in lines[-1]
-
-
-def test_the_card_reads_as_a_model_card_and_is_safe(fitted: Fitted, rows: pd.DataFrame) -> None:
-    facts = model_card.Facts(
-        config=PipelineConfig(), roles=fitted.roles,
-        metrics={"test_accuracy": 0.9, "train_accuracy": 0.95, "validation_accuracy": 0.92},
-        tags={
-            "data.digest": "d1", "airflow.run_id": "run`1", "git.commit": "abc", "git.dirty": "true",
-            "note": "<b>bold</b> [link](x)",
-        },
-        profile=profile.profile(rows), importance={"Age": 0.2}, rows={"train": (210, 0.5), "test": (90, 0.4)},
-        links={"DAG run in Airflow": "http://a/b"}, version="3",
-    )  # fmt: skip
-
-    text = model_card.card(facts)
-
-    for heading in ("# ad-click, version 3", "## Model", "## Metrics", "## Data", "## Origin", "## Limits"):
-        assert heading in text
-    assert "| accuracy | 0.9500 | 0.9200 | 0.9000 |" in text
-    assert "with uncommitted changes" in text
-    assert "90 rows only" in text
-    assert "<b>" not in text
-
-
-def test_the_origin_is_told_with_and_without_changes() -> None:
-    found = provenance.tags("a" * 40 + "-dirty", "http://airflow/run")
-
-    assert (found["git.commit"], found["git.dirty"]) == ("a" * 40, "true")
-    assert len(found["env.lock_sha256"]) == 64
-    assert provenance.tags("a" * 40, "x")["git.dirty"] == "false"
-    assert not {"git.commit", "git.dirty"} & set(provenance.tags("", "x"))
-
-
-def test_without_a_lock_file_the_installed_packages_are_told(tmp_path) -> None:
-    assert provenance.lock_digest(tmp_path / "none").startswith("installed:")
 
 
 @pytest.mark.parametrize("many", [1, 10**9])

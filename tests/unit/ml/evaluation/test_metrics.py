@@ -1,4 +1,4 @@
-"""Metrics and plots."""
+"""Each metric is scikit-learn's."""
 
 from __future__ import annotations
 
@@ -12,15 +12,24 @@ from sklearn import metrics as sk
 
 from ml.config.promotion import GateConfig, PromotionConfig, SliceRule
 from ml.config.schema import TuneConfig
-from ml.evaluation import metrics, plots
+from ml.evaluation import metrics
 
 if TYPE_CHECKING:
-    from tests.fakes import Fitted
+    pass
+
 
 NAMES = {"accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "brier"}
+
+
 RNG = np.random.default_rng(0)
+
+
 TARGET = (RNG.random(200) < 0.4).astype(float)
+
+
 SCORES = np.round(np.clip(TARGET * 0.3 + RNG.random(200) * 0.7, 0, 1), 1)
+
+
 SKLEARN = {
     "accuracy": sk.accuracy_score, "precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score,
     "roc_auc": sk.roc_auc_score, "average_precision": sk.average_precision_score, "log_loss": sk.log_loss,
@@ -86,15 +95,3 @@ def test_a_metric_may_be_chosen_wherever_one_is() -> None:
 
 def test_less_of_a_loss_is_better() -> None:
     assert {name for name in NAMES if metrics.sign(f"test_{name}") < 0} == {"log_loss", "brier"}
-
-
-def test_five_plots_are_drawn_without_any_window(fitted: Fitted) -> None:
-    probability = metrics.probabilities(fitted.pipeline, fitted.features)
-
-    found = plots.plots(fitted.pipeline, fitted.target, probability)
-
-    assert sorted(found) == [
-        "calibration_curve.png", "coefficients.png", "confusion_matrix.png", "precision_recall_curve.png",
-        "roc_curve.png",
-    ]  # fmt: skip
-    assert all(content.startswith(b"\x89PNG") and len(content) > 5000 for content in found.values())

@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""The image: how it is built where an engine can do less, what it holds, and what it says of itself."""
 
 import importlib.util
 import re
