@@ -92,8 +92,8 @@ def port_settings() -> dict[str, str]:
     }
 
 
-PORTS = {**DEFAULT_PORTS, **{name: 20000 + number for number, name in enumerate(INTERNAL_PORTS)}}
-"""A port for every part of a stack that is never started."""
+PORTS = {name: number for number, name in enumerate((*DEFAULT_PORTS, *INTERNAL_PORTS), 1)}
+"""A port for every part of a stack that is never started: nobody listens there, not even a stack of the user's."""
 
 
 def settings_of(home: Path, **environ: str) -> Settings:

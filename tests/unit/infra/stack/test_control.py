@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from infra.credentials import Credentials
-from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
+from infra.settings import Settings
 from infra.stack import control, doctor, health, launch, ports
 from infra.stack.health import NotReady
 from infra.stack.info import StackInfo, status
@@ -22,7 +22,7 @@ from infra.stack.preparation import StackError
 from infra.stack.startup import Startup
 from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured, PipelineError
-from tests.support import Silent, clean_environ, port_settings
+from tests.support import Silent, clean_environ, plan_of, port_settings
 from tests.unit.conftest import STORES
 
 BY_NAME = {part.name: part for part in PARTS}
@@ -109,11 +109,9 @@ class _Manager:
 
 
 def _plan(home: Path, timeout_s: int = 60) -> Plan:
-    settings = Settings.from_env(clean_environ(home))
-    settings.log_dir.mkdir(parents=True)
-    return Plan(
-        replace(settings, start_timeout_s=timeout_s), dict.fromkeys((*DEFAULT_PORTS, *INTERNAL_PORTS), 1), Credentials()
-    )
+    plan = plan_of(home)
+    plan.settings.log_dir.mkdir(parents=True)
+    return replace(plan, settings=replace(plan.settings, start_timeout_s=timeout_s))
 
 
 def _shy() -> Part:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ml.errors import ContractViolation, UnreadableData
@@ -27,9 +29,6 @@ def test_a_file_that_cannot_be_read_is_told_with_its_place_and_why(tmp_path: Pat
     broken, nested, twice = (tmp_path / f"{name}.parquet" for name in ("broken", "nested", "twice"))
     broken.write_bytes(b"PAR1 and no more")
     pd.DataFrame({"a": [[1], [2]]}).to_parquet(nested)
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), twice)
 
     with pytest.raises(UnreadableData, match=r"broken\.parquet looks like Parquet and cannot be read \(Parquet magic"):

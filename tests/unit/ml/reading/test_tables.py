@@ -20,9 +20,12 @@ def read(content: bytes, max_bytes: int = 1_000_000, max_rows: int = 1000) -> pd
     return read_table(content, "s3://bucket/folder/file.csv", max_bytes, max_rows).frame
 
 
-def parquet(frame: pd.DataFrame) -> bytes:
+def parquet(table: pd.DataFrame | pa.Table) -> bytes:
+    """A file as pandas writes it, with its notes, or as pyarrow does."""
+    if isinstance(table, pd.DataFrame):
+        return table.to_parquet()
     buffer = io.BytesIO()
-    frame.to_parquet(buffer)
+    pq.write_table(table, buffer)
     return buffer.getvalue()
 
 
@@ -149,10 +152,9 @@ def test_every_type_of_a_flat_table_comes_as_it_is() -> None:
             "half": pa.array([1.5, None], pa.float32()),
         }
     )
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    content = parquet(table)
 
-    frame = read(buffer.getvalue())
+    frame = read(content)
 
     assert frame.iloc[1].isna().all()
     assert frame.dtypes[["big", "truth"]].astype(str).tolist() == ["UInt64", "boolean"]
@@ -169,10 +171,9 @@ def test_moments_stay_moments_and_what_wraps_a_plain_type_is_that() -> None:
         "json": pa.array(["{}"], pa.json_()), "four": pa.array([b"abcd"], pa.binary(4)),
         "bytes": pa.array([b"x"]).dictionary_encode(),
     })  # fmt: skip
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    content = parquet(table)
 
-    found = read_table(buffer.getvalue(), "file.parquet", 10**6, 100)
+    found = read_table(content, "file.parquet", 10**6, 100)
 
     assert found.frame.iloc[0].to_dict() == values | {"json": "{}"}
     assert [note.split(" and is")[0] for note in found.notes] == [
@@ -181,10 +182,9 @@ def test_moments_stay_moments_and_what_wraps_a_plain_type_is_that() -> None:
 
 
 def test_row_numbers_of_pandas_are_passed_over_wherever_they_stand() -> None:
-    buffer = io.BytesIO()
-    pq.write_table(pa.table({"__index_level_0__": [7], "a": [1], " ": [2]}), buffer)
+    content = parquet(pa.table({"__index_level_0__": [7], "a": [1], " ": [2]}))
 
-    found = read_table(buffer.getvalue(), "file.parquet", 10**6, 100)
+    found = read_table(content, "file.parquet", 10**6, 100)
 
     assert found.frame.to_dict("list") == {"a": [1]}
     assert found.notes == ("a column has no name and is left out: name it to use it",)
@@ -192,11 +192,10 @@ def test_row_numbers_of_pandas_are_passed_over_wherever_they_stand() -> None:
 
 def test_a_column_twice_in_parquet_is_refused() -> None:
     table = pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    content = parquet(table)
 
     with pytest.raises(ContractViolation, match="twice"):
-        read(buffer.getvalue())
+        read(content)
 
 
 def test_what_is_too_large_is_refused() -> None:
@@ -242,23 +241,21 @@ def test_a_parquet_bomb_is_refused_before_it_is_unpacked() -> None:
 
 
 def test_what_many_small_pieces_unpack_to_is_added_up() -> None:
-    buffer = io.BytesIO()
-    pq.write_table(pa.table({"a": pa.array(["x" * 50] * 30_000)}), buffer)
-    assert len(read(buffer.getvalue(), 2_000_000, 30_000)) == 30_000
+    content = parquet(pa.table({"a": pa.array(["x" * 50] * 30_000)}))
+    assert len(read(content, 2_000_000, 30_000)) == 30_000
 
     with pytest.raises(UnreadableData, match=r"^file\.csv unpacks to more"):
-        read(buffer.getvalue(), 1_000_000, 30_000)
+        read(content, 1_000_000, 30_000)
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.binary_view()])
 def test_a_value_that_is_stored_once_counts_as_often_as_it_stands(kind: pa.DataType) -> None:
     value = b"x" * 50_000 if "binary" in str(kind) else "x" * 50_000
-    buffer = io.BytesIO()
-    pq.write_table(pa.table({"a": pa.array([value] * 900, kind)}), buffer)
-    assert len(buffer.getvalue()) < 100_000
+    content = parquet(pa.table({"a": pa.array([value] * 900, kind)}))
+    assert len(content) < 100_000
 
     with pytest.raises(UnreadableData, match="unpacks to more"):
-        read(buffer.getvalue())
+        read(content)
 
 
 LONG = parquet(pd.DataFrame({"a": ["x" * 30] * 100}))
