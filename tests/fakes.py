@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import math
+import random
 import shutil
 import threading
 from collections.abc import Coroutine
@@ -16,24 +18,41 @@ from typing import Any
 
 import httpx
 import mlflow.sklearn
+import numpy as np
 import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
+from ml.config.loading import resolve
 from ml.config.schema import PipelineConfig
 from ml.data.generated import generate
 from ml.data.store import Listed
-from ml.errors import UnreadableData
+from ml.errors import ContractViolation, UnreadableData
+from ml.evaluation.comparison import Subject
+from ml.evaluation.metrics import metrics, probabilities
+from ml.gate import verdict as gate
+from ml.reading import contract
 from ml.registry import loading, model_logging
-from ml.registry.loading import SHA256_TAG, load_folder, sha256_of
+from ml.registry.loading import SHA256_TAG, LoadedModel, load_folder, sha256_of
 from ml.training import features as preprocess
 from ml.training.pipeline import build_pipeline
+from serving.api.parsing import parse
+from serving.api.scoring import score
 from serving.api.webhook import Webhooks
 from serving.app import Monitors, create_app
 from serving.models import prepared
+from serving.models.predictor import Predictor
 from serving.models.repository import ModelRepository
+from serving.models.scorer import Copy
 from serving.server import Server
 from serving.settings import ServingSettings
 from serving.upstream.pipeline import PipelineMonitor
 from serving.upstream.registry import Candidate, Champion
+from serving.web.messages import RequestRefused
 
 
 @dataclass(frozen=True)
@@ -294,3 +313,166 @@ class Clock:
 
 
 ROW = {"Daily Time Spent on Site": 68.9, "Age": 35, "Area Income": 61833.9, "Daily Internet Usage": 256.1, "Male": 0}
+OTHER = {**ROW, "Age": 60, "Daily Internet Usage": 110.0}
+"""A row whose prediction is another."""
+HEADER, LINE = ",".join(ROW), ",".join(map(str, ROW.values()))
+"""The same row as CSV has it."""
+
+
+def configured(**promotion: Any) -> PipelineConfig:
+    """The default configuration, with what is said of `promotion`."""
+    return resolve(PipelineConfig(), {"promotion": promotion})
+
+
+def seen(
+    frame: pd.DataFrame,
+    config: PipelineConfig | None = None,
+    taught: pd.DataFrame | None = None,
+) -> gate.Evidence:
+    """What a run on a table finds; `taught` has other values for the rows that it learns from."""
+    config = config or PipelineConfig()
+    roles = preprocess.decide_roles(frame, config)
+    train, test = preprocess.split_rows(frame, config)
+    learned = frame if taught is None else taught
+    known = preprocess.features_of(learned.iloc[train], roles)
+    target = preprocess.target_of(learned.iloc[train], roles)
+    pipeline = build_pipeline(config, roles).fit(known, target)
+    features = preprocess.features_of(frame.iloc[test], roles)
+    broken = ""
+    try:
+        contract.check(frame, config, "test")
+    except ContractViolation as error:
+        broken = str(error)
+    return gate.Evidence(
+        features=features,
+        target=preprocess.target_of(frame.iloc[test], roles).to_numpy(dtype=float),
+        probability=probabilities(pipeline, features),
+        pipeline=pipeline,
+        known=known.assign(**{"\0target": target.to_numpy()}),
+        rows=frame.iloc[test].reset_index(drop=True),
+        total=len(frame),
+        contract=broken,
+    )
+
+
+def beside(evidence: gate.Evidence, champion: gate.Evidence, rows: int | None = 1000) -> gate.Evidence:
+    """The same, with a champion that was trained on something else."""
+    probability = probabilities(champion.pipeline, evidence.features)
+    return replace(evidence, champion=gate.Champion("7", probability, rows=rows))
+
+
+def predictions(noise: float, rows: int = 400, seed: int = 0) -> pd.DataFrame:
+    """What a run said of its test rows: the target, blurred by so much noise."""
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, 2, rows)
+    signal = np.clip(target * 0.6 + 0.2 + np.random.default_rng(99).normal(size=rows) * noise, 0.01, 0.99)
+    return pd.DataFrame({"row": range(rows), "target": target, "probability": signal})
+
+
+def subject(label: str, table: pd.DataFrame | None, **fields: Any) -> Subject:
+    """A run that is compared, with these predictions or none."""
+    found = {} if table is None else metrics(table["target"], table["probability"].to_numpy(), "test")
+    tags = {"data.digest": "d" * 32, "git.commit": "abc", **fields.pop("tags", {})}
+    return Subject(label, f"run-{label}", "m 1", "finished", tags=tags, metrics=found, predictions=table, **fields)
+
+
+def body(*rows: Any) -> bytes:
+    """Rows as JSON, as a prediction is asked for."""
+    return json.dumps({"rows": list(rows)}).encode()
+
+
+def refused(content: bytes, kind: str = "application/json", model: LoadedModel | None = None) -> RequestRefused:
+    """Why what is sent gets no prediction."""
+    try:
+        rows = parse(content, kind, 100)
+        assert model is not None
+        score(Predictor.of(model), rows)
+    except RequestRefused as error:
+        return error
+    pytest.fail("the request was answered")
+
+
+def scope_of(
+    method: str = "POST", path: str = "/predict", client: str = "127.0.0.1", query: bytes = b"", **headers: str
+) -> dict[str, Any]:
+    """A request's head as uvicorn has it."""
+    told = {"host": "localhost", "content-type": "application/json", **headers}
+    return {
+        "type": "http", "http_version": "1.1", "method": method, "path": path, "query_string": query,
+        "client": (client, 5000),
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in told.items()],
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A forest's folder as the service keeps it, and the forest itself."""
+
+    folder: Path
+    loaded: LoadedModel
+
+    @property
+    def copy(self) -> Copy:
+        return Copy(str(self.folder), "forest", "3", self.loaded.sha256)
+
+
+SCALERS = (StandardScaler, MinMaxScaler)
+
+
+def random_frame(
+    random_: random.Random, rows: int, numbers: list[str], texts: list[str], least: float = 0.02
+) -> pd.DataFrame:
+    """Numbers of any size and texts, some of them missing."""
+    columns: dict[str, Any] = {}
+    for name in numbers:
+        middle = random_.choice([-1, 1]) * 10 ** random_.uniform(-2, 4)
+        width = abs(middle) * 10 ** random_.uniform(math.log10(least), 1)
+        values = [random_.gauss(middle, width) for _ in range(rows)]
+        columns[name] = [math.nan if random_.random() < 0.05 else value for value in values]
+    for name in texts:
+        values = [random_.choice(["red", "green", "blue", "x y", "grün", "rare"]) for _ in range(rows)]
+        columns[name] = pd.Series([math.nan if random_.random() < 0.05 else value for value in values], dtype=object)
+    return pd.DataFrame(columns)
+
+
+def random_pipeline(random_: random.Random, numbers: list[str], texts: list[str]) -> Pipeline:
+    """One of the linear Pipelines that a configuration can ask for, not yet fitted."""
+    scalers = random_.sample(SCALERS, random_.randint(0, 2))
+    branch: list[Any] = [
+        ("impute", SimpleImputer(strategy=random_.choice(["mean", "median"]), keep_empty_features=True))
+    ]
+    if scalers:
+        branch.append(("scale", FeatureUnion([(one.__name__, one()) for one in scalers])))
+    branches: list[Any] = [("numbers", Pipeline(branch), numbers)] if numbers else []
+    if texts:
+        encoder = OneHotEncoder(
+            handle_unknown=random_.choice(["ignore", "infrequent_if_exist"]), sparse_output=random_.random() < 0.5,
+            min_frequency=random_.choice([None, 5]), drop=random_.choice([None, "if_binary"]),
+        )  # fmt: skip
+        branches.append(("texts", encoder, texts))
+        if random_.random() < 0.5:
+            word = random_.choice(["red", "none", ""])
+            branches[-1] = ("texts", Pipeline([*word_imputers(word), ("encode", encoder)]), texts)
+    random_.shuffle(branches)
+    return Pipeline(
+        [
+            ("columns", ColumnTransformer(branches)),
+            ("classify", LogisticRegression(C=10 ** random_.uniform(-2, 2), max_iter=2000)),
+        ]
+    )
+
+
+def word_imputers(word: str) -> list[tuple[str, SimpleImputer]]:
+    """What fills in a word for a missing text, however a missing one is said."""
+    options: dict[str, Any] = {"strategy": "constant", "fill_value": word, "keep_empty_features": True}
+    return [
+        ("missing", SimpleImputer(missing_values=math.nan, **options)),
+        ("none", SimpleImputer(missing_values=None, **options)),
+    ]
+
+
+def loaded_with(pipeline: Any, frame: pd.DataFrame, texts: list[str]) -> LoadedModel:
+    """A version with a Pipeline that was fitted on a table."""
+    inputs = {name: "string" if name in texts else "double" for name in frame.columns}
+    example = frame.head(5).astype(object).where(frame.head(5).notna(), None).to_dict("records")
+    return LoadedModel("m", "1", "r", pipeline, inputs, example, "", "")

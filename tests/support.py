@@ -8,8 +8,10 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -20,7 +22,7 @@ import httpx
 
 from infra.credentials import Credentials
 from infra.settings import DEFAULT_PORTS, INTERNAL_PORTS, Settings
-from infra.stack import ports
+from infra.stack import control, ports
 from infra.stack.info import StackInfo, status
 from infra.stack.plan import Plan
 from ml.tracking import runs
@@ -279,3 +281,31 @@ class RunningStack:
         found = next(one for one in status(self.info) if one.name == part)
         assert found.pid, f"{part} does not run"
         return found.pid
+
+
+STORES = ("postgres", "redis", "s3", "smtp")
+"""The parts that are up in a second or two and answer without Airflow and MLflow."""
+
+
+@contextmanager
+def stores_in(home: Path) -> Iterator[StackInfo]:
+    """A stack of which nothing but the stores is up, in a folder and on ports of its own."""
+    settings = Settings.from_env(clean_environ(home, **port_settings()))
+    try:
+        yield control.up(settings, Silent(), STORES)
+    finally:
+        control.down(settings, Silent())
+
+
+@contextmanager
+def mlflow_in_sqlite() -> Iterator[MlflowClient]:
+    """A real MLflow store in SQLite, without a server; the experiment `model` keeps its files in a folder."""
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        found = mlflow.MlflowClient()
+        found.create_experiment("model", artifact_location=Path(folder, "artefacts").as_uri())
+        yield found
+        mlflow.set_tracking_uri(before)

@@ -15,6 +15,19 @@ from tests.support import ROOT
 
 PACKAGES = ("ml", "serving", "infra")
 MOST_OF_MODULE, MOST_OF_FUNCTION = 300, 40
+HEAVY = (
+    "pandas",
+    "numpy",
+    "sklearn",
+    "scipy",
+    "mlflow",
+    "boto3",
+    "pyarrow",
+    "matplotlib",
+    "pandera",
+    "skops",
+    "airflow",
+)
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
@@ -51,6 +64,16 @@ def test_a_module_and_its_functions_are_short(path: Path) -> None:
             assert lines <= MOST_OF_FUNCTION, f"{node.name} has {lines} lines"
 
 
+def test_each_module_has_the_test_file_of_its_name_and_no_other_is_there() -> None:
+    modules = [path.relative_to(ROOT) for path in MODULES if path.name not in ("__init__.py", "__main__.py")]
+    wanted = {ROOT / "tests/unit" / path.parent / f"test_{path.name}" for path in modules}
+
+    there = {path for package in PACKAGES for path in (ROOT / "tests/unit" / package).rglob("test_*.py")}
+
+    assert wanted - there == set(), "each of these is missing"
+    assert there - wanted == set(), "none of these has a module"
+
+
 def test_importing_touches_nothing(tmp_path: Path) -> None:
     # What Airflow imports is based on it.
     of_airflow = ("celery_preload.py", "resting_executor.py")
@@ -69,6 +92,25 @@ def test_importing_touches_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == ""
     assert [path.name for path in tmp_path.iterdir() if path.name not in (".cache", ".config")] == []
+
+
+@pytest.mark.parametrize("module", ["ml.config.loading", "ml.errors", "ml.settings", "ml.steps", "ml.steps.rollout"])
+def test_importing_it_imports_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == ""
+
+
+def test_importing_every_module_needs_no_environment_and_says_nothing(tmp_path: Path) -> None:
+    names = sorted(f"ml.{path.stem}" for path in (ROOT / "ml").glob("*.py") if path.stem != "__init__")
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {', '.join(names)}"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={}, capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_lock_files_name_no_address_and_every_hash() -> None:

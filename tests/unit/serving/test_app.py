@@ -1,228 +1,30 @@
-"""Every route, with servers that answer and with none."""
+"""The service as it runs, `python -m serving` on a port of this machine, with its servers away."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
+import socket
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import httpx
 import pytest
 
-from ml.errors import BadInput, HashMismatch, Unavailable
-from ml.registry.loading import LoadedModel, load_folder
-from serving.settings import ServingSettings
-from serving.upstream.registry import Champion
-from tests.fakes import ROW, Service
-
-ROUTES = ("/success", "/failure", "/dashboard", "/health", "/ready", "/status", "/openapi.json", "/docs", "/metrics")
-
-
-@pytest.fixture
-def service(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Service:
-    return Service(settings, folder, tags)
-
-
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("known", [True, False])
-def test_no_route_fails_whatever_is_known(service: Service, route: str, known: bool) -> None:
-    if known:
-        service.airflow.add("run_1", "success")
-        service.registry.aliases_now = {"champion": "7"}
-        service.refresh()
-
-    answer = service.client.get(route)
-
-    assert answer.status_code == (503 if route == "/ready" and not known else 200)
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-
-
-@pytest.mark.parametrize(("state", "page"), [("success", "/success"), ("failed", "/failure")])
-def test_the_root_leads_to_how_the_last_run_ended(service: Service, state: str, page: str) -> None:
-    service.airflow.add("earlier", "failed" if state == "success" else "success")
-    service.airflow.add("last", state)
-    service.airflow.add("under_way", "running")
-    service.refresh()
-
-    assert service.client.get("/").headers["Location"] == page
-
-
-def test_the_root_claims_no_success_before_any_run(service: Service) -> None:
-    service.refresh()
-
-    assert service.client.get("/").headers["Location"] == "/failure"
-    assert "No run has finished yet" in service.client.get("/failure").text
-
-
-def test_the_page_of_success_does_not_claim_it_after_a_failure(service: Service) -> None:
-    service.airflow.add("bad", "failed")
-    service.refresh()
-
-    page = service.client.get("/success").text
-
-    assert "The last run failed" in page
-    assert "The last run succeeded" not in page
-
-
-def test_status_tells_the_last_run_what_runs_and_the_model(service: Service) -> None:
-    service.airflow.add("done", "success")
-    service.airflow.add("under_way", "running")
-    service.registry.aliases_now = {"champion": "7", "challenger": "8"}
-    service.refresh()
-
-    found = service.status()
-
-    assert found["pipeline"]["last_run"]["dag_run_id"] == "done"
-    assert found["pipeline"]["running"][0]["at"] == ["load_data_task"]
-    assert (found["model"]["name"], found["model"]["version"]) == ("ad-click", "7")
-    assert found["model"]["aliases"] == ["champion"]
-    assert found["upstream"]["airflow"]["ok"]
-    assert found["upstream"]["mlflow"]["ok"]
-    assert set(found) == {"pipeline", "model", "models", "upstream"}
-    assert set(found["pipeline"]) == {"last_run", "running"}
-    assert {"name", "version", "aliases", "run_id", "metrics", "loaded_at", "champion", "error"} <= set(found["model"])
-    assert set(found["upstream"]["airflow"]) == set(found["upstream"]["mlflow"]) == {"ok", "url", "age_s", "error"}
-
-
-def test_an_upstream_that_is_down_leaves_the_last_state_and_the_reason(service: Service) -> None:
-    service.airflow.add("done", "success")
-    service.registry.aliases_now = {"champion": "7"}
-    service.refresh()
-    service.airflow.error = RuntimeError("no <b>route</b> to host")
-    service.registry.error = RuntimeError("gone")
-    service.refresh()
-
-    answer = service.client.get("/status")
-
-    assert answer.status_code == 200
-    assert answer.json()["pipeline"]["last_run"]["dag_run_id"] == "done"
-    assert answer.json()["model"]["version"] == "7"
-    assert answer.json()["upstream"]["airflow"] | {"url": "", "age_s": 0} == {
-        "ok": False, "url": "", "age_s": 0, "error": "no <b>route</b> to host",
-    }  # fmt: skip
-    assert "<b>route</b>" not in service.client.get("/success").text
-
-
-def test_names_of_runs_are_escaped(service: Service) -> None:
-    service.airflow.add("<img src=x onerror=alert(1)>", "success")
-    service.refresh()
-
-    for route in ("/success", "/dashboard"):
-        assert "<img" not in service.client.get(route).text
-
-
-def test_predict_answers_with_the_version_in_body_and_headers(service: Service) -> None:
-    service.registry.aliases_now = {"champion": "7"}
-    service.refresh()
-
-    answer = service.client.post("/predict", json={"rows": [ROW]})
-
-    assert answer.status_code == 200
-    assert answer.json()["model"] == {"name": "ad-click", "version": "7"}
-    assert (answer.headers["X-Model-Name"], answer.headers["X-Model-Version"]) == ("ad-click", "7")
-
-
-def test_predict_without_a_model_says_so(service: Service) -> None:
-    answer = service.client.post("/predict", json={"rows": [ROW]})
-
-    assert answer.status_code == 503
-    assert answer.json()["error"]["code"] == "no_model"
-    assert answer.json()["error"]["message"] == "no model is live: no version was promoted yet: promote one"
-
-
-def test_predict_says_that_the_champion_is_being_fetched(service: Service) -> None:
-    service.repository.main.champion = Champion("7", "0" * 64, ("champion",), "r")
-
-    answer = service.client.post("/predict", json={"rows": [ROW]})
-
-    assert answer.status_code == 503
-    assert answer.json()["error"]["message"] == (
-        "no model is live: version 7 is being fetched: ask again in a few seconds"
-    )
-
-
-def test_predict_tells_why_the_champion_is_not_served(service: Service) -> None:
-    service.registry.aliases_now = {"champion": "7"}
-    service.registry.fetch_error = HashMismatch("its file was changed")
-    service.repository.refresh()
-
-    answer = service.client.post("/predict", json={"rows": [ROW]})
-
-    assert answer.status_code == 503
-    assert answer.json()["error"]["message"] == "no model is live: version 7 was not loaded: its file was changed"
-    model = service.client.get("/status").json()["model"]
-    assert (model["champion"], model["version"]) == ("7", None)
-
-
-def test_a_process_that_cannot_predict_is_told_with_its_reason(service: Service) -> None:
-    service.registry.aliases_now = {"champion": "7"}
-    service.repository.refresh()
-    live = service.repository.main.live
-    for error, status in ((Unavailable("its process ended"), 503), (BadInput("too large"), 422)):
-
-        def fail(columns: Any, error: Exception = error) -> Any:
-            raise error
-
-        predictor = replace(live.predictor, form=None, elsewhere=fail)
-        service.repository.main.live = replace(live, predictor=predictor)
-
-        answer = service.client.post("/predict", json={"rows": [ROW]})
-
-        assert (answer.status_code, answer.json()["error"]["message"]) == (status, str(error))
-
-
-def test_a_body_over_the_limit_is_refused_before_it_is_read(service: Service) -> None:
-    service.registry.aliases_now = {"champion": "7"}
-    service.refresh()
-
-    answer = service.client.post("/predict", content=b"x" * 300_000, kind="application/json")
-
-    assert answer.status_code == 413
-    assert answer.json()["error"]["problems"][0]["field"] == "body"
-
-
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("POST", "/status", 405)])
-def test_other_errors_are_json_too(service: Service, method: str, path: str, status: int) -> None:
-    answer = service.client.request(method, path)
-
-    assert answer.status_code == status
-    assert set(answer.json()["error"]) == {"code", "message", "problems"}
-
-
-def test_pages_answer_json_to_those_who_ask_for_it(service: Service) -> None:
-    service.airflow.add("done", "success")
-    service.refresh()
-
-    answer = service.client.get("/success", headers={"Accept": "application/json"})
-
-    assert answer.json()["pipeline"]["last_run"]["dag_run_id"] == "done"
-
-
-def test_metrics_count_by_route_and_not_by_path(service: Service) -> None:
-    service.client.get("/health")
-    service.client.get("/nothing/at/all")
-
-    text = service.client.get("/metrics").text
-
-    assert 'trackyard_requests_total{route="/health",status="200"} 1.0' in text
-    assert "nothing" not in text
-
-
-def test_the_example_of_the_description_can_be_sent(
-    service: Service, folder: Path, tags: dict[str, str], model: LoadedModel
-) -> None:
-    service.registry.aliases_now = {"champion": "7"}
-    service.refresh()
-    document = service.client.get("/openapi.json").json()
-
-    example = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"]
-
-    assert service.client.post("/predict", json=example).status_code == 200
-    assert load_folder(folder, name="a", version="1", run_id="", tags=tags).inputs == model.inputs
-
+from ml.registry.loading import LoadedModel
+from serving.api.bulk import Job
+from serving.models import prepared
+from serving.models.cache import LiveModel, ModelCopy
+from serving.models.predictor import Predictor
+from tests.fakes import ROW
+from tests.support import ROOT, clean_environ, free_ports, wait_for
+from tests.unit.serving.api.test_bulk import JOBS
 
 ASK = """
 import os
@@ -270,3 +72,142 @@ def test_a_missing_setting_is_named_before_anything_starts(tmp_path: Path) -> No
 
     assert done.returncode != 0
     assert "TRACKYARD_AIRFLOW_PASSWORD" in done.stderr
+
+
+BODY = json.dumps({"rows": [ROW]}).encode()
+
+
+@dataclass
+class Service:
+    """A running service."""
+
+    port: int
+    pid: int
+    log: Path
+    client: httpx.Client
+
+    def post(self, body: bytes = BODY, kind: str = "application/json", **headers: str) -> httpx.Response:
+        return self.client.post("/predict", content=body, headers={"Content-Type": kind, **headers})
+
+    def counted(self, what: str) -> float:
+        """The sum of a counter's series whose beginning is `what`."""
+        found = re.findall(rf"^{re.escape(what)}[^ ]* (\S+)$", self.client.get("/metrics").text, re.MULTILINE)
+        return sum(map(float, found))
+
+    def lines(self, status: int) -> list[dict[str, object]]:
+        """The log's lines of answers with a status."""
+        told = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [one for one in told if one["status"] == status]
+
+
+@contextmanager
+def running(state: Path, home: Path, *arguments: str, **variables: str) -> Iterator[Service]:
+    (port,) = free_ports(1)
+    nowhere = "http://127.0.0.1:9"
+    env = clean_environ(home) | {
+        "TRACKYARD_AIRFLOW_URL": nowhere, "TRACKYARD_AIRFLOW_USERNAME": "status", "TRACKYARD_AIRFLOW_PASSWORD": "x",
+        "MLFLOW_TRACKING_URI": nowhere, "TRACKYARD_SERVING_STATE": str(state), "TRACKYARD_MODEL_NAME": "ad-click",
+        **variables,
+    }  # fmt: skip
+    log = home / "serving.log"
+    command = [sys.executable, "-m", "serving", "--port", str(port), *arguments]
+    with log.open("wb") as handle:
+        process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=handle, stderr=handle)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            found = Service(port, process.pid, log, client)
+
+            def is_ready() -> bool:
+                try:
+                    return client.get("/ready").status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            wait_for(is_ready, f"the service: {log}", 60)
+            yield found
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory, folder: Path, model: LoadedModel) -> Path:
+    """What a service that was stopped left behind."""
+    found = tmp_path_factory.mktemp("live") / "state"
+    copy = ModelCopy(found, "ad-click")
+    with copy.new_folder() as new:
+        shutil.copytree(folder, new, dirs_exist_ok=True)
+        prepared.write(new, model)
+        copy.keep(new, model)
+    copy.mark(LiveModel.now(Predictor.of(model), {}))
+    return found
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, state: Path) -> Iterator[Service]:
+    with running(state, tmp_path_factory.mktemp("home")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("is_whole_close", [True, False])
+def test_a_body_that_stops_before_its_end_is_not_scored(service: Service, is_whole_close: bool) -> None:
+    rows, before = service.counted("trackyard_rows_predicted_total"), len(service.lines(499))
+    body = b"Daily Time Spent on Site,Age,Area Income,Daily Internet Usage,Male\n68.9,35,61833.9,256.1,0\n"
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: {len(body) + 9}"
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        if not is_whole_close:
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(100) == b""
+
+    wait_for(lambda: len(service.lines(499)) == before + 1, "the log's line", 20)
+    assert service.lines(499)[-1]["error"] == "client_gone"
+    assert service.counted("trackyard_rows_predicted_total") == rows
+    assert service.counted('trackyard_requests_total{route="/predict",status="499"}') == before + 1
+
+
+def test_an_offer_of_another_protocol_is_answered_as_without_it(service: Service) -> None:
+    plain = service.post()
+    offers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
+    offering = service.post(**offers)
+
+    assert (offering.status_code, offering.content) == (200, plain.content)
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=list(JOBS))
+def test_large_requests_are_answered_beside_the_service(service: Service, job: Job) -> None:
+    arguments = "&".join(f"{name}={value}" for name, value in job.arguments.items())
+    answer = service.client.post(f"/predict?{arguments}", content=job.body, headers={"Content-Type": job.kind})
+
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["probabilities"]) == 500
+    assert answer.headers["X-Model-Version"] == "7"
+    # Their libraries are not even there.
+    assert "libarrow" not in Path(f"/proc/{service.pid}/maps").read_text()
+
+
+def test_ready_tells_strangers_no_more_than_that(service: Service) -> None:
+    assert service.client.get("/ready").json()["model"]["name"] == "ad-click"
+    stranger = service.client.get("/ready", headers={"Host": "any.example"})
+
+    assert (stranger.status_code, stranger.json()) == (200, {"ready": True})
+
+
+def test_workers_tell_what_all_have_counted_and_close_what_tokens_cannot_open(state: Path, tmp_path: Path) -> None:
+    (damaged := tmp_path / "state").mkdir()
+    shutil.copytree(state, damaged, dirs_exist_ok=True)
+    (damaged / "tokens.json").write_text("{")
+    with running(damaged, tmp_path, "--workers", "2", TRACKYARD_SERVING_TOKEN="own", TMPDIR=str(tmp_path)) as service:
+        for _ in range(30):
+            with httpx.Client(base_url=service.client.base_url) as another:
+                assert another.post("/predict", content=BODY, headers={"Content-Type": "application/json"}).is_success
+        assert service.post(Authorization="Bearer ty_1_x").status_code == 503
+        assert service.client.get("/status", headers={"Authorization": "Bearer own"}).status_code == 200
+
+        # A worker counts a moment after its answer.
+        wait_for(lambda: service.counted("trackyard_rows_predicted_total") == 30, "both workers' counts", 20)
+        assert service.counted('trackyard_requests_total{route="/predict",status="200"}') == 30
+        assert service.counted('trackyard_request_seconds_count{route="/predict"}') == 30
+        assert "Misconfigured" not in service.log.read_text()
+        assert list(tmp_path.glob("trackyard-metrics-*"))
+    assert not list(tmp_path.glob("trackyard-metrics-*"))

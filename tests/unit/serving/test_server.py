@@ -7,34 +7,21 @@ import gc
 import io
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from serving.api.parsing import CSV, JSON
 from serving.models.repository import ModelRepository
 from serving.server import Server, _encoded, request_of
-from serving.settings import ServingSettings
 from serving.web.messages import Answer, Request, TakesLonger
 from serving.web.routing import Route, Router
-from tests.fakes import ROW, Registry, service_of, wait_for_answer
+from tests.fakes import HEADER, LINE, ROW, Client, Service, body, scope_of, wait_for_answer
 
 BODY = json.dumps({"rows": [ROW]}).encode()
-
-
-def scope_of(
-    method: str = "POST", path: str = "/predict", client: str = "127.0.0.1", query: bytes = b"", **headers: str
-) -> dict[str, Any]:
-    """A request's head as uvicorn has it."""
-    told = {"host": "localhost", "content-type": "application/json", **headers}
-    return {
-        "type": "http", "http_version": "1.1", "method": method, "path": path, "query_string": query,
-        "client": (client, 5000),
-        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in told.items()],
-    }  # fmt: skip
 
 
 @dataclass
@@ -58,20 +45,6 @@ class Exchange:
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
         else:
             self.body += message["body"]
-
-
-@pytest.fixture
-def repository(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> ModelRepository:
-    registry = Registry(folder, tags)
-    registry.aliases_now = {"champion": "7"}
-    found = ModelRepository(registry, "ad-click", settings.state_dir)
-    found.refresh()
-    return found
-
-
-@pytest.fixture
-def server(settings: ServingSettings, repository: ModelRepository) -> Server:
-    return service_of(replace(settings, body_timeout_s=0.3), repository)
 
 
 def ask(server: Server, scope: dict[str, Any], exchange: Exchange) -> Exchange:
@@ -322,21 +295,6 @@ def test_a_body_whose_sender_is_gone_is_not_scored(server: Server, monkeypatch: 
     assert server._held == 0
 
 
-def test_values_that_training_did_not_know_are_counted(server: Server) -> None:
-    telemetry = server._gateway._telemetry
-    facts = {"model": "ad-click", "version": "7", "rows": 3, "unseen": {"City": 2, "Country": 1}}
-
-    for seconds in (0.01, 0.02):
-        telemetry.count(request_of(scope_of()), Answer(200, facts=facts), seconds)
-
-    told = telemetry.render().decode()
-    assert 'trackyard_unseen_categories_total{column="City",model="ad-click"} 4.0' in told
-    assert 'trackyard_unseen_categories_total{column="Country",model="ad-click"} 2.0' in told
-    assert 'trackyard_rows_predicted_total{model="ad-click",version="7"} 6.0' in told
-    assert 'trackyard_request_seconds_bucket{le="0.01",route="none"} 1.0' in told
-    assert 'trackyard_request_seconds_count{route="none"} 2.0' in told
-
-
 def test_a_header_ends_where_it_ends() -> None:
     answer = Answer(200, headers=(("X-Model-Name", "a\r\nSet-Cookie: b"),))
 
@@ -410,3 +368,36 @@ def test_a_log_that_nobody_reads_any_more_owes_no_answer(server: Server, monkeyp
 
     assert ask(server, scope_of(), Exchange([BODY])).status == 200
     access_log.flush()
+
+
+async def chunks(content: bytes) -> AsyncIterator[bytes]:
+    """A body that is sent without its length."""
+    for at in range(0, len(content), 50_000):
+        yield content[at : at + 50_000]
+
+
+@pytest.mark.parametrize("content", [b" " * 200_001, (HEADER + "\n" + (LINE + "\n") * 9000).encode()])
+@pytest.mark.parametrize("kind", [JSON, CSV])
+def test_a_body_without_a_length_is_not_cut_off_and_answered(client: Client, content: bytes, kind: str) -> None:
+    answer = client.post("/predict", content=chunks(content), kind=kind)
+
+    assert answer.status_code == 413
+    assert answer.json()["error"]["problems"][0]["field"] == "body"
+
+
+def test_a_body_of_just_the_limit_is_answered_with_and_without_a_length(client: Client) -> None:
+    content = body(ROW).ljust(200_000)
+
+    assert client.post("/predict", content=content, kind=JSON).status_code == 200
+    for whole in (content, body(ROW)):
+        assert client.post("/predict", content=chunks(whole), kind=JSON).status_code == 200
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read(service: Service) -> None:
+    service.registry.aliases_now = {"champion": "7"}
+    service.refresh()
+
+    answer = service.client.post("/predict", content=b"x" * 300_000, kind="application/json")
+
+    assert answer.status_code == 413
+    assert answer.json()["error"]["problems"][0]["field"] == "body"

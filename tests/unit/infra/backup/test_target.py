@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from infra.backup.embedded import _forget_versions
 from infra.backup.target import TOKENS, Target
 from ml.errors import Misconfigured
 from serving.web.tokens import TokenFile
@@ -49,17 +48,6 @@ def test_tokens_of_a_backup_are_added_and_a_revoked_one_stays_revoked(tmp_path: 
     assert [bool(ours.check(token)) for token in (first, second, own)] == [False, False, True]
     replace(target, serving_dir=None).take_tokens(theirs.tokens())
     assert replace(target, serving_dir=None).tokens() == []
-
-
-def test_what_the_service_keeps_of_the_old_state_goes_and_its_tokens_stay(tmp_path: Path) -> None:
-    token = TokenFile(tmp_path / TOKENS).create("somebody", ["read"])
-    (tmp_path / "ad-click").mkdir()
-    (tmp_path / "status.json").write_text("{}")
-
-    _forget_versions(tmp_path)
-
-    assert TokenFile(tmp_path / TOKENS).check(token)
-    assert [path.name for path in tmp_path.iterdir() if "token" not in path.name] == []
 
 
 def test_no_secret_is_in_its_repr() -> None:

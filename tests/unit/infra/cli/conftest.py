@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,11 @@ from tests.fakes import MemoryStore
 
 if TYPE_CHECKING:
     from infra.cli.clients import AnyStack
+
+
+RUN_ID = "cli__2026-01-31T09-30-15.000Z__"
+NO_FILE = Path("/nonexistent/.env")
+LOGINS = {"AIRFLOW_ADMIN_PASSWORD": "a-password", "MLFLOW_ADMIN_PASSWORD": "m-password"}
 
 
 class Clock:
@@ -271,6 +276,49 @@ def versions(registry) -> Callable[[int], None]:
         registry.airflow.listed = [registry.dag_run(f"r{number}", "success") for number in range(count, 0, -1)]
 
     return register
+
+
+class Place:
+    """Runs, versions and objects of a stack, the objects as old as a test says."""
+
+    def __init__(self, call: Any) -> None:
+        self.call, self.tracker, self.store = call, call.tracker, call.store
+        call.airflow.listed = []
+        call.airflow.dag_run = self._dag_run
+        call.airflow.task_instances = lambda dag_id, run_id: []
+        self.states: dict[str, str] = {}
+
+    def _dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        from ml.errors import BadInput
+
+        if run_id not in self.states:
+            raise BadInput(f"there is no run {run_id}")
+        return {"dag_run_id": run_id, "state": self.states[run_id]}
+
+    def run(self, name: str, status: str = "FINISHED", days: float = 60, **tags: str) -> str:
+        began = int((self.call.today - timedelta(days=days)).timestamp() * 1000)
+        known = {"run_key": name, "airflow.run_id": name, "airflow.dag_id": "Airflow_Lab2", **tags}
+        made = self.tracker.create_run("0", began, {key: value for key, value in known.items() if value})
+        if status != "RUNNING":
+            self.tracker.set_terminated(made.info.run_id, status)
+        for part in ("config.json", "raw.parquet", "X_test.parquet"):
+            self.put(f"runs/{name}/{part}")
+        return str(made.info.run_id)
+
+    def put(self, key: str, days: float = 60) -> None:
+        self.store.write_bytes(b"x" * 10, key)
+        self.store.changed[key] = self.call.today - timedelta(days=days)
+
+    def gc(self, *options: str) -> dict[str, Any]:
+        result = self.call("gc", "--json", *options)
+        assert result.exit_code == 0, result.stderr
+        found: dict[str, Any] = json.loads(result.stdout)
+        return found
+
+
+@pytest.fixture
+def place(registry: Any) -> Place:
+    return Place(registry)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

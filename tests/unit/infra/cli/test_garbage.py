@@ -2,58 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from datetime import timedelta
-from typing import Any
-
-import pytest
-
-from tests.unit.infra.cli.conftest import bare, cli, empty_registry, registry
-
-__all__ = ["bare", "cli", "empty_registry", "registry"]
-
-
-class Place:
-    """Runs, versions and objects of a stack, the objects as old as a test says."""
-
-    def __init__(self, call: Any) -> None:
-        self.call, self.tracker, self.store = call, call.tracker, call.store
-        call.airflow.listed = []
-        call.airflow.dag_run = self._dag_run
-        call.airflow.task_instances = lambda dag_id, run_id: []
-        self.states: dict[str, str] = {}
-
-    def _dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        from ml.errors import BadInput
-
-        if run_id not in self.states:
-            raise BadInput(f"there is no run {run_id}")
-        return {"dag_run_id": run_id, "state": self.states[run_id]}
-
-    def run(self, name: str, status: str = "FINISHED", days: float = 60, **tags: str) -> str:
-        began = int((self.call.today - timedelta(days=days)).timestamp() * 1000)
-        known = {"run_key": name, "airflow.run_id": name, "airflow.dag_id": "Airflow_Lab2", **tags}
-        made = self.tracker.create_run("0", began, {key: value for key, value in known.items() if value})
-        if status != "RUNNING":
-            self.tracker.set_terminated(made.info.run_id, status)
-        for part in ("config.json", "raw.parquet", "X_test.parquet"):
-            self.put(f"runs/{name}/{part}")
-        return str(made.info.run_id)
-
-    def put(self, key: str, days: float = 60) -> None:
-        self.store.write_bytes(b"x" * 10, key)
-        self.store.changed[key] = self.call.today - timedelta(days=days)
-
-    def gc(self, *options: str) -> dict[str, Any]:
-        result = self.call("gc", "--json", *options)
-        assert result.exit_code == 0, result.stderr
-        found: dict[str, Any] = json.loads(result.stdout)
-        return found
-
-
-@pytest.fixture
-def place(registry: Any) -> Place:
-    return Place(registry)
+from tests.unit.infra.cli.conftest import Place
 
 
 def test_a_run_whose_dag_run_is_over_or_gone_is_closed(place: Place) -> None:
@@ -159,16 +108,3 @@ def test_a_run_that_was_deleted_in_mlflow_keeps_its_data_set(place: Place) -> No
     place.put("datasets/aa/used.csv")
 
     assert place.gc()["unused"] == []
-
-
-def test_people_are_told_what_goes(place: Place) -> None:
-    place.run("old", "RUNNING")
-    place.put("datasets/bb/unused.csv")
-
-    dry = place.call("gc", "--dry-run").stdout
-    done = place.call("gc").stdout
-
-    assert "datasets/bb/unused.csv (10 bytes)" in dry
-    assert "1 open runs, 2 intermediate and 1 unused objects (30 bytes) would go" in dry
-    assert "closed MLflow run" in done
-    assert "removed" in done

@@ -4,12 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli.clients import open_store
 from infra.cli.remote import RemoteStack, status
-from ml.errors import BadInput, Misconfigured, StoreDown
-
-NO_FILE = Path("/nonexistent/.env")
-LOGINS = {"AIRFLOW_ADMIN_PASSWORD": "a-password", "MLFLOW_ADMIN_PASSWORD": "m-password"}
+from ml.errors import BadInput, Misconfigured
+from tests.unit.infra.cli.conftest import LOGINS, NO_FILE
 
 
 def test_the_other_parts_are_beside_airflow() -> None:
@@ -73,17 +70,6 @@ def test_missing_logins_are_named() -> None:
 
 def test_its_repr_shows_no_login() -> None:
     assert "a-password" not in repr(RemoteStack.at("http://server:8080", LOGINS, NO_FILE))
-
-
-def test_a_bucket_that_is_not_reachable_says_how_to_reach_it() -> None:
-    stack = RemoteStack.at("http://server:8080", LOGINS, NO_FILE)
-
-    with pytest.raises(StoreDown, match="docker compose run --rm trackyard COMMAND"):
-        open_store(stack)
-    known = RemoteStack.at("http://server:8080", {**LOGINS, "TRACKYARD_S3_BUCKET": "b"}, NO_FILE)
-    assert open_store(known).bucket == "b"
-    with pytest.raises(Misconfigured, match="trackyard mail"):
-        _ = stack.mail_url
 
 
 def test_parts_that_do_not_answer_have_failed() -> None:

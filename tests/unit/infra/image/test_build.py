@@ -41,12 +41,6 @@ def test_the_index_and_its_authority_are_no_part_of_the_last_stage() -> None:
     assert "secret" not in last
 
 
-def test_debian_packages_are_components() -> None:
-    [component] = _load("sbom").debian_components("libc6\t2.36-9\tamd64\n")
-
-    assert component["purl"] == "pkg:deb/debian/libc6@2.36-9?arch=amd64"
-
-
 def test_labels_say_what_it_was_built_from() -> None:
     found = _load("build").labels("0.1.0", "abc", 0)
 

@@ -15,29 +15,13 @@ from infra.credentials import Credentials
 from infra.settings import Settings
 from infra.stack import control, doctor, health, launch, ports
 from infra.stack.health import NotReady
-from infra.stack.info import StackInfo, status
-from infra.stack.parts import PARTS, Part
-from infra.stack.plan import Plan
-from infra.stack.preparation import StackError
-from infra.stack.startup import Startup
+from infra.stack.info import StackInfo
+from infra.stack.parts import PARTS
 from infra.stack.supervision import Supervisor
 from ml.errors import Misconfigured, PipelineError
-from tests.support import Silent, clean_environ, plan_of, port_settings
-from tests.unit.conftest import STORES
+from tests.support import STORES, Silent, clean_environ, port_settings
 
 BY_NAME = {part.name: part for part in PARTS}
-
-
-def test_what_was_started_does_its_job_and_the_rest_is_told_apart(stores: StackInfo) -> None:
-    shown = {part.name: part for part in status(stores)}
-
-    assert {name for name, part in shown.items() if part.state == "ready"} == set(STORES)
-    assert {part.state for name, part in shown.items() if name not in STORES} == {"stopped"}
-    assert shown["postgres"].detail.startswith("PostgreSQL 18")
-    assert shown["redis"].detail.startswith("Redis ")
-    assert shown["s3"].detail == "put, get and delete work in both buckets"
-    assert shown["smtp"].detail == "EHLO is answered"
-    assert control.is_running(stores)
 
 
 def test_a_second_start_leaves_what_runs_and_starts_what_does_not(stores: StackInfo) -> None:
@@ -94,72 +78,6 @@ def test_without_a_worker_nobody_answers_a_ping(stores: StackInfo) -> None:
         health.celery(stores.plan)
 
 
-class _Manager:
-    """A process manager whose parts end again and again, a moment later each time."""
-
-    def __init__(self, state: str) -> None:
-        self.state, self.asked = state, 0
-
-    def start_part(self, name: str) -> None:
-        self.asked = 0
-
-    def infos(self) -> dict[str, dict[str, Any]]:
-        self.asked += 1
-        return {"redis": {"statename": self.state, "stop": self.asked}}
-
-
-def _plan(home: Path, timeout_s: int = 60) -> Plan:
-    plan = plan_of(home)
-    plan.settings.log_dir.mkdir(parents=True)
-    return replace(plan, settings=replace(plan.settings, start_timeout_s=timeout_s))
-
-
-def _shy() -> Part:
-    def look(plan: Plan) -> str:
-        raise NotReady("it says nothing")
-
-    return replace(BY_NAME["redis"], check=look, files=None)
-
-
-@pytest.mark.parametrize(
-    ("state", "timeout_s", "said"),
-    [
-        ("BACKOFF", 60, "redis did not start: it ended at once, 4 times"),
-        ("FATAL", 60, "redis did not start: it ended at once, 1 times"),
-        ("RUNNING", 0, "redis did not start: not ready after 0 s: it says nothing"),
-    ],
-)
-def test_a_part_that_does_not_come_up_is_named_with_the_end_of_its_log(
-    tmp_path: Path, state: str, timeout_s: int, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan, listener, manager = _plan(tmp_path, timeout_s), Silent(), _Manager(state)
-    log = plan.settings.log_dir / "redis.log"
-    log.write_text("".join(f"line {number}\n" for number in range(20)))
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-
-    with pytest.raises(StackError, match=said) as caught:
-        Startup(plan, manager, listener, [_shy()]).run()  # type: ignore[arg-type]
-
-    assert caught.value.hint == [
-        *(f"  line {number}" for number in range(12, 20)),
-        f"'trackyard logs redis' shows the rest ({log})",
-    ]
-    assert caught.value.__notes__ == caught.value.hint
-    assert listener.parts[-1][:2] == ("redis", "failed")
-
-
-def test_a_part_waits_for_its_database_and_fails_with_it(tmp_path: Path) -> None:
-    def refuse(plan: Plan, timeout_s: float) -> None:
-        raise StackError("its database could not be set up")
-
-    plan, listener, manager = _plan(tmp_path), Silent(), _Manager("RUNNING")
-
-    with pytest.raises(StackError, match="its database could not be set up"):
-        Startup(plan, manager, listener, [replace(_shy(), before=refuse)]).run()  # type: ignore[arg-type]
-
-    assert listener.parts == [("redis", "waiting", "")]
-
-
 def test_a_start_on_a_machine_that_is_too_small_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "free_memory_mb", lambda: 10)
     settings = Settings.from_env(clean_environ(tmp_path / "home", **port_settings()))
@@ -185,26 +103,6 @@ def test_what_never_started_is_stopped_and_wiped_without_a_word(tmp_path: Path) 
     control.wipe(settings)
 
     assert listener.said == []
-
-
-def test_a_stack_that_is_not_running_says_how_to_start_it(tmp_path: Path) -> None:
-    supervisor = Supervisor(_plan(tmp_path))
-
-    assert not supervisor.is_running()
-    supervisor.stop()
-    with pytest.raises(PipelineError, match="the stack is not running: 'trackyard up' starts it"):
-        supervisor.info("redis")
-
-
-def test_a_folder_for_sockets_that_others_can_open_is_refused(tmp_path: Path) -> None:
-    plan = _plan(tmp_path)
-    plan.runtime_dir.mkdir(mode=0o700)
-    try:
-        plan.runtime_dir.chmod(0o755)
-        with pytest.raises(PipelineError, match="is open to them: remove it"):
-            Supervisor(plan).start()
-    finally:
-        plan.runtime_dir.rmdir()
 
 
 def test_a_port_that_is_taken_is_told_with_who_has_it(tmp_path: Path) -> None:

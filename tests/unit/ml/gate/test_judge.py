@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,66 +11,14 @@ import pytest
 
 from ml.config.loading import resolve
 from ml.config.schema import PipelineConfig
-from ml.data import generated
-from ml.errors import ContractViolation, Misconfigured
-from ml.evaluation.metrics import probabilities
-from ml.gate import report
 from ml.gate.judge import judge
 from ml.gate.verdict import Champion, Evidence, Verdict
-from ml.reading import contract
-from ml.training import features as preprocess
-from ml.training.pipeline import build_pipeline
+from tests.fakes import beside, configured, seen
 
 TARGET = "Clicked on Ad"
 
 
 USAGE, TIME = "Daily Internet Usage", "Daily Time Spent on Site"
-
-
-@pytest.fixture(scope="module")
-def data() -> pd.DataFrame:
-    return generated.generate(1000, 42)
-
-
-def configured(**promotion: Any) -> PipelineConfig:
-    return resolve(PipelineConfig(), {"promotion": promotion})
-
-
-def seen(
-    frame: pd.DataFrame,
-    config: PipelineConfig | None = None,
-    taught: pd.DataFrame | None = None,
-) -> Evidence:
-    """What a run on a table finds; `taught` has other values for the rows that it learns from."""
-    config = config or PipelineConfig()
-    roles = preprocess.decide_roles(frame, config)
-    train, test = preprocess.split_rows(frame, config)
-    learned = frame if taught is None else taught
-    known = preprocess.features_of(learned.iloc[train], roles)
-    target = preprocess.target_of(learned.iloc[train], roles)
-    pipeline = build_pipeline(config, roles).fit(known, target)
-    features = preprocess.features_of(frame.iloc[test], roles)
-    broken = ""
-    try:
-        contract.check(frame, config, "test")
-    except ContractViolation as error:
-        broken = str(error)
-    return Evidence(
-        features=features,
-        target=preprocess.target_of(frame.iloc[test], roles).to_numpy(dtype=float),
-        probability=probabilities(pipeline, features),
-        pipeline=pipeline,
-        known=known.assign(**{"\0target": target.to_numpy()}),
-        rows=frame.iloc[test].reset_index(drop=True),
-        total=len(frame),
-        contract=broken,
-    )
-
-
-def beside(evidence: Evidence, champion: Evidence, rows: int | None = 1000) -> Evidence:
-    """The same, with a champion that was trained on something else."""
-    probability = probabilities(champion.pipeline, evidence.features)
-    return replace(evidence, champion=Champion("7", probability, rows=rows))
 
 
 def failed(verdict: Verdict) -> list[str]:
@@ -336,42 +283,3 @@ def test_a_tiny_test_part_is_not_refused_for_being_small(data: pd.DataFrame) -> 
 
     assert verdict.passed
     assert any("too few to tell a leak from luck" in doubt for doubt in verdict.doubts)
-
-
-def test_a_verdict_is_kept_as_json_and_as_a_page_by_itself(data: pd.DataFrame) -> None:
-    config = configured(gate={"thresholds": {"test_accuracy": 0.999, "test_log_loss": 0.001}})
-    verdict = judge(beside(seen(data), seen(data)), config)
-
-    page = report.html(verdict, {"model": "<b>ad</b>", "version": "3"})
-    form = report.markdown(verdict, {"model": "a|b<i>"})
-
-    assert Verdict.from_dict(json.loads(json.dumps(verdict.as_dict(), allow_nan=False))) == verdict
-    assert json.loads(verdict.short()) == {"passed": False, "reasons": verdict.reasons}
-    assert "misses the threshold of at least 0.999" in page
-    assert "misses the threshold of at most 0.001" in page
-    assert "<b>ad</b>" not in page
-    assert "http" not in page
-    assert "<script" not in page
-    assert "a\\|b&lt;i&gt;" in form
-
-
-@pytest.mark.parametrize("mode", ["auto", "approve", "manual"])
-def test_the_mode_alone_is_enough(mode: str) -> None:
-    base = configured(tolerance=0.25)
-
-    assert resolve(base, {"promotion": mode}).promotion == base.promotion.model_copy(update={"mode": mode})
-    assert PipelineConfig.model_validate({"promotion": mode}).promotion.mode == mode
-
-
-@pytest.mark.parametrize(
-    ("promotion", "words"),
-    [
-        ("perhaps", "promotion.mode"),
-        ({"gate": {"thresholds": {"accuracy": 1}}}, "promotion.gate.thresholds"),
-        ({"gate": {"behaviour": [{"check": "direction", "column": "Age"}]}}, "effect"),
-        ({"gate": {"slice": []}}, "did you mean slices"),
-    ],
-)
-def test_a_wrong_key_is_named(promotion: Any, words: str) -> None:
-    with pytest.raises(Misconfigured, match=words):
-        resolve(PipelineConfig(), {"promotion": promotion})

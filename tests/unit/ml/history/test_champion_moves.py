@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,40 +17,12 @@ from ml.history import champion_moves, ledger, place, without_store
 from ml.history.champion_moves import History
 from ml.history.intent import Cause
 from ml.registry import versions
-from tests.fakes import MemoryStore
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-ME = Cause("me", "trackyard promote", "because")
-NAMES = iter(f"history-{number}" for number in range(100))
-
-
-@pytest.fixture
-def told(client: MlflowClient) -> History:
-    """The history of a model with four versions and no champion."""
-    name = next(NAMES)
-    client.create_registered_model(name)
-    for _ in range(4):
-        client.create_model_version(name, "file:///x", tags={"run_key": name})
-    return History(MemoryStore(), client, name)  # type: ignore[arg-type]
-
-
-def promote(told: History, version: str, cause: Cause = ME) -> Any:
-    return told.move(cause, lambda: versions.promote(told.tracker, told.name, version), version)
-
-
-def by_hand(told: History, version: str) -> None:
-    told.tracker.set_registered_model_alias(told.name, "champion", version)
+from tests.unit.ml.history.conftest import ME, Previous, add_version, by_hand, moves, promote, promoted
 
 
 def key_of(told: History, number: int) -> str:
     model = told.tracker.get_registered_model(told.name)
     return f"history/{told.name}@{model.creation_timestamp}/{number:08d}.json"
-
-
-def moves(told: History) -> list[tuple[str | None, str | None, str]]:
-    return [(entry.before, entry.after, entry.way) for entry in told.entries()]
 
 
 def test_a_move_is_written_with_who_and_why(told: History) -> None:
@@ -70,18 +41,6 @@ def test_what_changes_nothing_is_not_written(told: History) -> None:
 
     assert told.observe() is None
     assert len(told.entries()) == 1
-
-
-def test_a_move_from_where_the_bucket_is_out_of_reach_is_written_by_the_next_who_looks(told: History) -> None:
-    promote(told, "1")
-    for version, why in (("2", "better"), ("2", "again"), ("3", "best")):
-        change = partial(versions.promote, told.tracker, told.name, version)
-        without_store.move_from_afar(told.tracker, told.name, Cause("afar", ME.way, why), change, version)
-        told.observe()
-
-    assert moves(told) == [(None, "1", ME.way), ("1", "2", ME.way), ("2", "3", ME.way)]
-    assert [(entry.who, entry.why) for entry in told.entries()[1:]] == [("afar", "better"), ("afar", "best")]
-    assert told.problems() == []
 
 
 def test_a_move_by_hand_is_noticed_once(told: History) -> None:
@@ -232,11 +191,6 @@ def test_the_version_tells_who_made_it_champion_when_and_why(told: History) -> N
     assert "by hand" in why
 
 
-def promoted(told: History, version: str) -> tuple[str | None, ...]:
-    tags = told.tracker.get_model_version(told.name, version).tags
-    return tuple(tags.get(f"promoted.{what}") for what in ("by", "at", "reason"))
-
-
 def test_what_a_writer_that_died_did_not_tell_is_told_by_the_next_look(told: History) -> None:
     promote(told, "1")
     promote(told, "2")
@@ -380,50 +334,6 @@ def test_nothing_but_a_short_tag_stays_on_the_models_page(told: History) -> None
     assert [(len(entry.why), entry.why[-1]) for entry in told.entries()] == [(1000, "…")] * 2
 
 
-def test_a_renamed_model_keeps_its_history(told: History) -> None:
-    promote(told, "1")
-    promote(told, "2")
-    told.tracker.rename_registered_model(told.name, f"{told.name}-renamed")
-    renamed = replace(told, name=f"{told.name}-renamed")
-
-    assert renamed.observe() is None
-    assert renamed.problems() == []
-    promote(renamed, "3")
-    assert [after for _, after, _ in moves(renamed)] == ["1", "2", "3"]
-    assert renamed.problems() == []
-
-
-def test_a_model_that_is_made_again_begins_a_history_of_its_own(told: History) -> None:
-    promote(told, "1")
-    promote(told, "2")
-    before = told.tracker.get_model_version(told.name, "1")
-    told.tracker.delete_registered_model(told.name)
-    assert told.observe() is None
-    remade(told, "m-another")
-    promote(told, "1", Cause("another", ME.way, ""))
-
-    assert [(entry.number, entry.who, entry.model_id) for entry in told.entries()] == [(1, "another", "m-another")]
-    assert told.problems() == []
-    assert before.version == told.tracker.get_model_version(told.name, "1").version
-
-
-def remade(told: History, model_id: str) -> None:
-    told.tracker.create_registered_model(told.name)
-    add_version(told, model_id)
-
-
-def add_version(told: History, model_id: str) -> None:
-    """A version whose source is a logged model that MLflow need not have."""
-    source = "file:///x"
-    made = told.tracker.create_model_version(told.name, source, tags={"model.sha256": f"sha of {model_id}"})
-    store = told.tracker._get_registry_client().store  # type: ignore[attr-defined]
-    from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
-
-    with store.ManagedSessionMaker(read_only=False) as session:
-        row = session.query(SqlModelVersion).filter_by(name=told.name, version=made.version).one()
-        row.source = f"models:/{model_id}"
-
-
 def test_an_entry_names_the_file_and_the_logged_model(told: History) -> None:
     add_version(told, "m-five")
     promote(told, "5")
@@ -439,30 +349,6 @@ def test_an_entry_of_another_version_of_the_same_number_is_not_this_ones(told: H
 
     assert [entry.number for entry in ledger.of_version(told.entries(), "5", "m-one")] == [1, 2]
     assert ledger.of_version(told.entries(), "5", "m-two") == []
-
-
-class Previous:
-    """A history as the previous release wrote it: a folder named after the model alone, and an intent on the model."""
-
-    def __init__(self, told: History) -> None:
-        self.told = told
-        self.entries: list[ledger.Entry] = []
-
-    def write(self, version: str, who: str = "me") -> None:
-        last = self.entries[-1] if self.entries else None
-        entry = ledger.follow(last, Cause(who, ME.way, "long ago").entry(datetime.now(UTC), version))
-        self.entries.append(entry)
-        self.told.store.create(entry.encoded(), f"history/{self.told.name}/{entry.number:08d}.json")
-        self.told.tracker.set_registered_model_tag(
-            self.told.name, place.HEAD, f"{entry.number} {entry.hash}"
-        )  # fmt: skip
-        by_hand(self.told, version)
-
-    def intend(self, version: str) -> None:
-        entry = asdict(Cause("the old one", ME.way, "and then I died").entry(datetime.now(UTC), version))
-        old = {key: value for key, value in entry.items() if key not in ("sha256", "model_id")}
-        intent = json.dumps({"entry": old, "previous": self.entries[-1].hash})
-        self.told.tracker.set_registered_model_tag(self.told.name, champion_moves.OLD_INTENT, intent)
 
 
 def test_a_history_of_the_previous_release_goes_on_where_it_is(told: History) -> None:
@@ -493,15 +379,3 @@ def test_a_move_that_the_previous_release_had_begun_is_written_as_what_it_was(to
 
     assert told.entries()[-1].who == "the old one"
     assert champion_moves.OLD_INTENT not in told.tracker.get_registered_model(told.name).tags
-
-
-def test_a_model_made_again_does_not_go_on_in_the_old_ones_folder(told: History) -> None:
-    previous = Previous(told)
-    previous.write("1")
-    told.tracker.delete_registered_model(told.name)
-    remade(told, "m-another")
-
-    promote(told, "1")
-
-    assert [entry.model_id for entry in told.entries()] == ["m-another"]
-    assert told.problems() == []

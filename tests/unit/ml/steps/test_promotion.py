@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,105 +14,18 @@ import pytest
 from ml import steps
 from ml.config.loading import resolve
 from ml.config.schema import PipelineConfig
-from ml.data import generated
-from ml.digest import digest_of
-from ml.errors import ApprovalTimedOut, GateFailed, RunClosed, Unavailable, UnreadableData
+from ml.errors import ApprovalTimedOut, GateFailed, RunClosed
 from ml.gate import learned_rows
-from ml.history import lineage
-from ml.history.champion_moves import History
-from ml.registry import model_logging, versions
+from ml.registry import versions
 from ml.settings import TaskSettings
-from ml.steps import artifacts, evidence, reproduction
 from ml.steps import promotion as decide
 from ml.steps.context import Context
 from ml.tracking import runs
-from ml.tracking.outcome import ERRORS, OUTCOME, Outcome
-from ml.training import features as preprocess
-from ml.training.pipeline import build_pipeline
-from tests.fakes import MemoryStore
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from ml.tracking.outcome import ERRORS, OUTCOME
+from tests.unit.ml.conftest import Place, promoted
 
 TARGET = "Clicked on Ad"
 SETTINGS = TaskSettings.from_env({"MLFLOW_TRACKING_URI": "http://m:5000", "TRACKYARD_S3_BUCKET": "trackyard"})
-NAMES = iter(f"decided-{number}" for number in range(100))
-
-
-class Place:
-    """A model's bucket and tracker, and runs that got as far as a registered version."""
-
-    def __init__(self, client: MlflowClient) -> None:
-        self.client, self.name, self.store = client, next(NAMES), MemoryStore()
-        self.count = 0
-
-    def run(self, frame: pd.DataFrame, taught: pd.DataFrame | None = None, **sections: Any) -> Any:
-        """A run's context, as the decision finds it."""
-        self.count += 1
-        config = resolve(PipelineConfig(), {"model": {"name": self.name}, **sections})
-        key = runs.run_key(self.name, str(self.count))
-        run_id = runs.open_run(self.client, "model", f"run {self.count}", {"run_key": key})
-        roles = preprocess.decide_roles(frame, config)
-        train, test = preprocess.split_rows(frame, config)
-        learned = preprocess.features_of((frame if taught is None else taught).iloc[train], roles)
-        labels = preprocess.target_of((frame if taught is None else taught).iloc[train], roles)
-        pipeline = build_pipeline(config, roles).fit(learned, labels)
-        digest = digest_of(frame)
-        tags = {"env.lock_sha256": "10cc", "data.rows": str(len(frame)), "data.digest": digest, "data.uri": "generated"}
-        runs.write(self.client, run_id, tags=tags)
-        logged = model_logging.log_once(self.client, self.client.get_run(run_id), pipeline, learned)
-        made = {"run_key": key, "model.sha256": logged.sha256, "data.digest": digest}
-        version = versions.register(self.client, self.name, logged.model_id, run_id, made)
-        path = f"runs/{key}/"
-        self.store.write_json(config.as_dict(), f"{path}config.json")
-        self.store.write_parquet(frame, f"{path}raw.parquet")
-        self.store.write_parquet(frame.iloc[train][roles.features], f"{path}X_train.parquet")
-        self.store.write_parquet(learned_rows.table(learned, labels), f"{path}{learned_rows.FILE}")
-        self.store.write_json({"train": train.tolist(), "test": test.tolist()}, f"{path}rows.json")
-        parts = {
-            "train": (preprocess.features_of(frame.iloc[train], roles), labels),
-            "test": (preprocess.features_of(frame.iloc[test], roles), preprocess.target_of(frame.iloc[test], roles)),
-        }
-        context = _Context(
-            tracker=self.client, store=self.store, config=config, roles=roles, key=key, mlflow_run_id=run_id,
-            dag_id="Airflow_Lab2", run_id=f"run {self.count}", version=version, path=lambda name: f"{path}{name}",
-            table=lambda name: self.store.read_parquet(f"{path}{name}.parquet"),
-            part=parts.get, positions={"train": train.tolist(), "test": test.tolist()}, run_link=lambda: "http://m/run",
-            version_link=lambda name, number: f"http://m/{name}/{number}", described_columns={},
-            links=lambda name, number: {"Run in MLflow": "http://m/run"},
-        )  # fmt: skip
-        _Context.run = property(lambda me: self.client.get_run(me.mlflow_run_id))  # type: ignore[attr-defined]
-        return context
-
-    @property
-    def aliases(self) -> dict[str, str]:
-        return versions.aliases(self.client, self.name)
-
-    def tags(self, context: Any) -> dict[str, str]:
-        return dict(self.client.get_model_version(self.name, context.version).tags)
-
-    def history(self) -> list[tuple[str | None, str | None, str, str]]:
-        entries = History(self.store, self.client, self.name).entries()  # type: ignore[arg-type]
-        return [(entry.before, entry.after, entry.way, entry.who) for entry in entries]
-
-
-class _Context(SimpleNamespace):
-    """What stands for `ml.steps.context.Context`."""
-
-
-@pytest.fixture
-def place(client: MlflowClient) -> Place:
-    return Place(client)
-
-
-@pytest.fixture(scope="module")
-def data() -> pd.DataFrame:
-    return generated.generate(1000, 42)
-
-
-def promoted(context: Any) -> dict[str, Any]:
-    found: dict[str, Any] = decide.promote.__wrapped__(context, context.version)  # type: ignore[attr-defined]
-    return found
 
 
 def noisy(frame: pd.DataFrame, share: float) -> pd.DataFrame:
@@ -153,44 +65,6 @@ def test_the_whole_verdict_goes_to_the_run_as_json_and_page(place: Place, data: 
     assert verdict["version"] == "1"
     assert {check["name"] for check in verdict["checks"]} >= {"data contract", "better than a dummy"}
     assert load_text(f"{uri}/gate/verdict.html").startswith("<!doctype html>")
-
-
-def test_a_report_beside_the_decision_has_everything_and_says_nothing_of_it(place: Place, data: pd.DataFrame) -> None:
-    context = place.run(data)
-    promoted(context)
-    decided = {name: text for name, text in context.run.data.tags.items() if name.startswith(("promotion.", "outcome"))}
-
-    for _ in range(2):
-        artifacts.report.__wrapped__(context, context.version)  # type: ignore[attr-defined]
-
-    tags, run_id = context.run.data.tags, context.mlflow_run_id
-    assert {name: text for name, text in tags.items() if name in decided} == decided
-    assert Outcome.of(tags).status == "FINISHED"
-    assert tags["report"] == "done"
-    files = {item.path for item in place.client.list_artifacts(run_id)}
-    assert len([name for name in files if name.endswith(".png")]) == 8
-    assert {"model_card.md", "images", "tables"} <= files
-    assert len(place.client.list_artifacts(run_id, "images")) == 16
-    metrics = context.run.data.metrics
-    assert {"validation_log_loss", "learning/validation_log_loss", "threshold/f1"} <= set(metrics)
-    assert len(place.client.get_metric_history(run_id, "learning/validation_log_loss")) == 3
-    card = place.client.get_model_version(place.name, context.version).description
-    assert card == tags["mlflow.note.content"][:5000]
-    assert f"{metrics['validation_log_loss']:.4f}" in card
-
-
-def test_a_report_that_is_made_again_is_owed_until_it_is_there(
-    place: Place, data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    context = place.run(data)
-    runs.record_error(place.client, context.mlflow_run_id, "report_model_task", "OSError", "full")
-    assert context.run.data.tags["report"] == "OSError: full"
-    monkeypatch.setattr(evidence, "pull", lambda *_: 1 / 0)
-
-    with pytest.raises(ZeroDivisionError):
-        artifacts.report.__wrapped__(context, context.version)  # type: ignore[attr-defined]
-
-    assert context.run.data.tags["report"] == "pending"
 
 
 def test_a_failed_gate_tags_the_version_and_moves_no_alias(place: Place, data: pd.DataFrame) -> None:
@@ -524,69 +398,3 @@ def test_a_champion_that_lacks_a_column_or_was_changed_stays(place: Place, data:
     found = promoted(place.run(data))
     assert found["champion"] is False
     assert "cannot be compared with" in found["reason"]
-
-
-def test_a_tracker_that_is_away_is_no_verdict(place: Place, data: pd.DataFrame) -> None:
-    context = place.run(data)
-
-    class Away:
-        def get_model_version(self, *_: Any) -> Any:
-            raise Unavailable("MLflow does not answer")
-
-    context.tracker = Away()
-    with pytest.raises(Unavailable):
-        evidence.live(context, data, "1")
-
-
-def test_a_version_is_trained_again_bit_by_bit(place: Place, data: pd.DataFrame) -> None:
-    context = place.run(data)
-    registered = evidence.pull(context, "1").pipeline
-
-    found = reproduction.again(place.store, context.key, registered, place.tags(context)["data.digest"])  # type: ignore[arg-type]
-    assert (found.identical, found.compared, found.count) == (True, "coefficients", 11)
-    assert found.source == "the run's snapshot"
-
-    # What was cleared away is made again by the generator, from the recorded seed.
-    place.store.delete(context.path("raw.parquet"))
-    again = reproduction.again(place.store, context.key, registered, place.tags(context)["data.digest"])  # type: ignore[arg-type]
-    assert again.identical
-    assert again.source.startswith("generated-1000-rows")
-
-
-def test_other_data_or_another_model_is_not_the_same(place: Place, data: pd.DataFrame) -> None:
-    context, other = place.run(data), place.run(data, model={"name": place.name, "parameters": {"C": 0.9}})
-    registered = evidence.pull(context, other.version).pipeline
-
-    found = reproduction.again(place.store, context.key, registered, "")  # type: ignore[arg-type]
-    assert not found.identical
-    assert found.largest > 0
-    with pytest.raises(UnreadableData, match="digest"):
-        reproduction.again(place.store, context.key, registered, "another")  # type: ignore[arg-type]
-
-
-def test_a_version_from_before_the_digest_of_the_whole_is_trained_again_too(place: Place, data: pd.DataFrame) -> None:
-    import mlflow.data
-
-    context = place.run(data)
-    old = mlflow.data.from_pandas(data, targets=TARGET).digest  # type: ignore[attr-defined]
-    registered = evidence.pull(context, "1").pipeline
-
-    assert reproduction.again(place.store, context.key, registered, old).identical  # type: ignore[arg-type]
-    with pytest.raises(UnreadableData, match="digest"):
-        reproduction.again(place.store, context.key, registered, "1a2b3c4d")  # type: ignore[arg-type]
-
-
-def test_lineage_leads_from_a_version_to_its_origin_and_back(place: Place, data: pd.DataFrame) -> None:
-    context = place.run(data)
-    promoted(context)
-    entries = History(place.store, place.client, place.name).entries()  # type: ignore[arg-type]
-
-    found = lineage.of_version(place.client, place.name, "1", entries)
-    back = lineage.versions_from(place.client, data=found["data"]["digest"])
-
-    assert found["data"]["uri"] == "generated"
-    assert found["lock_digest"] == "10cc"
-    assert found["run_id"] == context.mlflow_run_id
-    assert found["verdict"] == {"passed": True, "reasons": []}
-    assert [entry["way"] for entry in found["history"]] == ["DAG run"]
-    assert (place.name, "1") in {(row["name"], row["version"]) for row in back}

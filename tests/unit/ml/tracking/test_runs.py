@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ml import steps
 from ml.tracking import runs
 from ml.tracking.outcome import ERRORS, OUTCOME
 from tests.support import open_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+def test_the_run_key_is_safe_in_searches_and_keys() -> None:
+    expected = hashlib.sha256(b"Airflow_Lab2|manual__2026").hexdigest()[:32]
+
+    assert steps.run_key("Airflow_Lab2", "manual__2026") == expected
+    assert steps.run_key("Airflow_Lab2", 'it\'s "odd"/..').isalnum()
+    assert steps.run_key("a", "b") != steps.run_key("a", "c")
+
+
+def test_a_rollout_has_an_id_that_airflow_takes_whatever_the_run_is_called() -> None:
+    long, other = "n" * 248, "n" * 247 + "o"
+
+    assert steps.rollout_id("manual__1") == "rollout__manual__1"
+    assert len(steps.rollout_id(long)) <= 248
+    assert steps.rollout_id(long) != steps.rollout_id(other)
+    assert re.fullmatch(r"[A-Za-z0-9_.~:+-]+", steps.rollout_id(long))
 
 
 def test_a_run_is_opened_once(client: MlflowClient) -> None:

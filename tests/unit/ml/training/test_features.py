@@ -1,38 +1,17 @@
-"""Roles, split and Pipeline; on the public data the published numbers come out."""
+"""Roles and split; on the public data the published numbers come out."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 import pytest
 
-from ml.config.loading import parse_config
 from ml.config.schema import PipelineConfig
 from ml.errors import ContractViolation
 from ml.evaluation import metrics
 from ml.reading import contract
 from ml.training import features as preprocess
 from ml.training.pipeline import build_pipeline
-
-
-def mixed(rows: int = 60) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "amount": np.linspace(0, 1, rows),
-            "city": ["Rome", "Ulm", None] * (rows // 3),
-            "code": [1.0, 2.0, np.nan] * (rows // 3),
-            "flag": [True, False] * (rows // 2),
-            "when": pd.date_range("2020", periods=rows).astype(str),
-            "bought": ["no", "yes"] * (rows // 2),
-        }
-    )
-
-
-def config(schema: dict[str, Any] | None = None, **sections: Any) -> PipelineConfig:
-    data = {"target": "bought", "drop": ["when"], **sections.pop("data", {})}
-    return parse_config({"data": data, "schema": schema or {}, **sections})
+from tests.unit.ml.training.conftest import config, mixed
 
 
 def test_the_real_data_gives_the_published_numbers(real_data: pd.DataFrame) -> None:
@@ -114,50 +93,6 @@ def test_a_part_with_one_class_is_refused() -> None:
 
     with pytest.raises(ContractViolation, match="the test part of 18 rows has one class only"):
         preprocess.split_rows(frame, config())
-
-
-def test_the_pipeline_takes_missing_values_and_categories_that_training_never_saw() -> None:
-    settings = config()
-    frame = mixed()
-    roles = preprocess.decide_roles(frame, settings)
-    features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-    pipeline = build_pipeline(settings, roles).fit(features, target)
-    new = features.head(3).assign(amount=[np.nan, 0.5, 0.5], city=["Paris", None, "Rome"])
-
-    found = metrics.probabilities(pipeline, new)
-
-    assert target.tolist()[:2] == [0, 1]
-    assert ((found > 0) & (found < 1)).all()
-
-
-def test_a_feature_without_a_value_in_training_does_no_harm() -> None:
-    settings = config(data={"features": ["amount", "empty"]})
-    frame = mixed().assign(empty=np.nan)
-    roles = preprocess.decide_roles(frame, settings)
-    features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-
-    pipeline = build_pipeline(settings, roles).fit(features, target)
-
-    assert len(pipeline[:-1].get_feature_names_out()) == 4
-
-
-@pytest.mark.parametrize(("scalers", "width"), [(["minmax", "standard"], 2), (["standard"], 1), ([], 1)])
-def test_scalers_stand_side_by_side(scalers: list[str], width: int) -> None:
-    settings = config(data={"features": ["amount"]}, preprocessing={"scalers": scalers})
-    frame = mixed()
-    roles = preprocess.decide_roles(frame, settings)
-    features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-
-    pipeline = build_pipeline(settings, roles).fit(features, target)
-
-    assert pipeline[:-1].transform(features).shape == (60, width)
-
-
-def test_the_estimator_gets_its_parameters() -> None:
-    settings = config(model={"parameters": {"C": 0.5, "max_iter": 7, "class_weight": "balanced"}})
-    estimator = build_pipeline(settings, preprocess.decide_roles(mixed(), settings))[-1]
-
-    assert (estimator.C, estimator.max_iter, estimator.class_weight) == (0.5, 7, "balanced")
 
 
 @pytest.mark.parametrize("stratify", [True, False])

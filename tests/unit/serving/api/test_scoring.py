@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from ml.errors import BadInput, Unavailable
 from ml.registry.loading import LoadedModel, frame_of
-from serving.api.parsing import parse
+from serving.api.parsing import JSON, parse
 from serving.api.scoring import score
 from serving.api.table import Table
 from serving.models.predictor import Predictor
 from serving.web.messages import RequestRefused
-from tests.fakes import ROW
-
-
-def body(*rows: object) -> bytes:
-    return json.dumps({"rows": list(rows)}).encode()
-
-
-def refused(content: bytes, kind: str = "application/json", model: LoadedModel | None = None) -> RequestRefused:
-    try:
-        rows = parse(content, kind, 100)
-        assert model is not None
-        score(Predictor.of(model), rows)
-    except RequestRefused as error:
-        return error
-    pytest.fail("the request was answered")
+from tests.fakes import OTHER, ROW, Client, Service, body
 
 
 def test_predictions_are_those_of_sklearn(model: LoadedModel) -> None:
@@ -49,99 +36,75 @@ def test_unknown_fields_are_ignored_and_named(model: LoadedModel) -> None:
     assert found["ignored_fields"] == ["City", "Zip"]
 
 
-def test_csv_gives_what_json_gives(model: LoadedModel) -> None:
-    header, values = ",".join(ROW), ",".join(map(str, ROW.values()))
+@pytest.mark.parametrize("where", ["body", "params", "query"])
+def test_the_threshold_moves_the_prediction(client: Client, where: str) -> None:
+    probability = client.post("/predict", json={"rows": [OTHER]}).json()["probabilities"][0]
+    for threshold, prediction in ((probability - 1e-6, 1), (probability + 1e-9, 0)):
+        content: dict[str, Any] = {"rows": [OTHER]}
+        query = f"?threshold={min(threshold, 1.0)!r}" if where == "query" else ""
+        if where == "body":
+            content["threshold"] = min(threshold, 1.0)
+        if where == "params":
+            content["params"] = {"threshold": min(threshold, 1.0)}
 
-    found = score(Predictor.of(model), parse(f"\ufeff{header}\n{values}\n".encode(), "text/csv", 100))
+        answer = client.post("/predict" + query, json=content).json()
 
-    assert found["probabilities"] == score(Predictor.of(model), Table(1, [ROW]))["probabilities"]
-
-
-@pytest.mark.parametrize("text", ["35", " 35.0 ", "3.5e1"])
-def test_a_number_may_stand_there_as_text_as_it_does_in_a_file(model: LoadedModel, text: str) -> None:
-    found, expected = (score(Predictor.of(model), Table(1, [{**ROW, "Age": value}])) for value in (text, 35))
-
-    assert found["probabilities"] == expected["probabilities"]
-
-
-@pytest.mark.parametrize("value", ["", "NaN", None])
-def test_what_is_missing_in_a_file_is_missing_in_a_request(model: LoadedModel, value: object) -> None:
-    found, expected = (score(Predictor.of(model), Table(1, [{**ROW, "Age": one}])) for one in (value, None))
-
-    assert found["probabilities"] == expected["probabilities"]
+        assert answer["predictions"] == [prediction]
+        assert answer["probabilities"] == [probability]
 
 
-@pytest.mark.parametrize("value", ["old", True, [], {}, "3_5", "1,5"])
-def test_a_value_that_is_no_number_is_named(model: LoadedModel, value: object) -> None:
-    error = refused(body(ROW, {**ROW, "Age": value}), model=model)
+def test_contributions_come_on_demand(client: Client) -> None:
+    found = client.post("/predict?explain=true", json={"rows": [ROW, OTHER]}).json()["explanation"]
 
-    assert error.status == 422
-    assert (error.problems[0]["row"], error.problems[0]["field"]) == (1, "Age")
-    assert "number" in error.problems[0]["rule"]
+    assert set(found["contributions"][0]) == set(ROW)
+    assert "explanation" not in client.post("/predict", json={"rows": [ROW]}).json()
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400])
-def test_numbers_that_are_not_finite_are_refused(model: LoadedModel, text: str) -> None:
-    error = refused(body(ROW).replace(b": 35", f": {text}".encode()), model=model)
+def test_every_unknown_field_is_named(client: Client) -> None:
+    unknown = {f"field {number:03d}": None for number in range(60)} | {"\ud800<b>": 1}
 
-    assert error.status == 422
-    assert error.problems[0]["field"] == "Age"
+    answer = client.post("/predict", content=body({**ROW, **unknown}), kind=JSON)
 
-
-def test_a_missing_field_is_named(model: LoadedModel) -> None:
-    error = refused(body({name: value for name, value in ROW.items() if name != "Male"}), model=model)
-
-    assert error.problems == [{"row": 0, "field": "Male", "rule": "required"}]
+    assert answer.status_code == 200
+    assert answer.json()["ignored_fields"] == [name.replace("\ud800", "?") for name in sorted(unknown)]
 
 
-@pytest.mark.parametrize(
-    ("content", "kind", "status"),
-    [
-        (b"", "application/json", 400),
-        (b"{", "application/json", 400),
-        (b"\xff\xfe", "application/json", 400),
-        (b"[" * 100_000, "application/json", 400),
-        (b"null", "application/json", 422),
-        (b"[]", "application/json", 422),
-        (b'"rows"', "application/json", 422),
-        (b'{"rows": {}}', "application/json", 422),
-        (b'{"rows": []}', "application/json", 422),
-        (b'{"rows": [1]}', "application/json", 422),
-        (b'{"rows": [[]]}', "application/json", 422),
-        (b'{"rows": [{}]}', "application/json", 422),
-        (body(*[ROW] * 101), "application/json", 413),
-        (b"", "text/csv", 422),
-        (b"Age\n", "text/csv", 422),
-        (b"Age,Age\n1,2\n", "text/csv", 400),
-        (b"Age,Male\n1\n", "text/csv", 400),
-        (b'Age\n"1\n', "text/csv", 400),
-        (b"\xff\n1\n", "text/csv", 400),
-        (b"Age\nold\n", "text/csv", 422),
-        (body(ROW), "", 415),
-        (body(ROW), "application/xml", 415),
-        (body(ROW), "multipart/form-data", 415),
-    ],
-)
-def test_what_cannot_be_answered_is_refused_with_a_reason(
-    model: LoadedModel, content: bytes, kind: str, status: int
-) -> None:
-    error = refused(content, kind, model)
+def test_a_row_for_which_there_is_no_probability_is_named(model: LoadedModel) -> None:
+    class Strange:
+        def predict_proba(self, frame: Any) -> Any:
+            return np.array([[0.5, 0.5], [np.nan, np.nan]])
 
-    assert error.status == status
-    assert error.message
-    assert "\n" not in error.message
+    with pytest.raises(RequestRefused) as caught:
+        score(Predictor.of(replace(model, pipeline=Strange())), Table(2, [ROW, ROW]))
+
+    assert (caught.value.status, caught.value.problems[0]["row"]) == (422, 1)
 
 
-def test_many_wrong_rows_are_told_of_up_to_a_limit(model: LoadedModel) -> None:
-    error = refused(body(*[{**ROW, "Age": "old"}] * 90), model=model)
+def test_predictions_are_those_of_sklearn_for_many_rows(model: LoadedModel) -> None:
+    numbers = np.random.default_rng(3)
+    rows = [{name: float(numbers.uniform(-2, 3) * (value or 1)) for name, value in ROW.items()} for _ in range(800)]
+    from ml.registry.loading import frame_of
 
-    assert len(error.problems) == 20
+    found = score(Predictor.of(model), parse(body(*rows), JSON, 1000))
+
+    frame = frame_of(model, rows)
+    assert np.abs(np.array(found["probabilities"]) - model.pipeline.predict_proba(frame)[:, 1]).max() <= 1e-12
+    assert found["predictions"] == model.pipeline.predict(frame).tolist()
+    assert set(found["predictions"]) == {0, 1}
 
 
-def test_text_fields_take_no_lists_records_and_novels(model: LoadedModel) -> None:
-    texts: Any = dataclasses.replace(model, inputs={"colour": "string"})
+def test_a_process_that_cannot_predict_is_told_with_its_reason(service: Service) -> None:
+    service.registry.aliases_now = {"champion": "7"}
+    service.repository.refresh()
+    live = service.repository.main.live
+    for error, status in ((Unavailable("its process ended"), 503), (BadInput("too large"), 422)):
 
-    for wrong in ({}, [], "x" * 2000):
-        with pytest.raises(RequestRefused) as caught:
-            score(Predictor.of(texts), Table(1, [{"colour": wrong}]))
-        assert caught.value.problems[0]["field"] == "colour"
+        def fail(columns: Any, error: Exception = error) -> Any:
+            raise error
+
+        predictor = replace(live.predictor, form=None, elsewhere=fail)
+        service.repository.main.live = replace(live, predictor=predictor)
+
+        answer = service.client.post("/predict", json={"rows": [ROW]})
+
+        assert (answer.status_code, answer.json()["error"]["message"]) == (status, str(error))

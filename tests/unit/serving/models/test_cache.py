@@ -9,10 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from ml.errors import Untrusted
 from ml.registry.loading import LoadedModel, frame_of
 from serving.models import prepared
 from serving.models.cache import LiveModel, ModelCopy, models_kept
@@ -197,16 +195,3 @@ def test_a_folder_that_was_not_kept_goes(copy: ModelCopy) -> None:
         (new / "half").write_text("x")
 
     assert not new.exists()
-
-
-def test_a_model_is_asked_for_its_own_example_before_it_answers_others(model: LoadedModel) -> None:
-    class Broken:
-        def __init__(self, answer: Any) -> None:
-            self.predict_proba = lambda frame: np.array(answer)
-
-    prepared.smoke_test(model)
-    for answer in ([[0.5, 0.5]], [[0.1, 0.9]] * 4 + [[float("nan")] * 2], [[-1.0, 2.0]] * 5, [0.5] * 5):
-        with pytest.raises(Untrusted, match="version 7"):
-            prepared.smoke_test(replace(model, pipeline=Broken(answer)))
-    with pytest.raises(Untrusted, match="input example"):
-        prepared.smoke_test(replace(model, input_example=[]))

@@ -7,62 +7,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow.sklearn
 import numpy as np
-import pandas as pd
 import pytest
 
-from ml.config.schema import PipelineConfig
-from ml.data.generated import generate
 from ml.errors import BadInput, PipelineError, Unavailable, Untrusted
-from ml.registry import loading, model_logging
 from ml.registry.loading import LoadedModel
-from ml.training import features as preprocess
-from ml.training.pipeline import build_pipeline
 from serving.models import prepared
-from serving.models.child_process import Child, TooSlow
 from serving.models.predictor import by_sklearn
 from serving.models.scorer import Copy, Scorer
-from serving.models.scorer_process import answer_to, loaded_of
+from tests.fakes import Stored
 from tests.support import wait_for
 
 COLOURS = ["red", "grün", None, "\ud800half", ""]
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A forest's folder as the service keeps it, and the forest itself."""
-
-    folder: Path
-    loaded: LoadedModel
-
-    @property
-    def copy(self) -> Copy:
-        return Copy(str(self.folder), "forest", "3", self.loaded.sha256)
-
-
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    folder = tmp_path_factory.mktemp("forest") / "model"
-    config = PipelineConfig.model_validate(
-        {
-            "model": {"estimator": "RandomForestClassifier", "parameters": {"n_estimators": 5}},
-            "data": {"features": ["Age", "Area Income", "Colour"], "drop": []},
-        }
-    )
-    frame = generate(200, 1).assign(Colour=pd.Series(["red", "blue", None, "grün"] * 50, dtype=object))
-    roles = preprocess.decide_roles(frame, config)
-    features, target = preprocess.features_of(frame, roles), preprocess.target_of(frame, roles)
-    pipeline = build_pipeline(config, roles).fit(features, target)
-    mlflow.sklearn.save_model(path=str(folder), **model_logging.saving_options(pipeline, features.head()))
-    tags = {loading.SHA256_TAG: loading.sha256_of(folder)}
-    loaded = loading.load_folder(folder, name="forest", version="3", run_id="r", tags=tags)
-    prepared.write(folder, loaded)
-    return Stored(folder, loaded)
 
 
 @pytest.fixture(scope="module")
@@ -167,12 +126,6 @@ def test_a_process_that_hangs_is_ended_and_the_next_one_answers(stored: Stored) 
     scorer.close()
 
 
-def test_who_waits_for_others_waits_no_longer_than_he_would(scorer: Scorer) -> None:
-    child = Child("serving.models.scorer_process", 60)
-    with child._lock, pytest.raises(TooSlow, match="others are still being answered"):
-        child.ask({}, 0.01)
-
-
 @pytest.mark.parametrize("spoil", ["model.skops", "trackyard.json", "MLmodel"])
 def test_a_copy_that_was_changed_is_not_loaded(stored: Stored, scorer: Scorer, tmp_path: Path, spoil: str) -> None:
     shutil.copytree(stored.folder, tmp_path / "copy")
@@ -188,22 +141,6 @@ def test_a_copy_that_was_changed_is_not_loaded(stored: Stored, scorer: Scorer, t
 def test_what_the_model_cannot_predict_is_told_with_its_reason(stored: Stored, scorer: Scorer) -> None:
     with pytest.raises(PipelineError, match="Area Income"):
         scorer.probability(stored.copy, {"Age": [1.0]}, {"Age": "double"})
-
-
-def test_few_versions_are_loaded_at_a_time(stored: Stored, tmp_path: Path) -> None:
-    loaded_of.cache_clear()
-    copies = [Copy(str(tmp_path / str(number)), "forest", "3", stored.loaded.sha256) for number in range(10)]
-    for copy in copies:
-        shutil.copytree(stored.folder, copy.folder)
-        assert answer_to(vars(copy), b"") == ({"loaded": "3"}, b"")
-
-    assert loaded_of.cache_info().misses == 10
-    for copy in copies[-7:]:
-        answer_to(vars(copy), b"")
-    assert loaded_of.cache_info().misses == 10
-    answer_to(vars(copies[2]), b"")
-    assert loaded_of.cache_info().misses == 11
-    loaded_of.cache_clear()
 
 
 def test_the_process_stays_for_what_is_kept_warm_and_ends_without(stored: Stored) -> None:

@@ -14,7 +14,7 @@ from ml.errors import AirflowDown
 from serving.models.repository import ModelRepository
 from serving.settings import ServingSettings
 from serving.upstream.pipeline import PipelineMonitor
-from tests.fakes import Airflow, Client, Registry, service_of
+from tests.fakes import Airflow, Client, Registry, Service, service_of
 
 PAGES = ("/success", "/failure", "/dashboard", "/docs")
 PASSWORD = "a-secret-word"
@@ -159,6 +159,8 @@ def test_a_page_needs_nothing_from_elsewhere_and_may_be_framed_by_nobody(site: S
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
     assert answer.headers["X-Frame-Options"] == "DENY"
     assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
 def test_the_style_knows_the_dark(site: Site) -> None:
@@ -191,3 +193,47 @@ def test_status_tells_versions_as_text_and_moments_in_utc(site: Site) -> None:
 
     assert found["version"] == "7"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found["loaded_at"])
+
+
+@pytest.mark.parametrize(("state", "page"), [("success", "/success"), ("failed", "/failure")])
+def test_the_root_leads_to_how_the_last_run_ended(service: Service, state: str, page: str) -> None:
+    service.airflow.add("earlier", "failed" if state == "success" else "success")
+    service.airflow.add("last", state)
+    service.airflow.add("under_way", "running")
+    service.refresh()
+
+    assert service.client.get("/").headers["Location"] == page
+
+
+def test_the_root_claims_no_success_before_any_run(service: Service) -> None:
+    service.refresh()
+
+    assert service.client.get("/").headers["Location"] == "/failure"
+    assert "No run has finished yet" in service.client.get("/failure").text
+
+
+def test_the_page_of_success_does_not_claim_it_after_a_failure(service: Service) -> None:
+    service.airflow.add("bad", "failed")
+    service.refresh()
+
+    page = service.client.get("/success").text
+
+    assert "The last run failed" in page
+    assert "The last run succeeded" not in page
+
+
+def test_names_of_runs_are_escaped(service: Service) -> None:
+    service.airflow.add("<img src=x onerror=alert(1)>", "success")
+    service.refresh()
+
+    for route in ("/success", "/dashboard"):
+        assert "<img" not in service.client.get(route).text
+
+
+def test_pages_answer_json_to_those_who_ask_for_it(service: Service) -> None:
+    service.airflow.add("done", "success")
+    service.refresh()
+
+    answer = service.client.get("/success", headers={"Accept": "application/json"})
+
+    assert answer.json()["pipeline"]["last_run"]["dag_run_id"] == "done"

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from ml.errors import Misconfigured, PipelineError, TrackerDown
 from ml.registry.loading import SHA256_TAG
 from serving.models.loader import Loader
-from serving.upstream.mlflow_rest import MlflowHttp
 from serving.upstream.registry import Candidate, Champion, MlflowRegistry
 
 if TYPE_CHECKING:
@@ -175,63 +173,3 @@ def test_a_prompt_is_no_model(registry: MlflowRegistry, client: MlflowClient) ->
 def test_a_run_that_is_gone_has_no_metrics(registry: MlflowRegistry) -> None:
     assert registry.metrics("0" * 32) == {}
     assert registry.metrics("") == {}
-
-
-def test_more_models_than_fit_a_page_are_all_found() -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        page = int(request.url.params.get("page_token") or "0")
-        more = {"next_page_token": str(page + 1)} if page < 2 else {}
-        return httpx.Response(200, json={"registered_models": [{"name": f"m{page}"}], **more})
-
-    registry = MlflowRegistry("http://mlflow", (Loader(), Loader()), httpx.MockTransport(answer))
-
-    assert registry.champions() == {"m0": None, "m1": None, "m2": None}
-
-
-@pytest.mark.parametrize(
-    ("answer", "error", "message"),
-    [
-        (httpx.Response(401, text="who are you"), Misconfigured, r"refuses us \(401 who are you\): check the account"),
-        (httpx.Response(403, text="Invalid Host header"), Misconfigured, "--allowed-hosts"),
-        (httpx.Response(500, json={"error_code": "INTERNAL_ERROR"}), TrackerDown, "does not answer"),
-        (httpx.Response(200, text="<html>"), TrackerDown, "does not answer"),
-        (httpx.Response(200, json=[]), TrackerDown, "does not answer"),
-        (httpx.Response(302, json={}, headers={"Location": "/login"}), TrackerDown, "does not answer"),
-        (httpx.Response(400, json={"error_code": "INVALID_PARAMETER_VALUE"}), PipelineError, "INVALID_PARAMETER_VALUE"),
-    ],
-    ids=["account", "host", "failing", "page", "list", "elsewhere", "refused"],
-)
-def test_an_answer_that_is_none_is_told_of(answer: httpx.Response, error: type[Exception], message: str) -> None:
-    registry = MlflowRegistry("http://mlflow", (Loader(), Loader()), httpx.MockTransport(lambda _: answer))
-
-    with pytest.raises(error, match=message):
-        registry.champions()
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({"MLFLOW_TRACKING_USERNAME": "status", "MLFLOW_TRACKING_PASSWORD": "pw"}, "Basic c3RhdHVzOnB3"),
-        ({"MLFLOW_TRACKING_TOKEN": "abc"}, "Bearer abc"),
-        ({}, None),
-    ],
-    ids=["password", "token", "nobody"],
-)
-def test_the_account_is_that_of_mlflows_variables(variables: dict[str, str], expected: str | None) -> None:
-    seen: list[str | None] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request.headers.get("Authorization"))
-        return httpx.Response(200, json={})
-
-    MlflowHttp("http://mlflow/", variables, httpx.MockTransport(answer)).get("registered-models/search")
-
-    assert seen == [expected]
-
-
-def test_a_server_that_is_away_is_an_outage_that_names_it() -> None:
-    registry = MlflowRegistry("http://127.0.0.1:9", (Loader(), Loader()))
-
-    for ask in (registry.champions, lambda: registry.versions("m")):
-        with pytest.raises(TrackerDown, match=r"127\.0\.0\.1:9"):
-            ask()

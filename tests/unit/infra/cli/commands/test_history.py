@@ -96,16 +96,6 @@ def test_rollback_goes_back_behind_a_move_by_hand(registry, versions) -> None:
     assert [row["way"] for row in _history(registry)][2:] == ["outside Trackyard"] + ["trackyard rollback"] * 2
 
 
-def test_listing_models_notices_what_was_moved_by_hand(registry, versions) -> None:
-    versions(2)
-    registry("promote", "1")
-    registry.tracker.set_registered_model_alias("ad-click", "champion", "2")
-
-    registry("models")
-
-    assert len(registry.store.listed("history/ad-click@")) == 2
-
-
 def test_verify_notices_one_changed_character(registry, versions) -> None:
     versions(2)
     registry("promote", "1", "--reason", "good")

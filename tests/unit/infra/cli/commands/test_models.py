@@ -82,14 +82,6 @@ def test_an_unknown_version_is_one_clear_line(registry, versions) -> None:
     assert result.stderr == "trackyard: ad-click has no version '7': 'trackyard models' lists those it has\n"
 
 
-def test_an_unknown_model_names_the_known_ones(registry, versions) -> None:
-    assert "there is none yet" in registry("promote", "1").stderr
-
-    versions(1)
-
-    assert "there are ad-click" in registry("promote", "1", "--model", "other").stderr
-
-
 def test_rollback_goes_back_and_forth(registry, versions) -> None:
     versions(2)
     registry("promote", "1")

@@ -19,6 +19,7 @@ from ml.history.champion_moves import History
 from ml.steps import search
 from ml.steps.context import Context, recent
 from ml.tracking import runs
+from tests.support import mlflow_in_sqlite, stores_in
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,6 +29,20 @@ NAME = "whole"
 TUNE = {
     "tune": {"method": "grid", "metric": "roc_auc", "folds": 2, "parameters": {"model.parameters.C": [0.01, 1.0, 3.0]}}
 }
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackInfo]:
+    """Stores of this file's own: what its runs leave is nowhere in the stack that other tests look at."""
+    with stores_in(tmp_path_factory.mktemp("whole") / "state") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[MlflowClient]:
+    """An MLflow of this file's own, likewise."""
+    with mlflow_in_sqlite() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

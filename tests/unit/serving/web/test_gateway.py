@@ -1,4 +1,4 @@
-"""Whatever is sent, to whatever address, nothing gets a 5xx but what is not there yet."""
+"""Whatever is sent, to whatever address, nothing gets a 5xx but what is not there yet; and who is let in."""
 
 from __future__ import annotations
 
@@ -9,42 +9,41 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
-from serving.models.repository import ModelRepository
-from serving.server import Server
+from serving.server import request_of
 from serving.settings import ServingSettings
-from tests.fakes import ROW, Client, Registry, Service, service_of
-from tests.unit.serving.api.test_predict import body
+from serving.web.messages import RequestRefused
+from tests.fakes import ROW, Client, Service, body, scope_of
 
 REQUESTS = 10_000
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
 PATHS = (
     "/predict", "/predict", "/predict", "/models/ad-click/predict", "/models/nothing/predict", "/models/ad-click",
     "/status", "/dashboard", "/success", "/failure", "/", "/ready", "/health", "/docs", "/metrics", "/openapi.json",
     "/webhooks/mlflow", "/refresh", "/static/style.css", "/static/../settings.py", "/models/%2e%2e", "/models//predict",
     "/%00", "/ä/ü", "/dashboard/", "//", "/models/" + "x" * 500,
 )  # fmt: skip
+
+
 METHODS = ("GET", "GET", "POST", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "BREW")
+
+
 KINDS = (
     "application/json", "application/json", "text/csv", "application/vnd.apache.parquet", "", "text/html",
     "application/json; charset=utf-16", "x" * 300, "multipart/form-data; boundary=x",
     "application/x-www-form-urlencoded",
 )  # fmt: skip
+
+
 PIECES = (
     b"{", b"}", b"[", b"]", b'"', b",", b":", b"null", b"NaN", b"1e999", b"-", b"true", b"\x00", b"\xff\xfe",
     b"\\ud800", b"PAR1",
     b'{"rows":', b'{"columns":', b'{"dataframe_split":', b'"data"', b'"threshold":', b'"explain":true',
     b"Age,Male\n1,2\n", b"1" * 400, b'"' * 3, b"\r\n", "ä€😀".encode(), b"%s%n", b"<script>", b"' OR 1=1--",
 )  # fmt: skip
+
+
 HEADERS: tuple[dict[str, str], ...] = (
     {}, {}, {"Accept": "application/json"}, {"Accept": "*/*;q=x"}, {"Authorization": "Bearer ty_a_b"},
     {"Authorization": "Basic x"}, {"X-Request-Id": "a b\tc"}, {"Content-Encoding": "gzip"},
@@ -52,6 +51,8 @@ HEADERS: tuple[dict[str, str], ...] = (
     {"Host": "evil.example"}, {"X-MLflow-Signature": "v1,x", "X-MLflow-Timestamp": "9" * 40}, {"Range": "bytes=0-1"},
     {"If-None-Match": "*"}, {"Transfer-Encoding": "chunked"}, {"Expect": "x"}, {"X-Forwarded-For": "8.8.8.8"},
 )  # fmt: skip
+
+
 QUERIES = (
     "",
     "",
@@ -113,32 +114,67 @@ def test_ten_thousand_spoilt_requests_get_no_5xx(service: Service, capfd: pytest
     assert "Traceback" not in capfd.readouterr().err
 
 
-@pytest.fixture
-def described(settings: ServingSettings, folder: Path, tags: dict[str, str]) -> Server:
-    registry = Registry(folder, tags)
-    registry.aliases_now = {"champion": "7"}
-    repository = ModelRepository(registry, "ad-click", settings.state_dir)
-    repository.refresh()
-    # The tool's client has no address.
-    # Nor a host name that is served.
-    return service_of(replace(settings, token_required_for="none", allowed_hosts=("*",)), repository)
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("POST", "/status", 405)])
+def test_other_errors_are_json_too(service: Service, method: str, path: str, status: int) -> None:
+    answer = service.client.request(method, path)
+
+    assert answer.status_code == status
+    assert set(answer.json()["error"]) == {"code", "message", "problems"}
 
 
-def test_the_service_does_what_its_description_says(described: Server) -> None:
-    schema = schemathesis.openapi.from_asgi("/openapi.json", described)
-    asked: set[str] = set()
+def test_who_may_not_read_is_not_told_what_there_is(service: Service) -> None:
+    stranger = Client(service.app, "203.0.113.9")
 
-    for found in schema.get_all_operations():
-        operation = found.ok()
+    assert {stranger.get(path).status_code for path in ("/status", "/nothing", "/dashboard")} == {401}
 
-        @given(case=operation.as_strategy())
-        @hypothesis_settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-        def check(case: schemathesis.Case) -> None:
-            # What the signature asks of a row is more than a schema can say, so a good body may still get a 422.
-            case.call_and_validate(checks=CHECKS)
 
-        check()
-        asked.add(operation.path)
+def test_each_request_has_an_id_and_one_line_in_the_log(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = client.post("/predict?note=secret", json={"rows": [ROW]}, headers={"X-Request-Id": "mine-1"})
+    other = client.get("/status", headers={"X-Request-Id": b"not mine\xe4"})
 
-    # The tool leaves out the address that it read the description from.
-    assert asked == set(Client(described).get("/openapi.json").json()["paths"]) - {"/openapi.json"}
+    assert answer.headers["X-Request-Id"] == "mine-1"
+    assert len(other.headers["X-Request-Id"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("given", "is_kept"),
+    [("a" * 64, True), ("a" * 65, False), ("A-1._", True), ("", False), ("a b", False), ("a/b", False)],
+)
+def test_a_request_keeps_an_id_that_can_stand_in_the_log(service: Service, given: str, is_kept: bool) -> None:
+    found = service.client.get("/health", headers={"X-Request-Id": given}).headers["X-Request-Id"]
+
+    assert (found == given) is is_kept
+    assert is_kept or len(found) == 16
+
+
+def test_the_route_of_who_is_let_in_is_noted(service: Service) -> None:
+    request = request_of(scope_of(path="/models/a b/predict"))
+
+    route = service.app._gateway.admit(request)
+
+    assert (route.path, request.route, request.name) == ("/models/<name>/predict", "/models/<name>/predict", "a b")
+    assert request.token_id is None
+
+
+def test_what_nobody_foresaw_is_counted_and_told_of_only_in_the_log(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = service.app._gateway
+
+    answer = gateway.failed(request_of(scope_of()), KeyError("61833.9"))
+
+    told = {"code": "internal", "message": "something unexpected went wrong: see the service's log", "problems": []}
+    assert (answer.status, json.loads(answer.body)) == (500, {"error": told})
+    assert b'trackyard_errors_total{kind="KeyError"} 1.0' in gateway.access_log.metrics()
+    assert "path=/predict" in caplog.text
+    assert "KeyError" in caplog.text
+
+
+def test_a_refusal_is_no_error_of_the_service(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    gateway = service.app._gateway
+
+    answer = gateway.failed(request_of(scope_of()), RequestRefused(409, "again", "it came before"))
+
+    assert (answer.status, json.loads(answer.body)["error"]["code"], answer.facts) == (409, "again", {"error": "again"})
+    assert b"trackyard_errors_total{" not in gateway.access_log.metrics()
+    assert caplog.text == ""

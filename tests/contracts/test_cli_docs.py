@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
 from infra.cli.app import app
+from tests.support import ROOT
 
-PAGE = Path(__file__).resolve().parents[4] / "docs" / "cli.md"
+PAGE = ROOT / "docs" / "cli.md"
 
 
 def _commands(command: Any, name: str = "") -> dict[str, Any]:
