@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from ml import steps
 from ml.data import folders
 from ml.data.store import Store
+from ml.errors import PipelineError
 from ml.inspection.inspect import inspect_table
 from ml.inspection.pipeline_template import pipeline_yaml
 from ml.reading.csv_dialect import Dialect
@@ -24,7 +27,7 @@ from ml.registry.batch_scoring import score_file
 from ml.registry.loading import load_verified
 from ml.settings import TaskSettings
 from ml.training import features as preprocess
-from tests.support import RunningStack, real_data, wait_for
+from tests.support import PIPELINE, RunningStack, real_data, wait_for
 
 CASES = real_data().parent.parent / "cases"
 TOLERANCE = 1e-12
@@ -96,15 +99,33 @@ def test_every_case_gets_the_pipelines_own_answer_by_every_way(running: RunningS
     store = Store.from_settings(TaskSettings.from_env(running.info.client_environ()))
     given = cases()[group::GROUPS]
 
-    for case in given:
+    # Airflow does the same around a step whatever the file: some go through it, the others through the steps alone.
+    scheduled, others = given[:1], given[1:]
+    for case in scheduled:
         running.trigger(case.name, data=case.put(store), config=case.config)
-    wrong = [problem for case in given for problem in _problems(running, store, case)]
+    ended = {case.name: _stepped(case, case.put(store)) for case in others}
+    ended |= {case.name: running.finished(case.name, timeout_s=900) for case in scheduled}
+    wrong = [problem for case in given for problem in _problems(running, store, case, ended[case.name])]
 
     assert not wrong, "\n".join(wrong)
 
 
-def _problems(running: RunningStack, store: Store, case: Case) -> Iterator[str]:
-    state = running.finished(case.name, timeout_s=900)
+def _stepped(case: Case, data: str) -> str:
+    """Calls the steps of a run one after the other, as the tasks do, and returns how it ended."""
+    run = PIPELINE, case.name
+    try:
+        steps.load(*run, {"data": data, "config": case.config}, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        steps.preprocess(*run)
+        steps.separate(*run)
+        version = steps.evaluate(*run, steps.train(*run))
+        steps.promote(*run, version)
+        steps.report(*run, version)
+    except PipelineError as error:
+        return f"failed: {error}"
+    return "success"
+
+
+def _problems(running: RunningStack, store: Store, case: Case, state: str) -> Iterator[str]:
     if state != "success":
         yield f"{case.path.name}: {state}: {running.mlflow_run(case.name).data.tags.get('error.message')}"
         return
