@@ -88,7 +88,10 @@ def fetch_json(url: str, token: str) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     answer = httpx.get(url, headers=headers, timeout=5.0, trust_env=False)
     answer.raise_for_status()
-    return dict(answer.json())
+    content = answer.json()
+    if not isinstance(content, dict):
+        raise ValueError(f"what answers at {url} is not the service: it gives no JSON object")
+    return content
 
 
 def fetch_date(url: str) -> str | None:

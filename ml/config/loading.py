@@ -63,7 +63,7 @@ def parse_config(sections: Mapping[str, object], source: str = "the configuratio
     try:
         config = PipelineConfig.model_validate(_plain(sections))
     except ValidationError as error:
-        problems = dict.fromkeys(describe(problem, sections) for problem in error.errors(include_url=False))
+        problems = describe(error.errors(include_url=False), sections)
         raise Misconfigured(f"{source}: {'; '.join(problems)}") from error
     # Every candidate of a search is checked as any other configuration is.
     for number, overrides in enumerate(candidates(config.tune)):

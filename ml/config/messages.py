@@ -19,7 +19,6 @@ def estimator_of(sections: Mapping[str, Any], otherwise: Any) -> Any:
     return model.get("estimator", otherwise) if isinstance(model, Mapping) else otherwise
 
 
-_SCALARS = ("str", "int", "float", "bool")
 _SCALAR = "should be text, a finite number, true or false"
 _WORDS = {
     "model_type": "should be a section of keys",
@@ -30,26 +29,44 @@ _WORDS = {
 }
 
 
-def describe(problem: Any, whole: Mapping[str, Any]) -> str:
-    """One of the problems that pydantic found in a whole configuration, as a line for people."""
-    path, is_one_of_many = _path(problem["loc"])
-    key = ".".join(path) or "the file"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {key}{suggest(path[-1], _known_keys(path[:-1], whole))}"
-    message = _SCALAR if is_one_of_many else _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    value = problem.get("input")
-    shown = "" if isinstance(value, (Mapping, BaseModel)) else f" is {json.dumps(value, default=str)[:80]}"
-    return f"{key}{shown}: {message}"
+def describe(problems: Iterable[Any], whole: Mapping[str, Any]) -> list[str]:
+    """What pydantic found wrong in a whole configuration, as a line for people for each key."""
+    told: dict[str, list[str]] = {}
+    for problem in problems:
+        path, alternative = _path(problem, whole)
+        key = ".".join(path) or "the file"
+        if problem["type"] == "extra_forbidden":
+            told[f"unknown key {key}{suggest(path[-1], _known_keys(path[:-1], whole))}"] = []
+            continue
+        value = problem.get("input")
+        shown = "" if isinstance(value, (Mapping, BaseModel)) else f" is {json.dumps(value, default=str)[:80]}"
+        message = _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+        told.setdefault(f"{key}{shown}", []).append(_SCALAR if alternative == "str" else message)
+    return [f"{key}: {_either(messages)}" if messages else key for key, messages in told.items()]
 
 
-def _path(place: Sequence[Any]) -> tuple[list[str], bool]:
-    """The parts of a key without pydantic's names of the alternatives that it tried, and whether those were scalars."""
-    path = [str(part) for part in place]
-    if path[:1] in (["data"], ["tune"]):
-        path = [part for part in path if part not in ("auto", "listed", "range", "list")]
-    is_scalar = len(path) > 1 and path[-1] in _SCALARS and (path[-2] == "positive" or path[-2].isdigit())
-    return (path[:-1] if is_scalar else path), is_scalar
+def _either(messages: Sequence[str]) -> str:
+    """What the alternatives for a value ask for; a scalar is any of four, which one sentence names."""
+    first, *others = [_SCALAR] if _SCALAR in messages else dict.fromkeys(messages)
+    return " or ".join([first[:1].lower() + first[1:], *(each.removeprefix("Input should be ") for each in others)])
+
+
+def _path(problem: Any, whole: Any) -> tuple[list[str], str]:
+    """The parts of a key without pydantic's names of the alternatives that it tried, and the last of those.
+
+    What is no part of the values that it was given is such a name.
+    """
+    path, alternative, value = [], "", whole
+    for part in problem["loc"]:
+        # A list is named by a number alone, and no alternative is.
+        if part in value if isinstance(value, Mapping) else isinstance(part, int):
+            value = value[part]
+            path.append(str(part))
+        else:
+            alternative = part
+    if problem["type"] == "missing":
+        path.append(alternative)
+    return path, alternative
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

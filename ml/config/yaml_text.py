@@ -47,6 +47,9 @@ for tag, pattern, begins in (
 ):
     _Plain.add_implicit_resolver(tag, re.compile(pattern), begins)
 
+# Where it merges nothing, as the label of a class perhaps, it is text as all else.
+_Plain.add_constructor(_MERGE, lambda _, node: str(node.value))
+
 
 def read_yaml(text: str) -> Any:
     """The plain values that a text means; `yaml.YAMLError` where it is no YAML, or a key is there twice."""

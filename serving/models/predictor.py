@@ -111,7 +111,8 @@ def _checked_form(loaded: LoadedModel) -> LinearForm | None:
         form = fold(loaded.pipeline, loaded.inputs)
         columns = example_columns(loaded)
         probability = form.probability(columns) if columns else None
-        if probability is None or np.abs(probability - by_sklearn(loaded, columns)).max() > TOLERANCE:
+        # Not a number is within no tolerance.
+        if probability is None or not np.abs(probability - by_sklearn(loaded, columns)).max() <= TOLERANCE:
             raise NotLinear("its example comes out otherwise")
     except NotLinear as reason:
         log.info("model=%s predicts by sklearn: %s", what, reason)

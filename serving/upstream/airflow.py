@@ -82,9 +82,10 @@ class AirflowClient:
         return self._http.read_list(answer, "task_instances")
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
-        """The lines of a task's log."""
-        path = f"{run_path(dag_id, run_id)}/taskInstances/{_quoted(task_id)}/logs/{try_number}"
-        answer = self._http.call("GET", path, params={"full_content": "true"})
+        """The lines of a task's log; one of a mapped task's is called `task[2]`."""
+        name, _, index = task_id.removesuffix("]").partition("[")
+        path = f"{run_path(dag_id, run_id)}/taskInstances/{_quoted(name)}/logs/{try_number}"
+        answer = self._http.call("GET", path, params={"full_content": "true", "map_index": index or "-1"})
         content = self._http.read_object(answer).get("content") or []
         return [str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content]
 

@@ -37,7 +37,7 @@ class MlflowHttp:
             self._http = httpx.Client(
                 base_url=uri.rstrip("/") + _API,
                 auth=(name, password) if name and password else None,
-                headers={"Authorization": f"Bearer {token}"} if token and not name else {},
+                headers={"Authorization": f"Bearer {token}"} if token and not (name and password) else {},
                 timeout=_TIMEOUT_S,
                 verify=False if insecure else _certificates(environ),
                 transport=transport,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support import RunningStack
+from tests.support import PIPELINE, RunningStack
 
 ROWS = 400
 # Whether the gate lets a version through is not what these runs are about.
@@ -96,6 +96,9 @@ def test_a_folder_another_estimator_and_a_search_with_a_failed_candidate(
 
     states = [task["state"] for task in printed["tasks"] if task["task_id"].startswith("tune_candidate_task[")]
     assert sorted(states) == ["skipped", "skipped", "success", "success"]
+    for number in range(4):
+        log = "\n".join(running.airflow.task_log(PIPELINE, printed["dag_run_id"], f"tune_candidate_task[{number}]", 1))
+        assert f"candidate={number} " in log
     parent = running.mlflow_run(printed["dag_run_id"])
     of_parent = f"tags.mlflow.parentRunId = '{parent.info.run_id}'"
     children = running.mlflow.search_runs([parent.info.experiment_id], of_parent)
