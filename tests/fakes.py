@@ -9,10 +9,12 @@ import math
 import random
 import shutil
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +302,25 @@ class Registry:
 
     def metrics(self, run_id: str) -> dict[str, float]:
         return {"test_accuracy": 0.9}
+
+
+class QuietHandler(BaseHTTPRequestHandler):
+    """Tells the terminal nothing of what it answers."""
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def answering(handler: type[QuietHandler], port: int = 0) -> Iterator[str]:
+    """An HTTP server that answers by a handler, on a port or any that is free; its address."""
+    web = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    threading.Thread(target=web.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{web.server_port}"
+    finally:
+        web.shutdown()
+        web.server_close()
 
 
 class Clock:

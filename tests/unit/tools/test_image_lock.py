@@ -1,20 +1,19 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 
 from ml.errors import Misconfigured, Unavailable
+from tests.fakes import QuietHandler, answering
 from tools import image_lock
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
-class Registry(BaseHTTPRequestHandler):
+class Registry(QuietHandler):
     """A registry that wants a token, as Docker Hub does, and knows one image."""
 
     def do_HEAD(self) -> None:
@@ -36,17 +35,11 @@ class Registry(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *arguments: object) -> None:
-        pass
-
 
 @pytest.fixture
 def registry() -> Iterator[str]:
-    web = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{web.server_address[1]}"
-    web.shutdown()
-    web.server_close()
+    with answering(Registry) as url:
+        yield url.removeprefix("http://")
 
 
 def test_a_digest_is_looked_up_with_a_token(registry: str) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from infra.cli.clients import fetch_date, fetch_json, load_version, open_airflow
 from infra.cli.remote import RemoteStack
 from ml.errors import Misconfigured, StoreDown, Untrusted
 from ml.registry.loading import EXAMPLE_TAG
-from tests.fakes import stored
+from tests.fakes import QuietHandler, answering, stored
 from tests.unit.infra.cli.conftest import LOGINS, NO_FILE
 
 DATE = "Sat, 31 Jan 2026 09:30:15 GMT"
@@ -29,18 +27,12 @@ class Server:
 
     def __init__(self) -> None:
         self.logins: list[dict[str, Any]] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        self.url = ""
 
-    def stop(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def handler(self) -> type[QuietHandler]:
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 self.tell(503 if self.path == "/broken" else 200, {"token": self.headers.get("Authorization")})
 
@@ -56,17 +48,14 @@ class Server:
                 texts = {"/page": b"<p>", "/null": b"null", "/list": b"[1]"}
                 self.wfile.write(texts.get(self.path) or json.dumps(answer).encode())
 
-            def log_message(self, *_: object) -> None:
-                pass
-
         return Handler
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     made = Server()
-    yield made
-    made.stop()
+    with answering(made.handler()) as made.url:
+        yield made
 
 
 def test_json_is_fetched_with_a_token_or_without_and_past_any_proxy(

@@ -5,16 +5,16 @@ import json
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from infra.deploy import probe
 from infra.servers import postgres, redis_server
+from infra.stack import ports
 from infra.stack.info import StackInfo
+from tests.fakes import QuietHandler, answering
 from tests.support import ROOT
 
 
@@ -22,7 +22,7 @@ from tests.support import ROOT
 def server(port: int, answers: dict[str, object]) -> Iterator[dict[str, str | None]]:
     given: dict[str, str | None] = {}
 
-    class Answer(BaseHTTPRequestHandler):
+    class Answer(QuietHandler):
         def do_GET(self) -> None:
             given[self.path] = self.headers.get("Authorization")
             body = json.dumps(answers[self.path]).encode()
@@ -33,19 +33,10 @@ def server(port: int, answers: dict[str, object]) -> Iterator[dict[str, str | No
 
         do_POST = do_GET
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    try:
-        web = ThreadingHTTPServer(("127.0.0.1", port), Answer)
-    except OSError:
+    if not ports.is_free(port):
         pytest.skip(f"port {port}, which the check asks inside a container, is taken on this machine")
-    threading.Thread(target=web.serve_forever, daemon=True).start()
-    try:
+    with answering(Answer, port):
         yield given
-    finally:
-        web.shutdown()
-        web.server_close()
 
 
 @pytest.mark.parametrize(("answer", "code"), [({}, 0), (None, 1)])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from ml.data import web
 from ml.errors import BadInput, StoreDown, UnreadableData
+from tests.fakes import QuietHandler, answering
 
 PUBLIC = "93.184.216.34"
 HOSTS = ("data.example.org", "inner.example.org")
@@ -25,7 +24,7 @@ REDIRECTS = {
 }
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path in REDIRECTS:
@@ -41,19 +40,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *arguments: object) -> None:
-        """Says nothing."""
-
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering(Handler) as url:
+        yield int(url.rpartition(":")[2])
 
 
 def resolve(host: str, port: int) -> list[str]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
 from ml.errors import Misconfigured, Unavailable
 from ml.steps import rollout
+from tests.fakes import QuietHandler, answering
 
 
 class Both:
@@ -27,7 +26,7 @@ class Both:
         self.others: list[dict[str, Any]] = []
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 if self.path.startswith("/api/"):
                     aliases = [{"alias": "champion", "version": outer.champion}] if outer.champion else []
@@ -50,22 +49,16 @@ class Both:
                 self.end_headers()
                 self.wfile.write(json.dumps(value).encode())
 
-            def log_message(self, *_: object) -> None:
-                return
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        url = f"http://127.0.0.1:{self.server.server_port}"
-        self.services = rollout.Services(url, url, ("me", "secret"))
+        self.handler = Handler
+        self.services = rollout.Services("", "", ("me", "secret"))
 
 
 @pytest.fixture
 def both() -> Iterator[Both]:
     found = Both()
-    thread = threading.Thread(target=found.server.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
+    with answering(found.handler) as url:
+        found.services = rollout.Services(url, url, ("me", "secret"))
+        yield found
 
 
 class Clock:

@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -15,6 +14,7 @@ import pytest
 
 from ml.errors import AirflowDown, Misconfigured
 from serving.upstream.airflow import AirflowClient
+from tests.fakes import QuietHandler, answering
 
 
 class Server:
@@ -28,13 +28,7 @@ class Server:
         self.answer: tuple[int, Any] = (200, {"dag_runs": [], "dag_id": "d"})
         self.paths: list[str] = []
         self.delay_s = 0.0
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-
-    def stop(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+        self.url = ""
 
     def login(self) -> tuple[int, Any]:
         self.logins += 1
@@ -51,10 +45,10 @@ class Server:
             return 401, {"detail": "Invalid JWT token"}
         return self.answer
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def handler(self) -> type[QuietHandler]:
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -72,9 +66,6 @@ class Server:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *arguments: object) -> None:
-                pass
-
         return Handler
 
 
@@ -91,8 +82,8 @@ class Clock:
 @pytest.fixture
 def server() -> Iterator[Server]:
     found = Server()
-    yield found
-    found.stop()
+    with answering(found.handler()) as found.url:
+        yield found
 
 
 @pytest.fixture
