@@ -16,7 +16,7 @@ from airflow.providers.celery.executors.celery_executor import CeleryExecutor
 from airflow.utils.session import create_session
 from airflow.utils.state import State
 
-LOOK_EVERY_S, REST_S = 0.25, 2.0
+LOOK_EVERY_S, REST_S = 0.25, 4.0
 """With no task in hand: the pause between two looks, and how long there are no rounds at the most.
 
 What no row tells, such as the time for another try, waits as long as that."""
