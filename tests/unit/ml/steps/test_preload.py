@@ -18,7 +18,6 @@ import json, sys
 asked = []
 sys.addaudithook(lambda event, _: asked.append(event) if event in ("socket.connect", "socket.getaddrinfo") else None)
 from ml.steps import preload
-before = len(sys.modules)
 preload.preload()
 print(json.dumps({"modules": sorted(sys.modules), "asked": asked}))
 """
