@@ -324,13 +324,16 @@ def answering(handler: type[QuietHandler], port: int = 0) -> Iterator[str]:
 
 
 class Clock:
-    """Seconds that a test moves on."""
+    """Seconds that a test moves on, or whoever sleeps."""
 
     def __init__(self) -> None:
-        self.now = 100.0
+        self.now = 0.0
 
     def __call__(self) -> float:
         return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 ROW = {"Daily Time Spent on Site": 68.9, "Age": 35, "Area Income": 61833.9, "Daily Internet Usage": 256.1, "Male": 0}

@@ -22,7 +22,7 @@ from infra.stack.parts import PART_NAMES
 from infra.stack.preparation import StackError
 from infra.stack.startup import Report
 from ml.errors import AirflowDown, BadInput, StoreDown
-from tests.fakes import MemoryStore
+from tests.fakes import Clock, MemoryStore
 
 if TYPE_CHECKING:
     from infra.cli.clients import AnyStack
@@ -31,19 +31,6 @@ if TYPE_CHECKING:
 RUN_ID = "cli__2026-01-31T09-30-15.000Z__"
 NO_FILE = Path("/nonexistent/.env")
 LOGINS = {"AIRFLOW_ADMIN_PASSWORD": "a-password", "MLFLOW_ADMIN_PASSWORD": "m-password"}
-
-
-class Clock:
-    """Time that passes only while somebody waits."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
 
 
 @dataclass
@@ -211,7 +198,7 @@ class CommandLine:
             load=self._load,
             fetch=lambda url, token: self.service,
             server_date=lambda url: "Sat, 31 Jan 2026 09:30:15 GMT",
-            clock=self.clock.now,
+            clock=self.clock,
             sleep=self.clock.sleep,
             now=lambda: self.today,
             interactive=lambda: self.interactive,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -14,25 +13,25 @@ from ml.data.addresses import locate_s3
 from ml.data.store import Listed
 from ml.errors import BadInput, UnreadableData
 from ml.reading.tables import read_parts
+from tests.fakes import MemoryStore
 
 
-class MemoryStore:
-    bucket = "trackyard"
+class FolderStore(MemoryStore):
+    """What only folders use: uploads that are counted, and addresses that are quoted."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
+        super().__init__()
         self.uploads = 0
 
     def locate(self, uri: str) -> tuple[str, str]:
         return locate_s3(uri, (self.bucket,))
 
     def listed(self, prefix: str, bucket: str | None = None) -> list[Listed]:
-        now = datetime.now(UTC)
-        return [Listed(key, len(self.objects[key]), now) for key in sorted(self.objects) if key.startswith(prefix)]
+        return super().listed(prefix)
 
     def upload(self, path: Path, key: str, progress: object = None) -> None:
         self.uploads += 1
-        self.objects[key] = path.read_bytes()
+        self.write_bytes(path.read_bytes(), key)
 
     def read_bytes(self, uri: str, max_bytes: int) -> bytes:
         assert uri == f"s3://trackyard/{quote(unquote(uri.removeprefix('s3://trackyard/')))}"
@@ -52,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_comes_back_as_one_table_with_its_partitions(folder: Path) -> None:
-    store = MemoryStore()
+    store = FolderStore()
 
     address = folders.put_folder(store, folder)  # type: ignore[arg-type]
     again = folders.put_folder(store, folder)  # type: ignore[arg-type]
@@ -65,7 +64,7 @@ def test_a_folder_comes_back_as_one_table_with_its_partitions(folder: Path) -> N
 
 
 def test_what_cannot_be_a_data_set_is_told(folder: Path, tmp_path: Path) -> None:
-    store = MemoryStore()
+    store = FolderStore()
     address = folders.put_folder(store, folder)  # type: ignore[arg-type]
     (tmp_path / "empty").mkdir()
 

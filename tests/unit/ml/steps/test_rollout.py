@@ -12,7 +12,7 @@ import pytest
 
 from ml.errors import Misconfigured, Unavailable
 from ml.steps import rollout
-from tests.fakes import QuietHandler, answering
+from tests.fakes import Clock, QuietHandler, answering
 
 
 class Both:
@@ -59,19 +59,6 @@ def both() -> Iterator[Both]:
     with answering(found.handler) as url:
         found.services = rollout.Services(url, url, ("me", "secret"))
         yield found
-
-
-class Clock:
-    """Seconds that pass when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 def test_a_rollout_of_a_served_champion_becomes_the_live_one(both: Both) -> None:

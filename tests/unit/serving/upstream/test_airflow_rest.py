@@ -14,7 +14,7 @@ import pytest
 
 from ml.errors import AirflowDown, Misconfigured
 from serving.upstream.airflow import AirflowClient
-from tests.fakes import QuietHandler, answering
+from tests.fakes import Clock, QuietHandler, answering
 
 
 class Server:
@@ -67,16 +67,6 @@ class Server:
                 self.wfile.write(body)
 
         return Handler
-
-
-class Clock:
-    """Seconds that a test moves on."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

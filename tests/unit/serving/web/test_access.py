@@ -12,18 +12,9 @@ from serving.web.access import Guard, is_loopback
 from serving.web.messages import Request, RequestRefused
 from serving.web.routing import OPEN
 from serving.web.tokens import TokenFile
+from tests.fakes import Clock
 
 HERE, THERE = "127.0.0.1", "203.0.113.9"
-
-
-class Clock:
-    """Seconds that a test moves on."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
