@@ -304,6 +304,23 @@ class Registry:
         return {"test_accuracy": 0.9}
 
 
+class Manager:
+    """A process manager: what is started runs, and a part is as a test says."""
+
+    def __init__(self, is_running: bool = True, **processes: dict[str, Any]) -> None:
+        self.processes = processes
+        self._is_running = is_running
+
+    def is_running(self) -> bool:
+        return self._is_running
+
+    def start_part(self, name: str) -> None:
+        self.processes[name] = {"statename": "RUNNING", "pid": 0}
+
+    def infos(self) -> dict[str, dict[str, Any]]:
+        return dict(self.processes)
+
+
 class QuietHandler(BaseHTTPRequestHandler):
     """Tells the terminal nothing of what it answers."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from infra.stack.info import PartStatus, StackInfo, status
 from infra.stack.parts import PARTS
 from infra.stack.plan import Plan
 from ml.errors import Misconfigured
+from tests.fakes import Manager
 from tests.support import STORES, plan_of, settings_of
 
 
@@ -31,20 +31,7 @@ def test_what_was_started_does_its_job_and_the_rest_is_told_apart(stores: StackI
     assert control.is_running(stores)
 
 
-class _Manager:
-    """A process manager that tells one thing of one part."""
-
-    def __init__(self, process: dict[str, Any], is_running: bool = True) -> None:
-        self._process, self._is_running = process, is_running
-
-    def is_running(self) -> bool:
-        return self._is_running
-
-    def infos(self) -> dict[str, dict[str, Any]]:
-        return {"serving": self._process}
-
-
-def _status(plan: Plan, manager: _Manager, problem: str = "") -> PartStatus:
+def _status(plan: Plan, manager: Manager, problem: str = "") -> PartStatus:
     def look(plan: Plan) -> str:
         if problem:
             raise NotReady(problem)
@@ -70,7 +57,7 @@ def test_a_part_is_what_its_process_and_its_own_answer_say(
 ) -> None:
     plan = plan_of(tmp_path)
 
-    found = _status(plan, _Manager({"statename": process, "pid": 0}), problem)
+    found = _status(plan, Manager(serving={"statename": process, "pid": 0}), problem)
 
     assert found == PartStatus("serving", state, detail, plan.url("serving"), None, None)
 
@@ -78,8 +65,8 @@ def test_a_part_is_what_its_process_and_its_own_answer_say(
 def test_memory_is_told_of_a_part_that_runs_and_nothing_runs_without_a_manager(tmp_path: Path) -> None:
     plan, process = plan_of(tmp_path), {"statename": "RUNNING", "pid": os.getpid()}
 
-    running = _status(plan, _Manager(process))
-    stopped = _status(plan, _Manager(process, is_running=False))
+    running = _status(plan, Manager(serving=process))
+    stopped = _status(plan, Manager(is_running=False, serving=process))
 
     assert running.pid == os.getpid()
     assert running.memory_bytes is not None

@@ -6,7 +6,6 @@ import shlex
 from configparser import ConfigParser
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from infra.stack.parts import PARTS, Part
 from infra.stack.plan import Launch, Plan
 from infra.stack.startup import Startup
 from infra.stack.supervision import Supervisor
+from tests.fakes import Manager
 from tests.support import Silent, plan_of
 
 
@@ -42,24 +42,8 @@ def test_the_service_may_finish_what_it_has_begun() -> None:
     assert next(part for part in PARTS if part.name == "serving").stop_s > _STOP_S
 
 
-class _Manager:
-    """A process manager that says that whatever was started runs, and remembers the order."""
-
-    def __init__(self) -> None:
-        self.started: list[str] = []
-
-    def start_part(self, name: str) -> None:
-        self.started.append(name)
-
-    def is_running(self) -> bool:
-        return True
-
-    def infos(self) -> dict[str, dict[str, Any]]:
-        return {name: {"statename": "RUNNING", "pid": 0} for name in self.started}
-
-
 def test_a_part_that_is_added_to_the_table_is_started_in_order_checked_and_shown(tmp_path: Path) -> None:
-    plan, manager, listener = plan_of(tmp_path), _Manager(), Silent()
+    plan, manager, listener = plan_of(tmp_path), Manager(), Silent()
     filled: list[str] = []
 
     def answer(plan: Plan) -> str:
@@ -79,7 +63,7 @@ def test_a_part_that_is_added_to_the_table_is_started_in_order_checked_and_shown
     config = ConfigParser(interpolation=None)
     config.read_string(Supervisor(plan).configuration(table))
 
-    assert manager.started.index("cache") > manager.started.index("redis")
+    assert list(manager.processes).index("cache") > list(manager.processes).index("redis")
     assert ("cache", "ready", plan.url("s3")) in listener.parts
     assert (shown["cache"].state, shown["cache"].detail) == ("ready", "it is warm")
     assert doctor.Check("cache", doctor.OK, "it is warm") in doctor.check_parts(shown.values())

@@ -13,19 +13,18 @@ from infra.stack.parts import PARTS, Part
 from infra.stack.plan import Plan
 from infra.stack.preparation import StackError
 from infra.stack.startup import Startup
+from tests.fakes import Manager
 from tests.support import Silent, plan_of
 
 BY_NAME = {part.name: part for part in PARTS}
 
 
-class _Manager:
-    """A process manager whose parts end again and again, a moment later each time."""
+class _Ends(Manager):
+    """Its part ends again and again, a moment later each time."""
 
     def __init__(self, state: str) -> None:
+        super().__init__()
         self.state, self.asked = state, 0
-
-    def start_part(self, name: str) -> None:
-        self.asked = 0
 
     def infos(self) -> dict[str, dict[str, Any]]:
         self.asked += 1
@@ -56,7 +55,7 @@ def _shy() -> Part:
 def test_a_part_that_does_not_come_up_is_named_with_the_end_of_its_log(
     tmp_path: Path, state: str, timeout_s: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan, listener, manager = _plan(tmp_path, timeout_s), Silent(), _Manager(state)
+    plan, listener, manager = _plan(tmp_path, timeout_s), Silent(), _Ends(state)
     log = plan.settings.log_dir / "redis.log"
     log.write_text("".join(f"line {number}\n" for number in range(20)))
     monkeypatch.setattr("time.sleep", lambda seconds: None)
@@ -76,7 +75,7 @@ def test_a_part_waits_for_its_database_and_fails_with_it(tmp_path: Path) -> None
     def refuse(plan: Plan, timeout_s: float) -> None:
         raise StackError("its database could not be set up")
 
-    plan, listener, manager = _plan(tmp_path), Silent(), _Manager("RUNNING")
+    plan, listener, manager = _plan(tmp_path), Silent(), _Ends("RUNNING")
 
     with pytest.raises(StackError, match="its database could not be set up"):
         Startup(plan, manager, listener, [replace(_shy(), before=refuse)]).run()  # type: ignore[arg-type]
