@@ -169,6 +169,23 @@ def test_an_older_version_does_not_replace_a_newer_champion_by_itself(client: Ml
     assert registry.promote(client, "late", "1").version == "1"
 
 
+def test_a_version_of_the_same_moment_goes_forward_and_may_be_promoted_again(client: MlflowClient) -> None:
+    versions(client, "forward", "a", "b")
+
+    for version in ("1", "2", "2"):
+        assert registry.promote(client, "forward", version, only_forward=True).version == version
+
+
+def test_a_version_whose_run_is_gone_counts_as_older(client: MlflowClient) -> None:
+    versions(client, "runless", "a")
+    registry.promote(client, "runless", "1")
+    source = str(client.get_model_version("runless", "1").source)
+    client.create_model_version("runless", source, run_id="0" * 32, await_creation_for=0)
+
+    with pytest.raises(StaleCandidate):
+        registry.promote(client, "runless", "2", only_forward=True)
+
+
 def test_the_challenger_is_the_newest_and_meets_the_champion(client: MlflowClient) -> None:
     versions(client, "challenged", "a", "b")
     assert registry.challenge(client, "challenged", "2") is None
