@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE
 
 from ml.errors import BadInput, HashMismatch, RunClosed, StaleCandidate, TrackerDown, Untrusted
 from ml.registry import model_logging
@@ -331,6 +331,18 @@ def test_what_announced_a_move_is_withdrawn_where_nothing_moved(
 
     monkeypatch.setattr(client, "get_registered_model", gone)
     assert outcome("1", fail) == ("no", 0)
+
+
+@pytest.mark.parametrize("code", [INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE])
+def test_a_server_that_fails_does_not_say_that_a_version_is_not_there(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def fail(name: str, version: str) -> None:
+        raise MlflowException("it failed", error_code=code)
+
+    monkeypatch.setattr(client, "get_model_version", fail)
+    with pytest.raises(MlflowException, match="it failed"):
+        registry.find_version(client, "any", "1")
 
 
 def test_a_version_that_was_deleted_is_none_and_is_not_remembered(client: MlflowClient) -> None:
